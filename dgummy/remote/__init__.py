@@ -1,0 +1,48 @@
+"""The scripts that run on hosts, and how one is put together.
+
+Each `*.sh` beside this file defines shell functions and runs nothing by itself. A composed script is the shared
+`lib.sh`, the files asked for, and one call, all inside one brace group: a shell that got only part of it (a connection
+cut half-way) finds no closing brace and runs nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+from dgummy.transport.base import Script
+
+
+@cache
+def source(name: str) -> str:
+    """The text of `remote/NAME.sh`."""
+    return resources.files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8")
+
+
+def quote(word: str | bytes) -> bytes:
+    """One shell word in single quotes, byte for byte. ValueError for a NUL, which no argument can hold."""
+    raw = word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
+    if b"\0" in raw:
+        raise ValueError("a NUL byte cannot be part of a command")
+    return b"'" + raw.replace(b"'", b"'\\''") + b"'"
+
+
+def compose(
+    files: Sequence[str],
+    call: str,
+    args: Sequence[str | bytes] = (),
+    *,
+    variables: dict[str, str | bytes] | None = None,
+    marker: str | None = None,
+) -> Script:
+    """A script that defines what is in `files`, sets `variables`, and calls `call` with `args`."""
+    mark = marker or f"dg-{secrets.token_hex(12)}"
+    settings = {"MARK": mark, **(variables or {})}
+    lines = [b"{"]
+    lines += [name.encode() + b"=" + quote(value) for name, value in settings.items()]
+    lines += [source(name).encode() for name in ("lib", *files)]
+    lines.append(b" ".join([call.encode(), *(quote(arg) for arg in args)]) + b" </dev/null")
+    lines.append(b"exit $?\n}\n")
+    return Script(b"\n".join(lines), mark)

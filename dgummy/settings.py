@@ -1,0 +1,113 @@
+"""One merged, typed, frozen settings record.
+
+Later wins: built-in defaults, the user's config file, `dgummy:` in Invoke's levels (invoke.yaml and so on),
+`INVOKE_DGUMMY_*`, flags. Maps merge key by key, lists replace. This module owns what keys there are and what they
+mean; where the layers come from is `dgummy.layers`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+DEFAULT_SYNC_EXCLUDE = ("node_modules", ".git", "dist", "build", ".DS_Store", "*.log")
+
+
+class LoadWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much each figure counts in a host's score; not negative, not all zero. `io` is I/O wait or pressure."""
+
+    cpu: float = 0.4
+    memory: float = 0.3
+    load_average: float = 0.3
+    io: float = 0.0
+
+
+class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is said about one host under `hosts:`. Everything has a default: listing a host is not needed.
+
+    paths: ssh names to try in order (LAN name, Tailscale name). remote_dir: where projects go on it. path: folders put
+    before the login PATH. capabilities: what it has beyond what a probe finds (`[docker, gpu]`). os, arch, cores:
+    stated instead of probed. probe_root: a folder that stands in for `/` when load figures are read.
+    """
+
+    paths: tuple[str, ...] = ()
+    remote_dir: str | None = None
+    path: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    os: str | None = None
+    arch: str | None = None
+    cores: float | None = None
+    probe_root: str = ""
+
+
+class TaskTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One kind of work under `task_types:`. Keywords are matched as whole words, ignoring case."""
+
+    keywords: tuple[str, ...] = ()
+    weights: LoadWeights | None = None
+    requires: tuple[str, ...] = ()
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All in seconds.
+
+    connect_s: TCP, ssh banner and authentication together. probe_s: a whole probe. script_s: any other short script.
+    silence_s: a run's connection that says nothing for so long counts as lost. reconnect_s: how long to try to get
+    back to a run. kill_s: between TERM and KILL. browser_s: how long to wait, at a terminal, for a login page to be
+    visited. sync_idle_s: rsync without any progress.
+    """
+
+    connect_s: float = 5.0
+    probe_s: float = 10.0
+    script_s: float = 30.0
+    silence_s: float = 20.0
+    reconnect_s: float = 120.0
+    kill_s: float = 10.0
+    browser_s: float = 120.0
+    sync_idle_s: float = 60.0
+
+
+class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where load and status are cached, and for how many seconds."""
+
+    load_path: str = "/tmp/d-load-cache.json"  # noqa: S108 - the documented place; see dgummy.cache for how it is made safe
+    load_ttl_s: float = 30.0
+    status_path: str = "/tmp/d-status-cache.json"  # noqa: S108
+    status_ttl_s: float = 60.0
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How `inv task` starts an agent.
+
+    command: a template; `{mode}` is task or plan or execute, `{text}` the text as one quoted argument. tool: the
+    program a host must have. install: the command that installs it. start_gap_s: least time between two starts on one
+    host (gummy names its files by the second).
+    """
+
+    command: str = "gummy {mode} {text}"
+    tool: str = "gummy"
+    install: str = "brew install WillyV3/tap/gummy-agent"
+    start_gap_s: float = 1.1
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be configured, with its default."""
+
+    backend: str = "auto"
+    groups: dict[str, tuple[str, ...]] = {}
+    group: str = "dev"
+    hosts: dict[str, HostSettings] = {}
+    ssh_config: str | None = None
+    load_weights: LoadWeights = LoadWeights()
+    task_types: dict[str, TaskTypeSettings] = {}
+    host_preferences: dict[str, tuple[str, ...]] = {}
+    overload_threshold: float = 0.85
+    sync_exclude: tuple[str, ...] | None = None
+    sync_extra: tuple[str, ...] = ()
+    remote_dir: str | None = None
+    path: tuple[str, ...] = ()
+    fallback: str = "local"
+    jobs: int = 16
+    timeouts: Timeouts = Timeouts()
+    cache: CacheSettings = CacheSettings()
+    agent: AgentSettings = AgentSettings()
+    state_dir: str = "~/.local/state/distributed-gummy"
