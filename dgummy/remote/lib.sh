@@ -1,0 +1,143 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # what a function sets, its caller reads
+# Shared by every script that runs on a host. POSIX sh; tried under dash, bash and BusyBox. Defines, runs nothing.
+#
+# What a host remembers, all below $DG_STATE:
+#   runs/ID/           one run, owned by whoever made the folder
+#     claim            four lines: claimed (epoch seconds), boot id, workspace ("" for none), owner
+#     command          the command, byte for byte
+#     proc             supervisor pid and start, command pid and start: "PID START PID START"
+#     launch/          whoever makes this folder decides: the supervisor to start the command, a client to void the run
+#     void             there if a client voided it: the command never started and never will
+#     out, err         what the command printed
+#     cancel           there if someone asked for the end
+#     exit             "CODE REASON EPOCH" once it is over; REASON is exited, timed_out or cancelled
+#   active/ID          there while a run may be alive; what a probe looks through
+#   workspaces/KEY/    one project folder: path, sent (what was last synced to it), sent.id, lock/ (see workspace.sh)
+#
+# Variables that a caller may set: MARK (always), DG_ROOT (stands in for / when the machine is looked at).
+
+DG_STATE=${DG_STATE:-$HOME/.local/state/dgummy}
+DG_ROOT=${DG_ROOT-}
+NL='
+'
+
+# fact NAME VALUE: one marked line. A newline in VALUE becomes a blank.
+fact() {
+    case $2 in
+    *"$NL"*) set -- "$1" "$(printf '%s' "$2" | tr '\n' ' ')" ;;
+    esac
+    printf '%s %s %s\n' "$MARK" "$1" "$2"
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Sets BOOT to something that changes when the machine is restarted.
+boot_id() {
+    BOOT=
+    if [ -r "$DG_ROOT/proc/sys/kernel/random/boot_id" ]; then
+        read -r BOOT <"$DG_ROOT/proc/sys/kernel/random/boot_id"
+    elif have sysctl; then
+        BOOT=$(sysctl -n kern.boottime 2>/dev/null | tr -cd '0-9')
+    fi
+    BOOT=${BOOT:-unknown}
+}
+
+# proc_start PID: sets START to when that process began, so that a reused pid is not taken for it. Fails if it is gone.
+proc_start() {
+    START=
+    if [ -r "/proc/$1/stat" ]; then
+        read -r START <"/proc/$1/stat" 2>/dev/null || return 1
+        START=${START##*) }
+        # shellcheck disable=SC2086 # split into fields on purpose: state is the first, start time the twentieth
+        set -- $START
+        [ "$1" != Z ] || return 1
+        shift 19
+        START=$1
+    elif [ -d /proc/self ]; then
+        return 1
+    else
+        START=$(ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' '_')
+        [ -n "$START" ]
+    fi
+}
+
+# is_process PID START: whether that very process is alive.
+is_process() {
+    [ -n "$1" ] && proc_start "$1" && [ "$START" = "$2" ]
+}
+
+# limited SECONDS COMMAND…: run it, but not for longer. Its output must go to a file: a pipe may be held open for ever.
+limited() {
+    if have timeout; then
+        timeout -k 1 "$@"
+        return
+    fi
+    limit_s=$1
+    shift
+    "$@" &
+    limited_pid=$!
+    (
+        sleep "$limit_s"
+        kill -KILL "$limited_pid"
+    ) >/dev/null 2>&1 &
+    limit_pid=$!
+    wait "$limited_pid"
+    limited_status=$?
+    kill "$limit_pid" 2>/dev/null
+    return "$limited_status"
+}
+
+# Sets LOGIN_PATH to the PATH of the user's login shell (a non-interactive SSH shell often lacks Homebrew, npm, …), or to
+# our own where the login shell does not tell within five seconds.
+login_path() {
+    LOGIN_PATH=
+    mkdir -p "$DG_STATE"
+    login_file=$DG_STATE/login-path.$$
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "\ndg-path %s\n" "$PATH"'\' \
+        </dev/null >"$login_file" 2>/dev/null
+    while read -r login_word login_rest; do
+        [ "$login_word" = dg-path ] && LOGIN_PATH=$login_rest
+    done <"$login_file"
+    rm -f "$login_file"
+    LOGIN_PATH=${LOGIN_PATH:-$PATH}
+}
+
+# run_state RUN_FOLDER: sets STATE to ended (with CODE, REASON, ENDED), void, running, claimed (nothing started yet) or
+# lost (with WHY). Sets CLAIMED, WORKSPACE, OWNER where known. Needs BOOT. Forks nothing on Linux.
+run_state() {
+    CODE='' REASON='' ENDED='' WHY='' CLAIMED='' CLAIM_BOOT='' WORKSPACE='' OWNER='' SUP='' SUP_START='' CMD='' CMD_START=''
+    if [ -f "$1/claim" ]; then
+        {
+            read -r CLAIMED
+            read -r CLAIM_BOOT
+            read -r WORKSPACE
+            read -r OWNER
+        } <"$1/claim"
+    fi
+    if [ -f "$1/exit" ]; then
+        read -r CODE REASON ENDED <"$1/exit"
+        STATE=ended
+    elif [ -f "$1/void" ]; then
+        STATE=void
+    elif [ -n "$CLAIM_BOOT" ] && [ "$CLAIM_BOOT" != "$BOOT" ]; then
+        STATE=lost WHY='the host was restarted while it ran'
+    elif [ -f "$1/proc" ]; then
+        read -r SUP SUP_START CMD CMD_START <"$1/proc"
+        if is_process "$SUP" "$SUP_START"; then
+            STATE=running
+        elif [ -f "$1/exit" ]; then # it ended while we looked
+            read -r CODE REASON ENDED <"$1/exit"
+            STATE=ended
+        else
+            STATE=lost WHY='its supervisor was killed on the host'
+        fi
+    elif [ -d "$1" ]; then
+        STATE=claimed
+    else
+        STATE=absent
+    fi
+}
