@@ -69,6 +69,21 @@ is_process() {
     [ -n "$1" ] && proc_start "$1" && [ "$START" = "$2" ]
 }
 
+# group_alive PGID: whether a process group has a member that is not just a zombie waiting for a slow init.
+group_alive() {
+    kill -0 "-$1" 2>/dev/null || return 1
+    group_members=$({ ps -A -o pgid= -o stat= || ps -o pgid,stat; } 2>/dev/null) || return 0
+    printf '%s\n' "$group_members" | {
+        while read -r member_group member_state; do
+            case $member_group:$member_state in
+            "$1":Z*) : ;;
+            "$1":*) exit 0 ;;
+            esac
+        done
+        exit 1
+    }
+}
+
 # limited SECONDS COMMAND…: run it, but not for longer. Its output must go to a file: a pipe may be held open for ever.
 limited() {
     if have timeout; then

@@ -57,19 +57,22 @@ class FrameReader:
         frames: list[Frame] = []
         rest = self._buffer + chunk if self._buffer else chunk
         self._buffer = b""
-        while rest:
+        at = 0
+        while at < len(rest):
             if self._left:
-                piece, rest = rest[: self._left], rest[self._left :]
+                piece = rest[at : at + self._left]
                 self._left -= len(piece)
+                at += len(piece)
                 frames.append(Data(self._stream, piece))
                 continue
-            start = rest.find(self._marker)
+            start = rest.find(self._marker, at)
             if start < 0:
-                keep = len(self._marker) - 1
-                self._add_noise(rest[:-keep])
-                self._buffer = rest[-keep:]
+                # The marker may have been cut in two.
+                cut = max(at, len(rest) - len(self._marker) + 1)
+                self._add_noise(rest[at:cut])
+                self._buffer = rest[cut:]
                 break
-            self._add_noise(rest[:start])
+            self._add_noise(rest[at:start])
             end = rest.find(b"\n", start)
             if end < 0:
                 self._buffer = rest[start : start + MAX_LINE_BYTES]
@@ -77,7 +80,7 @@ class FrameReader:
             frame = self._header(rest[start + len(self._marker) : end])
             if frame is not None:
                 frames.append(frame)
-            rest = rest[end + 1 :]
+            at = end + 1
         return frames
 
     def _header(self, line: bytes) -> Fact | None:

@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# Look at a run, and end it.
+
+# report_run ID: its state, without following it.
+report_run() {
+    boot_id
+    run_state "$DG_STATE/runs/$1"
+    case $STATE in
+    ended) fact exit "$CODE $REASON $CLAIMED $ENDED" ;;
+    lost) fact lost "$WHY" ;;
+    *) fact "$STATE" "$1" ;;
+    esac
+}
+
+# cancel_run ID KILL_S: end it, all of its process group, and say what became of it. Returns when that is known.
+cancel_run() {
+    boot_id
+    run=$DG_STATE/runs/$1
+    cancel_left=$((($2 + 5) * 4))
+    while :; do
+        run_state "$run"
+        case $STATE in
+        running)
+            [ -f "$run/cancel" ] || printf 'cancelled\n' >"$run/cancel"
+            kill -TERM "$SUP" 2>/dev/null
+            ;;
+        claimed | absent)
+            void_run "$1" && return
+            ;;
+        lost)
+            # Its supervisor is gone; what is left of the command is ended here.
+            if [ "$CLAIM_BOOT" != "$BOOT" ] || ! is_process "$CMD" "$CMD_START"; then
+                break
+            fi
+            kill -TERM "-$CMD" 2>/dev/null
+            [ "$cancel_left" -gt 20 ] || kill -KILL "-$CMD" 2>/dev/null
+            ;;
+        *) break ;;
+        esac
+        cancel_left=$((cancel_left - 1))
+        [ "$cancel_left" -gt 0 ] || break
+        sleep 0.25 2>/dev/null || sleep 1
+    done
+    report_run "$1"
+}

@@ -1,0 +1,131 @@
+# shellcheck shell=sh
+# Follow a run: its output from where the client stopped, in order of arrival, until it is over.
+
+# follow_run ID OUT_OFFSET ERR_OFFSET
+follow_run() {
+    boot_id
+    # What would change the columns of ls.
+    LC_ALL=C
+    export LC_ALL
+    unset TIME_STYLE BLOCK_SIZE BLOCKSIZE LS_BLOCK_SIZE
+    cd "$DG_STATE/runs/$1" 2>/dev/null || {
+        fact absent "$1"
+        return 1
+    }
+    await_files "$1" || return
+    exec 3<out 4<err
+    out_at=$2 err_at=$3
+    skip "$2" <&3
+    skip "$3" <&4
+    quiet=0 beat_ms=0 announced=''
+    while :; do
+        look
+        out_was=$out_at err_was=$err_at
+        # shellcheck disable=SC2046,SC2012 # our own two file names; ls tells sizes without reading the files, everywhere
+        set -- $(ls -ln err out)
+        err_size=$5 out_size=${14}
+        send out "$out_at" "$out_size" <&3
+        out_at=$SENT
+        send err "$err_at" "$err_size" <&4
+        err_at=$SENT
+        if [ "$out_at$err_at" != "$out_was$err_was" ]; then
+            [ "$quiet" -lt 8 ] || quiet=8
+            continue
+        fi
+        case $STATE in
+        ended)
+            fact exit "$CODE $REASON $CLAIMED $ENDED"
+            return
+            ;;
+        lost)
+            fact lost "$WHY"
+            return
+            ;;
+        void)
+            fact void "$STATE"
+            return
+            ;;
+        esac
+        pause
+    done
+}
+
+# await_files ID: a run that was claimed a moment ago may not have its files yet. One that never gets them was never
+# launched: make that final.
+await_files() {
+    await_tries=0
+    while [ ! -f err ] || [ ! -f proc ]; do
+        if [ -f void ] || [ -f exit ]; then
+            break
+        fi
+        await_tries=$((await_tries + 1))
+        if [ "$await_tries" -gt 200 ]; then
+            void_run "$1" && return 1
+        fi
+        sleep 0.05 2>/dev/null || sleep 1
+    done
+    if [ -f void ]; then
+        fact void "$1"
+        return 1
+    fi
+}
+
+# look: sets STATE. Cheap most of the time: where telling whether a process lives costs a fork, that is done now and then.
+look() {
+    if [ -f exit ] || [ -d /proc/self ] || [ "$((quiet % 8))" -eq 0 ]; then
+        run_state .
+    fi
+    if [ -z "$announced" ] && [ "$STATE" = running ] && [ -n "$CMD" ]; then
+        fact running "$CLAIMED"
+        announced=1
+    fi
+}
+
+# send STREAM FROM SIZE <file: what is new, in frames of up to 4 MiB; sets SENT to how far it got. The file is positioned:
+# each read goes on where the last one stopped.
+send() {
+    SENT=$2
+    while [ "$SENT" -lt "$3" ]; do
+        send_n=$(($3 - SENT))
+        [ "$send_n" -le 4194304 ] || send_n=4194304
+        printf '%s <%s> %s\n' "$MARK" "$1" "$send_n"
+        dd bs="$send_n" count=1 2>/dev/null
+        SENT=$((SENT + send_n))
+    done
+}
+
+# skip BYTES <file: move the file's position on.
+skip() {
+    [ "$(($1 / 65536))" -eq 0 ] || dd bs=65536 count="$(($1 / 65536))" >/dev/null 2>&1
+    [ "$(($1 % 65536))" -eq 0 ] || dd bs="$(($1 % 65536))" count=1 >/dev/null 2>&1
+}
+
+# pause: short while things happen, longer when nothing does; a sign of life every five seconds.
+pause() {
+    quiet=$((quiet + 1))
+    if [ "$quiet" -lt 16 ]; then
+        set -- 0.02 20
+    elif [ "$quiet" -lt 60 ]; then
+        set -- 0.05 50
+    elif [ "$quiet" -lt 160 ]; then
+        set -- 0.1 100
+    elif [ "$quiet" -lt 400 ]; then
+        set -- 0.25 250
+    else
+        set -- 0.5 500
+    fi
+    sleep "$1" 2>/dev/null || {
+        sleep 1
+        set -- 1 1000
+    }
+    beat_ms=$((beat_ms + $2))
+    if [ "$beat_ms" -ge 5000 ]; then
+        fact beat "$quiet"
+        beat_ms=0
+    fi
+}
+
+# start_and_follow ID: both in one round trip.
+start_and_follow() {
+    start_run "$1" && follow_run "$1" 0 0
+}

@@ -1,0 +1,176 @@
+# shellcheck shell=sh
+# The supervisor of one run: it outlives the SSH session, runs the command in a process group of its own, ends that group
+# when it is told to (TERM) or time is up, and writes down how it ended. Its variables come from start.sh.
+
+supervise() {
+    run=$DG_RUN asked='' killer='' watchdog=''
+    trap '' HUP
+    trap 'asked=1' TERM
+    proc_start $$
+    self_start=$START
+    put "$run/proc" "$$ $self_start"
+    login_path
+    PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
+    export PATH
+    [ -z "$DG_GAP_S" ] || take_turn
+    if ! mkdir "$run/launch" 2>/dev/null; then # a client made sure that this never starts
+        over_and_done
+        return
+    fi
+    if [ -n "$asked" ]; then
+        finish 130 cancelled
+        return
+    fi
+    [ -z "$DG_GAP_S" ] || pass_turn
+    choose_launcher
+    [ "$LAUNCHER" != monitor ] || set -m
+    (run_command) </dev/null >>"$run/out" 2>>"$run/err" &
+    command_pid=$!
+    proc_start "$command_pid"
+    put "$run/proc" "$$ $self_start $command_pid $START"
+    if [ -n "$DG_TIMEOUT_S" ]; then
+        after "$DG_TIMEOUT_S" ask_for_end timed_out
+        watchdog=$!
+    fi
+    wait "$command_pid"
+    status=$?
+    if [ -z "$asked" ]; then
+        finish "$status" exited
+        return
+    fi
+    end_group
+    read -r reason <"$run/cancel" 2>/dev/null || reason=cancelled
+    case $reason in
+    timed_out) finish 124 timed_out ;;
+    *) finish 130 cancelled ;;
+    esac
+}
+
+# put FILE LINE: replace a file at once or not at all.
+put() {
+    printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
+}
+
+# after SECONDS COMMAND…: in the background; a TERM to $! ends it and its nap.
+after() {
+    (
+        trap 'kill "$nap" 2>/dev/null; exit' TERM
+        sleep "$1" &
+        nap=$!
+        wait "$nap"
+        shift
+        "$@"
+    ) </dev/null >/dev/null 2>&1 &
+}
+
+# ask_for_end REASON: what the watchdog does. Signals again and again, because a signal that arrives just before `wait`
+# begins does not end that wait.
+ask_for_end() {
+    put "$run/cancel" "$1"
+    while kill -TERM "$$" 2>/dev/null; do
+        sleep 1 &
+        nap=$!
+        wait "$nap"
+    done
+}
+
+# end_group: TERM to all of the command's process group, KILL after a while, and not done before it is empty.
+end_group() {
+    kill -TERM "-$command_pid" 2>/dev/null
+    after "$DG_KILL_S" kill -KILL "-$command_pid"
+    killer=$!
+    while proc_start "$command_pid"; do
+        wait "$command_pid"
+    done
+    wait "$command_pid" 2>/dev/null # reap it, else it keeps the group alive as a zombie
+    end_left=$((DG_KILL_S * 10 + 50))
+    while [ "$end_left" -gt 0 ] && group_alive "$command_pid"; do
+        sleep 0.1 2>/dev/null || sleep 1
+        end_left=$((end_left - 1))
+    done
+}
+
+# Which program puts the command into a group of its own. A background job of a shell ignores INT and QUIT, and so would
+# everything the command starts: perl can undo that, and so can a newer env.
+choose_launcher() {
+    SETSID=$(command -v setsid)
+    PERL=$(command -v perl)
+    ENV=$(command -v env)
+    if [ -n "$PERL" ]; then
+        LAUNCHER=perl
+    elif [ -n "$SETSID" ] && "$ENV" --default-signal=INT true 2>/dev/null; then
+        LAUNCHER='env'
+    elif [ -n "$SETSID" ]; then
+        LAUNCHER=setsid
+    else
+        LAUNCHER=monitor
+    fi
+}
+
+# run_command: becomes the command. Uses the login shell as ssh would, if it speaks sh.
+run_command() {
+    if ! cd "$DG_DIR/$DG_SUBDIR"; then
+        exit 126
+    fi
+    case ${SHELL##*/} in
+    sh | bash | dash | zsh | ksh | mksh | ash) : ;;
+    *) SHELL=/bin/sh ;;
+    esac
+    set -- "$SHELL" -c "$DG_COMMAND"
+    DGUMMY_RUN_ID=$DG_ID
+    export DGUMMY_RUN_ID SHELL
+    for name in $DG_ENV_NAMES; do
+        eval "$name=\$DG_E_$name; export $name; unset DG_E_$name"
+    done
+    launcher=$LAUNCHER perl=$PERL setsid=$SETSID env=$ENV
+    unset DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S DG_PATH_DIRS \
+        DG_ENV_NAMES
+    # shellcheck disable=SC2016 # perl's own variables
+    case $launcher in
+    perl) exec "$perl" -e 'setpgrp; $SIG{$_} = "DEFAULT" for qw(INT QUIT HUP); exec { $ARGV[0] } @ARGV; exit 127' "$@" ;;
+    env) exec "$setsid" "$env" --default-signal=INT,QUIT,HUP "$@" ;;
+    setsid) exec "$setsid" "$@" ;;
+    *) exec "$@" ;;
+    esac
+}
+
+# finish CODE REASON: write down the end, then let go of everything.
+finish() {
+    put "$run/exit" "$1 $2 $(date +%s)"
+    over_and_done
+}
+
+over_and_done() {
+    [ -z "$watchdog" ] || kill "$watchdog" 2>/dev/null
+    [ -z "$killer" ] || kill "$killer" 2>/dev/null
+    if [ -n "$DG_WORKSPACE" ]; then
+        workspace_key "$DG_WORKSPACE"
+        unlock_workspace "$DG_ID"
+    fi
+    rm -f "$DG_STATE/active/$DG_ID"
+}
+
+# take_turn, pass_turn: starts on this host, whoever makes them, are at least DG_GAP_S apart. The turn is a folder; file proc
+# in it names the process that keeps it: first this supervisor, then one that sleeps out the gap and gives it back.
+take_turn() {
+    turn=$DG_STATE/turn turn_tries=0
+    until mkdir "$turn" 2>/dev/null; do
+        [ -z "$asked" ] || return 0
+        turn_tries=$((turn_tries + 1))
+        read -r turn_line <"$turn/proc" 2>/dev/null || turn_line=
+        # shellcheck disable=SC2086 # pid and start
+        if [ -n "$turn_line" ] && ! is_process $turn_line; then
+            break_lock "$turn" proc "$turn_line"
+        elif [ -z "$turn_line" ] && [ "$turn_tries" -gt 100 ]; then
+            break_lock "$turn" proc ''
+        fi
+        sleep 0.1 2>/dev/null || sleep 1
+    done
+    put "$turn/proc" "$$ $self_start"
+}
+
+pass_turn() {
+    after "$DG_GAP_S" rm -rf "$turn"
+    proc_start $!
+    put "$turn/proc" "$! $START"
+}

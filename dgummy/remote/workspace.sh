@@ -1,0 +1,149 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # what a function sets, its caller reads
+# One workspace, one writer. A workspace is a project folder on this host; $DG_STATE/workspaces/KEY/lock is a folder
+# (files: run, since, owner) that one run holds from before its sync until it ends.
+
+# resolve_dir DIR: sets DIR to an absolute path; ~/ is the home folder here.
+resolve_dir() {
+    # shellcheck disable=SC2088 # the tilde is literal: it stands for the home folder of this host
+    case $1 in
+    '~') DIR=$HOME ;;
+    '~/'*) DIR=$HOME/${1#'~/'} ;;
+    /*) DIR=$1 ;;
+    *) DIR=$HOME/$1 ;;
+    esac
+}
+
+# workspace_key DIR: sets DG_WS to the folder that remembers the workspace DIR (absolute).
+workspace_key() {
+    ws_key=$(printf '%s' "$1" | sed 's/%/%25/g; s|/|%2F|g')
+    if [ "${#ws_key}" -gt 200 ]; then
+        # shellcheck disable=SC2046 # two words on purpose
+        set -- $(printf '%s' "$ws_key" | cksum)
+        ws_key=long-$1-$2
+    fi
+    DG_WS=$DG_STATE/workspaces/$ws_key
+}
+
+# break_lock LOCK LINE_FILE SEEN: remove a dead lock folder, but only if LINE_FILE in it still says SEEN. Two that try at
+# once cannot remove each other's new lock: the right to remove is a folder inside the lock.
+break_lock() {
+    mkdir "$1/breaking" 2>/dev/null || return 1
+    read -r break_now <"$1/$2" 2>/dev/null || break_now=
+    if [ "$break_now" = "$3" ]; then
+        mv "$1" "$1.dead.$$" && rm -rf "$1.dead.$$"
+    else
+        rmdir "$1/breaking" 2>/dev/null
+        return 1
+    fi
+}
+
+# lock_holder LEASE_S: who has $DG_WS/lock: sets HOLDER, HOLDER_OWNER, HOLDER_SINCE and HOLDER_ALIVE (yes, no, unsure).
+lock_holder() {
+    HOLDER='' HOLDER_OWNER='' HOLDER_SINCE='' HOLDER_ALIVE=unsure
+    { read -r HOLDER <"$DG_WS/lock/run" && read -r HOLDER_OWNER <"$DG_WS/lock/owner"; } 2>/dev/null
+    read -r HOLDER_SINCE <"$DG_WS/lock/since" 2>/dev/null || return 0
+    run_state "$DG_STATE/runs/$HOLDER"
+    case $STATE in
+    running) HOLDER_ALIVE=yes ;;
+    ended | void | lost) HOLDER_ALIVE=no ;;
+    *) # its client still syncs, or died: it renews the lock while it lives
+        HOLDER_ALIVE=yes
+        if [ "$(($(date +%s) - HOLDER_SINCE))" -gt "$1" ]; then
+            HOLDER_ALIVE=no
+            # A start that is still under way somewhere must not begin later in a workspace that is no longer its own.
+            if [ "$STATE" = claimed ]; then
+                void_run "$HOLDER" >/dev/null || HOLDER_ALIVE=yes
+            fi
+        fi
+        ;;
+    esac
+}
+
+# lock_workspace RUN OWNER LEASE_S: succeeds if RUN has the workspace now (also if it had it before).
+lock_workspace() {
+    lock_tries=0
+    while [ "$lock_tries" -lt 8 ]; do
+        lock_tries=$((lock_tries + 1))
+        if mkdir "$DG_WS/lock" 2>/dev/null; then
+            printf '%s\n' "$2" >"$DG_WS/lock/owner" && date +%s >"$DG_WS/lock/since" &&
+                printf '%s\n' "$1" >"$DG_WS/lock/run"
+            return
+        fi
+        lock_holder "$3"
+        [ "$HOLDER" != "$1" ] || return 0
+        case $HOLDER_ALIVE in
+        yes) return 1 ;;
+        no) break_lock "$DG_WS/lock" run "$HOLDER" ;;
+        *) # somebody is between making the folder and filling it; if they died there, it stays empty
+            sleep 1
+            [ "$lock_tries" -lt 5 ] || break_lock "$DG_WS/lock" run ''
+            ;;
+        esac
+    done
+    return 1
+}
+
+# unlock_workspace RUN: give it back, if RUN has it.
+unlock_workspace() {
+    read -r unlock_run <"$DG_WS/lock/run" 2>/dev/null || return 0
+    [ "$unlock_run" = "$1" ] || return 0
+    mv "$DG_WS/lock" "$DG_WS/lock.gone.$$" 2>/dev/null && rm -rf "$DG_WS/lock.gone.$$"
+}
+
+# open_workspace DIR RUN OWNER LEASE_S MANIFEST_ID: make the folder, lock it, tell what a sync needs to know.
+open_workspace() {
+    boot_id
+    resolve_dir "$1"
+    if ! mkdir -p "$DIR" 2>/dev/null || ! DIR=$(cd "$DIR" 2>/dev/null && pwd -P) || [ ! -w "$DIR" ]; then
+        fact failed "permission cannot make or write $DIR"
+        return 1
+    fi
+    home=$(cd "$HOME" && pwd -P)
+    case $home/ in
+    "$DIR"/*)
+        fact failed "permission $DIR is the home folder or holds it"
+        return 1
+        ;;
+    esac
+    workspace_key "$DIR"
+    (umask 077 && mkdir -p "$DG_WS") || {
+        fact failed "disk cannot write $DG_STATE"
+        return 1
+    }
+    [ -f "$DG_WS/path" ] || printf '%s\n' "$DIR" >"$DG_WS/path"
+    if ! lock_workspace "$2" "$3" "$4"; then
+        fact busy "$HOLDER $HOLDER_OWNER"
+        return 1
+    fi
+    fact dir "$DIR"
+    login_path
+    PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
+    if have rsync; then
+        fact rsync "$(command -v rsync)"
+        fact rsync-version "$(rsync --version 2>/dev/null | head -n 1)"
+    fi
+    sent_id=
+    [ ! -f "$DG_WS/sent.id" ] || read -r sent_id <"$DG_WS/sent.id"
+    if [ "$sent_id" = "$5" ]; then
+        fact sent same
+    elif [ -f "$DG_WS/sent" ]; then
+        manifest_read
+    fi
+}
+
+# close_workspace DIR RUN: a run that will not start gives its workspace back.
+close_workspace() {
+    resolve_dir "$1"
+    workspace_key "$DIR"
+    unlock_workspace "$2"
+}
+
+# renew_workspace DIR RUN: say that the sync is still under way. Fails if the lock was lost.
+renew_workspace() {
+    resolve_dir "$1"
+    workspace_key "$DIR"
+    read -r renew_run <"$DG_WS/lock/run" 2>/dev/null || renew_run=
+    [ "$renew_run" = "$2" ] || return 1
+    date +%s >"$DG_WS/lock/since.new" && mv "$DG_WS/lock/since.new" "$DG_WS/lock/since"
+}
