@@ -2,7 +2,8 @@
 
 Each `*.sh` beside this file defines shell functions and runs nothing by itself. A composed script is the shared
 `lib.sh`, the files asked for, and one call, all inside one brace group: a shell that got only part of it (a connection
-cut half-way) finds no closing brace and runs nothing.
+cut half-way) finds no closing brace and runs nothing. It says `begin` first and `end STATUS` last, so that whoever
+carries it can tell "nothing ran" from "cut off", and needs no exit status from the carrier.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def compose(
     settings = {"MARK": mark, **(variables or {})}
     lines = [b"{"]
     lines += [name.encode() + b"=" + quote(value) for name, value in settings.items()]
+    lines.append(b"printf '%s begin\\n' \"$MARK\"")
     lines += [source(name).encode() for name in ("lib", *files)]
     lines.append(b" ".join([call.encode(), *(quote(arg) for arg in args)]) + b" </dev/null")
-    lines.append(b"exit $?\n}\n")
+    lines.append(b"STATUS=$?\nprintf '%s end %s\\n' \"$MARK\" \"$STATUS\"\nexit \"$STATUS\"\n}\n")
     return Script(b"\n".join(lines), mark)

@@ -7,7 +7,10 @@
 
 # void_run ID: make sure that the run never starts. Prints "void" if that is so, "started" if it came too late.
 void_run() {
-    (umask 077 && mkdir -p "$DG_STATE/runs/$1") || return 1
+    if ! (umask 077 && mkdir -p "$DG_STATE/runs/$1") 2>/dev/null; then
+        fact failed "disk cannot write $DG_STATE/runs/$1"
+        return 1
+    fi
     if mkdir "$DG_STATE/runs/$1/launch" 2>/dev/null; then
         : >"$DG_STATE/runs/$1/void"
     fi

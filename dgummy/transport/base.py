@@ -8,11 +8,11 @@ does: exceptions from here are bugs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dgummy.model import Failure, Host
+from dgummy.model import Failure, FailureKind, Host
 from dgummy.transport.framing import Fact, Frame
 
 FrameSink = Callable[[Frame], None]
@@ -128,3 +128,22 @@ class FactCollector:
             self.facts.append(frame)
         if self.sink is not None:
             self.sink(frame)
+
+
+def conclude(facts: Sequence[Fact], noise: str, *, broken: str = "") -> Answer | Failure:
+    """What a script's output amounts to, by its `begin` and `end` lines (see `dgummy.remote`).
+
+    `broken` says how the connection ended, "" if it ended in good order. Without `end` the answer is `Failure(LOST)`, unless
+    the connection is in good order and `begin` never came: then the other side's shell did not run it at all.
+    """
+    status = next((fact.value for fact in reversed(facts) if fact.name == "end"), None)
+    if status is not None:
+        told = tuple(fact for fact in facts if fact.name not in ("begin", "end"))
+        return Answer(int(status) if status.isdigit() else 255, told, noise)
+    if not broken and not any(fact.name == "begin" for fact in facts):
+        return Failure(
+            FailureKind.SHELL,
+            noise.splitlines()[-1] if noise else "the login shell ended without running sh",
+            "make sure that a plain `ssh HOST sh -c true` works and prints nothing",
+        )
+    return Failure(FailureKind.LOST, broken or "the script was cut off on the host")

@@ -1,0 +1,120 @@
+"""The only place with threads: bounded, daemon, and never waited for longer than asked.
+
+Threads are daemons on purpose: one that hangs in a name look-up must not keep the program from ending.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from dgummy.events import Event, Listener
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Job(Generic[R]):
+    """One call that runs in the background. `result` gives its value or raises what it raised."""
+
+    def __init__(self, call: Callable[[], R], name: str = "") -> None:
+        self._call = call
+        self._done = threading.Event()
+        self._value: R | None = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name=f"dgummy-{name}", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._value = self._call()
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever asks for the result
+            self._error = error
+        finally:
+            self._done.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether it is done, waiting up to `timeout_s`. A KeyboardInterrupt gets through."""
+        return self._done.wait(timeout_s)
+
+    def result(self) -> R:
+        """Wait, then the value; raises what the call raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # set, since there was no error
+
+
+def each(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    *,
+    jobs: int,
+    stop: threading.Event | None = None,
+) -> Iterator[tuple[T, R]]:
+    """Do `work` for every item, at most `jobs` at once; yields (item, result) as they come.
+
+    Once `stop` is set, or the generator is closed, nothing that was not started starts. What `work` raises is a bug of ours
+    and is raised here.
+    """
+    halt = stop or threading.Event()
+    todo: queue.SimpleQueue[T] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None] = queue.SimpleQueue()
+    for item in items:
+        todo.put(item)
+
+    def worker() -> None:
+        while not halt.is_set():
+            try:
+                item = todo.get_nowait()
+            except queue.Empty:
+                break
+            try:
+                done.put((item, work(item), None))
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                done.put((item, None, error))
+        done.put(None)
+
+    workers = max(1, min(jobs, len(items)))
+    for number in range(workers):
+        threading.Thread(target=worker, name=f"dgummy-worker-{number}", daemon=True).start()
+    try:
+        while workers:
+            outcome = done.get()
+            if outcome is None:
+                workers -= 1
+                continue
+            item, value, error = outcome
+            if error is not None:
+                raise error
+            yield item, value  # type: ignore[misc]  # a result, since there was no error
+    finally:
+        halt.set()
+
+
+def in_order(items: Sequence[T], work: Callable[[T], R], *, jobs: int) -> list[R]:
+    """Like `each`, but the results in the order of the items."""
+    results: dict[int, R] = {}
+    for (index, _), result in each(list(enumerate(items)), lambda pair: work(pair[1]), jobs=jobs):
+        results[index] = result
+    return [results[index] for index in range(len(items))]
+
+
+class Bus:
+    """Hands events to listeners, one at a time whatever thread they come from. A listener's error stops nothing."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+        self._lock = threading.RLock()
+        self.errors: list[Exception] = []
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            for listener in self._listeners:
+                try:
+                    listener(event)
+                except BrokenPipeError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - kept, and shown by the error boundary
+                    self.errors.append(error)

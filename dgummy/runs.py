@@ -1,0 +1,215 @@
+"""One run on one host: start it at most once, follow it, come back to it after a lost connection, end it.
+
+What makes this safe is on the host (`remote/lib.sh`): the run's folder claims it, the folder `launch` in it decides whether
+its command ever starts. Here is only the conversation.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dgummy.events import Listener, Notice, Output, RunStarted
+from dgummy.model import Failure, FailureKind, Host, RunState
+from dgummy.runscript import (
+    RunSpec,
+    cancel_script,
+    follow_script,
+    start_script,
+    void_script,
+)
+from dgummy.settings import Timeouts
+from dgummy.transport.base import Answer, Deadline, Limits, Script, Transport
+from dgummy.transport.framing import Data, Fact, Frame
+from dgummy.units import format_duration
+
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run on one host ended. `not_started` is set when it provably never began there: another host may have it."""
+
+    state: RunState
+    exit_code: int | None = None
+    reason: str = ""
+    remedy: str = ""
+    duration_s: float = 0.0
+    not_started: Failure | None = None
+
+
+class Supervision:
+    """The conversation with one host about one run. `follow` blocks; the other methods are for other threads."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        host: Host,
+        spec: RunSpec,
+        timeouts: Timeouts,
+        emit: Listener,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport = transport
+        self._host = host
+        self._spec = spec
+        self._timeouts = timeouts
+        self._emit = emit
+        self._clock = clock
+        self._began = clock()
+        self._claimed = False
+        self._announced = False
+        self._offsets = {"out": 0, "err": 0}
+        self._ending: Ending | None = None
+        self._detached = threading.Event()
+        self.cancelling = threading.Event()
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """Bytes of `out` and `err` that were read so far."""
+        return dict(self._offsets)
+
+    def follow(self) -> Ending:
+        """Start the run (or attach to it, if it is there already) and follow it to its end."""
+        ending = self._converse(start_script(self._spec))
+        deadline: Deadline | None = None
+        backoff_s = _FIRST_BACKOFF_S
+        while ending is None:
+            if self._detached.is_set():
+                return self._left_behind("left to run on")
+            deadline = deadline or Deadline(self._timeouts.reconnect_s, clock=self._clock)
+            if deadline.passed:
+                return self._left_behind(
+                    f"connection lost, and not back within {format_duration(self._timeouts.reconnect_s)}"
+                )
+            self._detached.wait(backoff_s)
+            backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
+            heard_before = sum(self._offsets.values())
+            ending = self._converse(self._resume_script(), again=True)
+            if sum(self._offsets.values()) > heard_before:
+                deadline, backoff_s = None, _FIRST_BACKOFF_S
+        return replace(ending, duration_s=self._clock() - self._began)
+
+    def cancel(self) -> Answer | Failure:
+        """End the run on its host: the whole process group. `follow` then returns by itself."""
+        self.cancelling.set()
+        limits = Limits(total_s=self._timeouts.kill_s + self._timeouts.script_s)
+        script = cancel_script(self._spec.run_id, self._timeouts.kill_s, self._spec.probe_root)
+        return self._transport.run_script(self._host, script, limits)
+
+    def detach(self) -> None:
+        """Stop following at the next lost connection; the run goes on."""
+        self._detached.set()
+
+    def _resume_script(self) -> Script:
+        if not self._claimed:
+            return start_script(self._spec)  # safe: the run's folder lets it happen once
+        out, err = self._offsets["out"], self._offsets["err"]
+        return follow_script(self._spec.run_id, out, err, self._spec.probe_root)
+
+    def _converse(self, script: Script, *, again: bool = False) -> Ending | None:
+        """One attempt to hear the run out. None: the connection is gone, try again."""
+        limits = Limits(total_s=None, idle_s=self._timeouts.silence_s)
+        reply = self._transport.run_script(self._host, script, limits, self._hear)
+        if self._ending is not None:
+            return self._ending
+        if isinstance(reply, Failure):
+            if reply.kind is not FailureKind.LOST and not again:
+                return _never_began(reply)
+            self._emit(Notice(f"{reply}; trying to get back to run {self._spec.run_id}", "warning", self._host.name))
+            return None
+        if self._claimed:
+            return None  # whoever followed for us died; the run itself did not
+        return self._settle(reply)
+
+    def _settle(self, reply: Answer) -> Ending | None:
+        """The script ended without saying what became of the run: make sure that it is not started, if we can."""
+        answer = self._transport.run_script(
+            self._host, void_script(self._spec.run_id), Limits(total_s=self._timeouts.script_s)
+        )
+        if isinstance(answer, Answer) and answer.has("started"):
+            self._claimed = True
+        elif isinstance(answer, Answer) and (answer.has("void") or answer.has("failed")):
+            return _never_began(Failure(FailureKind.SHELL, reply.noise or "the start script gave up"))
+        return None
+
+    def _hear(self, frame: Frame) -> None:
+        if isinstance(frame, Data):
+            self._announce()
+            self._offsets[frame.stream] = self._offsets.get(frame.stream, 0) + len(frame.data)
+            self._emit(Output(self._spec.run_id, self._host.name, frame.stream, frame.data))
+        else:
+            self._hear_fact(frame)
+
+    def _hear_fact(self, fact: Fact) -> None:
+        if fact.name in ("run", "running"):
+            self._claimed = True
+            self._announce()
+        elif fact.name == "no-dir":
+            self._emit(
+                Notice(f"{fact.value} is not there; the command runs in the home folder", "warning", self._host.name)
+            )
+        elif fact.name == "exit":
+            self._ending = _read_exit(fact.value)
+        elif fact.name == "lost":
+            self._ending = Ending(
+                RunState.LOST,
+                reason=fact.value,
+                remedy="what it had done by then is unknown; run it again if that is safe",
+            )
+        elif fact.name == "void":
+            self._ending = self._voided()
+        elif fact.name == "failed":
+            self._ending = _never_began(_read_failed(fact.value))
+
+    def _voided(self) -> Ending:
+        if self.cancelling.is_set():
+            return Ending(RunState.CANCELLED, 130, "cancelled before it started")
+        return _never_began(Failure(FailureKind.CANCELLED, "the run was called off before it started"))
+
+    def _announce(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._emit(RunStarted(self._spec.run_id, self._host.name, self._spec.command))
+
+    def _left_behind(self, why: str) -> Ending:
+        return Ending(
+            RunState.LOST,
+            reason=f"{why}; the run may still go on on {self._host.name}",
+            remedy=f"look there before you run it again: run id {self._spec.run_id}",
+            duration_s=self._clock() - self._began,
+        )
+
+
+def _never_began(failure: Failure) -> Ending:
+    return Ending(RunState.UNREACHABLE, reason=str(failure), remedy=failure.remedy, not_started=failure)
+
+
+def _read_exit(value: str) -> Ending:
+    """`CODE REASON CLAIMED ENDED`, as remote/follow.sh writes it."""
+    code_text, reason, *_ = [*value.split(), "", ""]
+    code = int(code_text) if code_text.isdigit() else 255
+    if reason == "timed_out":
+        return Ending(RunState.TIMED_OUT, code, "the time limit passed; its process group was ended")
+    if reason == "cancelled":
+        return Ending(RunState.CANCELLED, code, "cancelled; its process group was ended")
+    if code == 0:
+        return Ending(RunState.OK, 0)
+    return Ending(RunState.FAILED, code, f"exit code {code}")
+
+
+_FAILED_KINDS = {
+    "permission": (FailureKind.PERMISSION, "check who owns it, or set remote_dir to a folder you can write to"),
+    "disk": (FailureKind.DISK_FULL, "make room on that host (df -h), then try again"),
+}
+
+
+def _read_failed(value: str) -> Failure:
+    """`permission …` or `disk …`, as remote/start.sh and remote/workspace.sh write it."""
+    word, _, detail = value.partition(" ")
+    kind, remedy = _FAILED_KINDS.get(word, (FailureKind.SHELL, ""))
+    return Failure(kind, detail or value, remedy)
