@@ -94,15 +94,7 @@ class RunEnded:
 
 
 Event: TypeAlias = (
-    Notice
-    | HostChosen
-    | SyncStarted
-    | SyncProgress
-    | SyncFinished
-    | RunStarted
-    | Output
-    | AttemptEnded
-    | RunEnded
+    Notice | HostChosen | SyncStarted | SyncProgress | SyncFinished | RunStarted | Output | AttemptEnded | RunEnded
 )
 Listener: TypeAlias = Callable[[Event], None]
 

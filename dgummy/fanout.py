@@ -52,11 +52,13 @@ def each(
     *,
     jobs: int,
     stop: threading.Event | None = None,
+    patience_s: Callable[[], float | None] = lambda: None,
 ) -> Iterator[tuple[T, R]]:
     """Do `work` for every item, at most `jobs` at once; yields (item, result) as they come.
 
-    Once `stop` is set, or the generator is closed, nothing that was not started starts. What `work` raises is a bug of ours
-    and is raised here.
+    Once `stop` is set, or the generator is closed, nothing that was not started starts. `patience_s` is asked before each
+    wait how long it may be (None: as long as it takes); when that passes, what is still under way is left behind. What
+    `work` raises is a bug of ours and is raised here.
     """
     halt = stop or threading.Event()
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
@@ -81,7 +83,10 @@ def each(
         threading.Thread(target=worker, name=f"dgummy-worker-{number}", daemon=True).start()
     try:
         while workers:
-            outcome = done.get()
+            try:
+                outcome = done.get(timeout=patience_s())
+            except queue.Empty:
+                return
             if outcome is None:
                 workers -= 1
                 continue

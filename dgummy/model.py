@@ -61,8 +61,10 @@ class FailureKind(str, Enum):
     DISK_FULL = "disk full"
     PERMISSION = "permission denied"
     BUSY = "workspace in use"
+    UNFIT = "no host is fit for it"
     SYNC = "sync failed"
     CANCELLED = "cancelled"
+    CONFIG = "ssh configuration"
     INTERNAL = "internal error"
 
     @property
@@ -80,6 +82,7 @@ _FAILURE_CODES: dict[FailureKind, ExitCode] = {
     FailureKind.PERMISSION: ExitCode.SYNC_FAILED,
     FailureKind.SYNC: ExitCode.SYNC_FAILED,
     FailureKind.CANCELLED: ExitCode.INTERRUPTED,
+    FailureKind.CONFIG: ExitCode.CONFIG,
     FailureKind.INTERNAL: ExitCode.BUG,
 }
 
@@ -101,13 +104,15 @@ class ActiveRun:
     """A run that is alive on a host: a lease that everybody's probe sees.
 
     `age_s` is seconds since it was claimed, by the host's own clock. `workspace` is the remote project folder it
-    has to itself, "" for a run that claimed none. `owner` is `user@machine`.
+    has to itself, "" for a run that claimed none. `owner` is `user@machine`. `started` is False while it is only claimed
+    (its project is still being synced, say) and its command does not run yet.
     """
 
     run_id: str
     age_s: float
     workspace: str = ""
     owner: str = ""
+    started: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +274,12 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended. `exit_code` is the command's own where it has one, else None."""
+    """How a run ended.
+
+    `exit_code` is the command's own where it has one, else None. `failure` is why no host took it. `fallback` is "local" if
+    it ran here because no host could. `changed` and `removed` name files of the project that an agent's run touched there,
+    `report` is the path of its report there.
+    """
 
     run_id: str
     host: str
@@ -282,4 +292,29 @@ class RunResult:
     fallback: str | None = None
     reason: str = ""
     remedy: str = ""
-    code: ExitCode | None = None
+    failure: Failure | None = None
+    task_type: str = ""
+    cost_usd: float | None = None
+    report: str = ""
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def process_exit_code(self) -> int:
+        """The exit code of the command that made this run (README, "Exit codes")."""
+        if self.state is RunState.OK:
+            return ExitCode.OK
+        if self.state is RunState.FAILED:
+            return self.exit_code or ExitCode.SOME_FAILED
+        if self.failure is not None:
+            return self.failure.kind.exit_code
+        return _STATE_CODES.get(self.state, ExitCode.NO_HOST)
+
+
+_STATE_CODES = {
+    RunState.TIMED_OUT: ExitCode.TIMED_OUT,
+    RunState.CANCELLED: ExitCode.INTERRUPTED,
+    RunState.LOST: ExitCode.TRY_AGAIN,
+    RunState.SYNC_FAILED: ExitCode.SYNC_FAILED,
+    RunState.REFUSED: ExitCode.REFUSED,
+}

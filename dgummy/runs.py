@@ -21,7 +21,7 @@ from dgummy.runscript import (
     void_script,
 )
 from dgummy.settings import Timeouts
-from dgummy.transport.base import Answer, Deadline, Limits, Script, Transport
+from dgummy.transport.base import Answer, Deadline, Limits, Script, Transport, failed
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.units import format_duration
 
@@ -151,7 +151,11 @@ class Supervision:
             self._announce()
         elif fact.name == "no-dir":
             self._emit(
-                Notice(f"{fact.value} is not there; the command runs in the home folder", "warning", self._host.name)
+                Notice(
+                    f"{fact.value} is not there; the command runs in the home folder",
+                    "warning",
+                    self._host.name,
+                )
             )
         elif fact.name == "exit":
             self._ending = _read_exit(fact.value)
@@ -164,7 +168,7 @@ class Supervision:
         elif fact.name == "void":
             self._ending = self._voided()
         elif fact.name == "failed":
-            self._ending = _never_began(_read_failed(fact.value))
+            self._ending = _never_began(failed(fact.value))
 
     def _voided(self) -> Ending:
         if self.cancelling.is_set():
@@ -200,16 +204,3 @@ def _read_exit(value: str) -> Ending:
     if code == 0:
         return Ending(RunState.OK, 0)
     return Ending(RunState.FAILED, code, f"exit code {code}")
-
-
-_FAILED_KINDS = {
-    "permission": (FailureKind.PERMISSION, "check who owns it, or set remote_dir to a folder you can write to"),
-    "disk": (FailureKind.DISK_FULL, "make room on that host (df -h), then try again"),
-}
-
-
-def _read_failed(value: str) -> Failure:
-    """`permission …` or `disk …`, as remote/start.sh and remote/workspace.sh write it."""
-    word, _, detail = value.partition(" ")
-    kind, remedy = _FAILED_KINDS.get(word, (FailureKind.SHELL, ""))
-    return Failure(kind, detail or value, remedy)

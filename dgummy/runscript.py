@@ -64,9 +64,7 @@ def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
         "DG_SUPERVISOR": supervisor,
     }
     variables |= {f"DG_E_{name}": value for name, value in spec.env.items()}
-    return remote.compose(
-        _RUN_FILES, "start_and_follow" if follow else "start_run", [spec.run_id], variables=variables
-    )
+    return remote.compose(_RUN_FILES, "start_and_follow" if follow else "start_run", [spec.run_id], variables=variables)
 
 
 def follow_script(run_id: str, out_offset: int, err_offset: int, probe_root: str = "") -> Script:

@@ -46,5 +46,5 @@ def compose(
     lines.append(b"printf '%s begin\\n' \"$MARK\"")
     lines += [source(name).encode() for name in ("lib", *files)]
     lines.append(b" ".join([call.encode(), *(quote(arg) for arg in args)]) + b" </dev/null")
-    lines.append(b"STATUS=$?\nprintf '%s end %s\\n' \"$MARK\" \"$STATUS\"\nexit \"$STATUS\"\n}\n")
+    lines.append(b'STATUS=$?\nprintf \'%s end %s\\n\' "$MARK" "$STATUS"\nexit "$STATUS"\n}\n')
     return Script(b"\n".join(lines), mark)

@@ -7,6 +7,8 @@
 #     claim            four lines: claimed (epoch seconds), boot id, workspace ("" for none), owner
 #     command          the command, byte for byte
 #     proc             supervisor pid and start, command pid and start: "PID START PID START"
+#     launched         when the command was started (epoch seconds)
+#     verify           exit code of the --verify command, if there was one
 #     launch/          whoever makes this folder decides: the supervisor to start the command, a client to void the run
 #     void             there if a client voided it: the command never started and never will
 #     out, err         what the command printed

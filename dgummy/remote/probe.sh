@@ -8,7 +8,7 @@
 probe() {
     probe_interval=$1
     shift
-    mkdir -p "$DG_STATE" 2>/dev/null
+    [ -d "$DG_STATE" ] || mkdir -p "$DG_STATE" 2>/dev/null
     probe_file=$DG_STATE/probe.$$
     {
         login_path
@@ -179,21 +179,21 @@ probe_cgroup_memory() {
 
 # iostat prints the average since boot first and that of one second after it; it is the cheapest of what macOS has.
 probe_darwin() {
-    probe_lines sysctl "$(PATH=$PATH:/usr/sbin:/sbin && sysctl hw.ncpu hw.memsize vm.loadavg 2>/dev/null)"
+    probe_lines sysctl "$(PATH=$PATH:/usr/sbin:/sbin sysctl hw.ncpu hw.memsize vm.loadavg 2>/dev/null)"
     probe_lines vm_stat "$(vm_stat 2>/dev/null)"
-    probe_lines iostat "$(PATH=$PATH:/usr/sbin:/sbin && iostat -n 0 -w 1 -c 2 2>/dev/null)"
+    probe_lines iostat "$(PATH=$PATH:/usr/sbin:/sbin iostat -n 0 -w 1 -c 2 2>/dev/null)"
 }
 
 # What one of the BSDs does not know, it complains about and goes on.
 probe_bsd() {
-    probe_lines sysctl "$(PATH=$PATH:/usr/sbin:/sbin && sysctl hw.ncpu hw.ncpuonline hw.pagesize hw.physmem hw.physmem64 \
+    probe_lines sysctl "$(PATH=$PATH:/usr/sbin:/sbin sysctl hw.ncpu hw.ncpuonline hw.pagesize hw.physmem hw.physmem64 \
         vm.loadavg vm.stats.vm.v_free_count vm.stats.vm.v_inactive_count vm.stats.vm.v_cache_count \
         kstat.zfs.misc.arcstats.size kstat.zfs.misc.arcstats.c_min kern.cp_time 2>/dev/null)"
     case $probe_os in
     OpenBSD* | NetBSD*) probe_lines vmstat "$(vmstat -s 2>/dev/null)" ;;
     esac
     probe_sleep
-    probe_lines sysctl "$(PATH=$PATH:/usr/sbin:/sbin && sysctl kern.cp_time 2>/dev/null)"
+    probe_lines sysctl "$(PATH=$PATH:/usr/sbin:/sbin sysctl kern.cp_time 2>/dev/null)"
 }
 
 # probe_tools PATH TOOL…: those that are there. Not `command -v`: it would find functions and builtins of ours too.

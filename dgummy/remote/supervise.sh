@@ -22,6 +22,7 @@ supervise() {
         return
     fi
     [ -z "$DG_GAP_S" ] || pass_turn
+    date +%s >"$run/launched"
     choose_launcher
     [ "$LAUNCHER" != monitor ] || set -m
     (run_command) </dev/null >>"$run/out" 2>>"$run/err" &

@@ -147,3 +147,34 @@ renew_workspace() {
     [ "$renew_run" = "$2" ] || return 1
     date +%s >"$DG_WS/lock/since.new" && mv "$DG_WS/lock/since.new" "$DG_WS/lock/since"
 }
+
+# enter_workspace DIR RUN: go there, if RUN still has it.
+enter_workspace() {
+    resolve_dir "$1"
+    workspace_key "$DIR"
+    read -r enter_run <"$DG_WS/lock/run" 2>/dev/null || enter_run=
+    if [ "$enter_run" != "$2" ] || ! cd "$DIR"; then
+        fact busy "${enter_run:-nobody} "
+        return 1
+    fi
+}
+
+# begin_sync DIR RUN GONE…: before rsync. DG_MANIFEST holds what was sent before and what will be, together.
+begin_sync() {
+    enter_workspace "$1" "$2" || return
+    shift 2
+    if ! manifest_write; then
+        fact failed "disk cannot write $DG_WS"
+        return 1
+    fi
+    delete_gone "$@"
+}
+
+# end_sync DIR RUN ID: after rsync. DG_MANIFEST holds what was sent.
+end_sync() {
+    enter_workspace "$1" "$2" || return
+    if ! manifest_write "$3"; then
+        fact failed "disk cannot write $DG_WS"
+        return 1
+    fi
+}

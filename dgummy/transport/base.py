@@ -147,3 +147,19 @@ def conclude(facts: Sequence[Fact], noise: str, *, broken: str = "") -> Answer |
             "make sure that a plain `ssh HOST sh -c true` works and prints nothing",
         )
     return Failure(FailureKind.LOST, broken or "the script was cut off on the host")
+
+
+_FAILED_KINDS = {
+    "permission": (
+        FailureKind.PERMISSION,
+        "check who owns it, or set remote_dir to a folder you can write to",
+    ),
+    "disk": (FailureKind.DISK_FULL, "make room on that host (df -h), then try again"),
+}
+
+
+def failed(value: str) -> Failure:
+    """The failure in a script's `failed KIND DETAIL` fact."""
+    word, _, detail = value.partition(" ")
+    kind, remedy = _FAILED_KINDS.get(word, (FailureKind.SHELL, ""))
+    return Failure(kind, detail or value, remedy)

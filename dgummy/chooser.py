@@ -1,0 +1,181 @@
+"""Which host should take this? Observe, choose, and note the choice where other processes see it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dgummy import inventory as inventories
+from dgummy import placement, routing
+from dgummy.errors import ConfigError, UsageError
+from dgummy.inventory import Inventory
+from dgummy.journal import Journal
+from dgummy.model import Host, HostReport, Placement, Requirement, Sample, TaskType, Weights
+from dgummy.observe import Observation, Observer
+from dgummy.placement import Candidate, Choice
+from dgummy.settings import LoadWeights, Settings
+
+PATIENCE_S = 1.5
+"""How much longer than the first answer a choice waits for the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of a host. `hosts` is a promise: one of these or none. `text` is what the type is derived from."""
+
+    hosts: tuple[str, ...] = ()
+    group: str | None = None
+    exclude: tuple[str, ...] = ()
+    task_type: str | None = None
+    text: str = ""
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A choice, the kind of work it was made for, and what it was made from."""
+
+    choice: Choice
+    task_type: TaskType
+    type_why: str
+    observation: Observation
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """The reasons, most important first."""
+        return (*self.choice.why, f"type {self.task_type.name}: {self.type_why}")
+
+
+class Chooser:
+    """Answers "which host?" for one inventory."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        inventory: Inventory,
+        observer: Observer,
+        journal: Journal,
+        *,
+        now: Callable[[], datetime],
+        rng: random.Random,
+        ssh_hosts: Callable[[], list[str]],
+    ) -> None:
+        self._settings = settings
+        self._inventory = inventory
+        self._observer = observer
+        self._journal = journal
+        self._now = now
+        self._rng = rng
+        self._ssh_hosts = ssh_hosts
+        self.task_types = routing.merge_types(
+            routing.TASK_TYPES, {name: _task_type(name, settings) for name in settings.task_types}
+        )
+
+    def hosts(self, wish: Wish) -> tuple[Host, ...]:
+        """The hosts a wish is about."""
+        return inventories.select(self._inventory, wish.hosts, wish.group, wish.exclude, ssh_hosts=self._ssh_hosts)
+
+    def task_type(self, wish: Wish) -> tuple[TaskType, str]:
+        """The kind of work: as given, else derived from the text."""
+        if wish.task_type is None:
+            return routing.derive(wish.text, self.task_types)
+        if wish.task_type not in self.task_types:
+            known = ", ".join(self.task_types)
+            raise UsageError(f"there is no task type {wish.task_type}", f"known types: {known}")
+        return self.task_types[wish.task_type], "as given"
+
+    def pick(
+        self,
+        wish: Wish,
+        *,
+        excluded: Mapping[str, str] | None = None,
+        busy: Mapping[str, str] | None = None,
+        refresh: bool = False,
+        workspace: Callable[[Host], str] | None = None,
+        run_id: str | None = None,
+    ) -> Pick:
+        """Choose a host; with `run_id` the choice is noted, so that whoever chooses next counts it.
+
+        `excluded` maps hosts that failed already to the reason, `busy` those whose workspace was just found taken to who
+        has it. `workspace` gives the project's folder on a host, where
+        the run needs it to itself.
+        """
+        hosts = self.hosts(wish)
+        kind, type_why = self.task_type(wish)
+        requirements = _requirements((*wish.requires, *kind.requires))
+        left_out = dict(excluded or {})
+        to_look_at = [host for host in hosts if host.name not in left_out]
+        observation = self._observer.load(to_look_at, refresh=refresh, patience_s=PATIENCE_S)
+        reports = {report.host: report for report in observation.reports}
+        in_use = _workspaces_in_use(hosts, reports, workspace) if workspace else {}
+        in_use |= busy or {}
+        candidates = [Candidate(host, reports.get(host.name)) for host in hosts]
+
+        def decide(placements: tuple[Placement, ...], last_turn: str | None) -> Choice:
+            return placement.choose(
+                candidates,
+                weights=kind.weights or _weights(self._settings.load_weights),
+                now=self._now(),
+                rng=self._rng,
+                placements=placements,
+                exclude=left_out,
+                requirements=requirements,
+                preferences=self._settings.host_preferences.get(kind.name, ()),
+                overload_threshold=self._settings.overload_threshold,
+                workspace_in_use=in_use,
+                round_robin_after=last_turn,
+                task_type=kind.name,
+            )
+
+        choice = self._journal.place(run_id, wish.group or self._inventory.default_group, decide, self._now())
+        if choice.host is None and not refresh and observation.source == "cache" and to_look_at:
+            # What was remembered leaves no host: look again before giving up.
+            return self.pick(wish, excluded=excluded, busy=busy, refresh=True, workspace=workspace, run_id=run_id)
+        return Pick(choice, kind, type_why, observation)
+
+
+def _workspaces_in_use(
+    hosts: tuple[Host, ...], reports: Mapping[str, HostReport], workspace: Callable[[Host], str]
+) -> dict[str, str]:
+    in_use: dict[str, str] = {}
+    for host in hosts:
+        report = reports.get(host.name)
+        if report is None or report.sample is None:
+            continue
+        folder = _absolute(workspace(host), report.sample)
+        for run in report.sample.active_runs:
+            if run.workspace and run.workspace == folder:
+                in_use[host.name] = f"run {run.run_id}" + (f" of {run.owner}" if run.owner else "")
+    return in_use
+
+
+def _absolute(folder: str, sample: Sample) -> str:
+    return sample.home.rstrip("/") + folder[1:] if folder.startswith("~/") else folder
+
+
+def _requirements(texts: tuple[str, ...]) -> tuple[Requirement, ...]:
+    try:
+        return tuple(placement.parse_requirement(text) for text in texts)
+    except ValueError as error:
+        raise UsageError(
+            str(error), "for example: --require docker, --require os=darwin, --require 'cores>=8'"
+        ) from error
+
+
+def _weights(weights: LoadWeights) -> Weights:
+    return Weights(weights.cpu, weights.memory, weights.load_average, weights.io)
+
+
+def _task_type(name: str, settings: Settings) -> TaskType:
+    given = settings.task_types[name]
+    weights = None if given.weights is None else _weights(given.weights)
+    try:
+        for term in given.requires:
+            placement.parse_requirement(term)
+    except ValueError as error:
+        raise ConfigError(
+            f"task_types.{name}.requires: {error}", "write it as docker, os=darwin or cores>=8"
+        ) from error
+    return TaskType(name, given.keywords, weights, given.requires)

@@ -1,0 +1,312 @@
+"""The use cases: look at hosts, choose one, sync to some, run on one. What tasks and the Python API call."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from dgummy import agents, fanout
+from dgummy.chooser import Chooser, Pick, Wish
+from dgummy.dispatch import Dispatcher, Order
+from dgummy.errors import UsageError
+from dgummy.events import Listener, Notice
+from dgummy.inventory import Inventory
+from dgummy.journal import Journal
+from dgummy.ledger_rows import new_run_id
+from dgummy.model import LOCAL_HOST, Host, RunResult, Sample, SyncResult
+from dgummy.observe import Observation, Observer, StatusObservation
+from dgummy.placement import Choice
+from dgummy.project import Project, check_root, listing, remote_dir_for
+from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
+from dgummy.settings import Settings
+from dgummy.syncplan import Listing
+from dgummy.transport.base import Transport
+from dgummy.workspaces import WorkspaceSync
+
+NO_HOSTS = "no hosts are configured; `inv config.init` proposes some"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the outside world gives: everything that would otherwise be read from globals."""
+
+    cwd: Path
+    home: Path
+    state_dir: Path
+    owner: str
+    find_project: Callable[[], Project]
+    ssh_config: Path | None
+    ssh_hosts: Callable[[], list[str]]
+    now: Callable[[], datetime]
+    rng: random.Random
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a command or a task is to be run, beside where (see `Wish`)."""
+
+    sync: bool = True
+    timeout_s: float | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    verify: str | None = None
+    force: bool = False
+
+
+class Cluster:
+    """Some hosts, and what can be done with them. Make one with `dgummy.app.App`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        inventory: Inventory,
+        *,
+        transport: Callable[[], Transport],
+        local: Transport,
+        around: Surroundings,
+        emit: Listener,
+    ) -> None:
+        self.settings = settings
+        self.inventory = inventory
+        self._make_transport = transport
+        self._local = local
+        self._around = around
+        self._emit = emit
+        self._force = False
+        self.journal = Journal(around.state_dir / "runs.db", owner=around.owner, emit=emit, now=around.now)
+
+    @property
+    def here(self) -> str:
+        """Why everything runs on this machine, "" if there are hosts to choose from."""
+        if self.settings.backend == "local":
+            return "the backend is set to local"
+        return "" if self.inventory.hosts else NO_HOSTS
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    def load(self, wish: Wish, *, refresh: bool = False) -> tuple[Observation, Choice]:
+        """The load of the hosts, and the choice that follows from it for work of no special kind."""
+        if self._is_here(wish):
+            observation = self._local_observer.load([Host(LOCAL_HOST)], refresh=refresh)
+            return observation, self._chooser.judge([Host(LOCAL_HOST)], observation, wish)
+        hosts = self._chooser.hosts(wish)
+        observation = self._observer.load(hosts, refresh=refresh)
+        return observation, self._chooser.judge(hosts, observation, wish)
+
+    def status(self, wish: Wish, *, refresh: bool = False) -> StatusObservation:
+        """Whether each host answers."""
+        if self._is_here(wish):
+            return self._local_observer.status([Host(LOCAL_HOST)], refresh=True)
+        return self._observer.status(self._chooser.hosts(wish), refresh=refresh)
+
+    def pick(self, wish: Wish, *, refresh: bool = False) -> Pick:
+        """Which host should handle this, and why. Nothing is reserved."""
+        if self._is_here(wish):
+            return self._local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
+        return self._chooser.pick(wish, refresh=refresh)
+
+    # -- bringing and running ----------------------------------------------------------------------------------
+
+    def sync(self, wish: Wish, *, dry: bool = False, force: bool = False) -> list[SyncResult]:
+        """Bring the project to every host the wish names, in parallel; results in their order."""
+        self._force = force
+        if self._is_here(wish):
+            raise UsageError("there is no host to sync to", NO_HOSTS)
+        hosts = self._chooser.hosts(wish)
+        syncer = self.syncer(dry=dry)
+        token = new_run_id(self._around.now())
+
+        def to(host: Host) -> SyncResult:
+            synced = syncer.to(host, token)
+            if synced.workspace is not None:
+                syncer.release(synced.workspace)
+            return synced.result
+
+        try:
+            return fanout.in_order(hosts, to, jobs=self.settings.jobs)
+        except KeyboardInterrupt:
+            syncer.cancelled.set()
+            time.sleep(0.5)  # let rsync be ended and the workspaces given back
+            raise
+
+    def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
+        """Run a shell command on the best host."""
+        self._check(command, options)
+        order = Order(
+            kind="run",
+            command=command,
+            shown=command,
+            wish=replace(wish, text=wish.text or command),
+            sync=options.sync,
+            timeout_s=options.timeout_s,
+            env=options.env,
+            fallback=self.settings.fallback,
+        )
+        return self._dispatch(order, options)
+
+    def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
+        """Give an agent a task on the best host that has the agent."""
+        if mode not in agents.MODES:
+            raise UsageError(f"there is no mode {mode}", f"use one of {', '.join(agents.MODES)}")
+        command = agents.command_line(self.settings.agent.command, mode, text, options.verify)
+        self._check(command, options)
+        order = Order(
+            kind="task",
+            command=command,
+            shown=text,
+            wish=replace(wish, text=text, requires=(*wish.requires, self.settings.agent.tool)),
+            sync=options.sync,
+            timeout_s=options.timeout_s,
+            env=options.env,
+            mode=mode,
+            text=text,
+            verify=options.verify,
+            fallback=self.settings.fallback,
+        )
+        return self._dispatch(order, options)
+
+    def close(self) -> None:
+        """Close connections and files."""
+        self.journal.close()
+        if "_transport" in self.__dict__:
+            self._transport.close()
+        self._local.close()
+
+    # -- parts, made when first needed -------------------------------------------------------------------------
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that the current folder is in."""
+        return self._around.find_project()
+
+    @cached_property
+    def project_listing(self) -> Listing:
+        """The set of files that is sent."""
+        check_root(self.project.root, self._around.home, force=self._force)
+        found = listing(self.project, self.settings.sync_exclude, self.settings.sync_extra)
+        for text in found.notices:
+            self._emit(Notice(text, "warning"))
+        return found
+
+    def remote_dir(self, host: Host) -> str:
+        """Where the project goes on a host: absolute, or `~/…`."""
+        return remote_dir_for(self.project.root, self._around.home, host.remote_dir)
+
+    def syncer(self, *, dry: bool = False) -> WorkspaceSync:
+        """Something that syncs this project."""
+        return WorkspaceSync(
+            self._transport,
+            self.project.root,
+            self.project_listing,
+            remote_dir=self.remote_dir,
+            owner=self._around.owner,
+            timeouts=self.settings.timeouts,
+            ssh_config=self._around.ssh_config,
+            emit=self._emit,
+            dry=dry,
+        )
+
+    @cached_property
+    def _transport(self) -> Transport:
+        return self._make_transport()
+
+    @cached_property
+    def _observer(self) -> Observer:
+        hosts = self.inventory.hosts
+        parts = [str(self._around.ssh_config or ""), self.settings.agent.tool, self._transport.name]
+        parts += [repr((host.name, host.paths, host.probe_root, host.path_dirs)) for host in hosts.values()]
+        return self._new_observer(self._transport, parts)
+
+    @cached_property
+    def _local_observer(self) -> Observer:
+        return self._new_observer(self._local, [LOCAL_HOST, self.settings.agent.tool])
+
+    def _new_observer(self, transport: Transport, parts: Sequence[str]) -> Observer:
+        around = self._around
+        return Observer(
+            transport,
+            self.settings,
+            key_parts=parts,
+            state_dir=around.state_dir,
+            emit=self._emit,
+            now=around.now,
+        )
+
+    @cached_property
+    def _chooser(self) -> Chooser:
+        return self._new_chooser(self.inventory, self._observer)
+
+    @cached_property
+    def _local_chooser(self) -> Chooser:
+        alone = Inventory({LOCAL_HOST: (LOCAL_HOST,)}, {LOCAL_HOST: Host(LOCAL_HOST)}, "local", LOCAL_HOST)
+        return self._new_chooser(alone, self._local_observer)
+
+    def _new_chooser(self, inventory: Inventory, observer: Observer) -> Chooser:
+        around = self._around
+        return Chooser(
+            self.settings,
+            inventory,
+            observer,
+            self.journal,
+            now=around.now,
+            rng=around.rng,
+            ssh_hosts=around.ssh_hosts,
+        )
+
+    def _is_here(self, wish: Wish) -> bool:
+        return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))
+
+    def _look_here(self) -> Sample | None:
+        return self._local_observer.measure(Host(LOCAL_HOST)).sample
+
+    def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
+        self._force = options.force
+        here = ""
+        if self._is_here(order.wish):
+            here = "as asked" if order.wish.hosts else self.here
+        chooser = self._local_chooser if here else self._chooser
+        syncer: list[WorkspaceSync] = []
+
+        def the_syncer() -> WorkspaceSync:
+            if not syncer:
+                syncer.append(self.syncer())
+            return syncer[0]
+
+        dispatcher = Dispatcher(
+            self.settings,
+            chooser,
+            self.journal,
+            self._local if here else self._transport,
+            self._local,
+            lambda: self.project,
+            the_syncer,
+            self.remote_dir,
+            self._look_here,
+            owner=self._around.owner,
+            emit=self._emit,
+            now=self._around.now,
+        )
+        return dispatcher.run(order, here=here)
+
+    def _check(self, command: str, options: RunOptions) -> None:
+        if not command.strip():
+            raise UsageError("there is no command", 'for example: inv run "make test"')
+        if "\0" in command:
+            raise UsageError("the command holds a NUL byte, which no shell can take", "leave it out")
+        size = len(command.encode("utf-8", "surrogateescape"))
+        if size > MAX_COMMAND_BYTES:
+            raise UsageError(
+                f"the command is {size:,} bytes long; a shell takes at most {MAX_COMMAND_BYTES:,}",
+                "put it into a file of the project and run that",
+            )
+        for name, value in options.env.items():
+            if not is_env_name(name):
+                raise UsageError(f"--env {name}: no variable can have that name", "use letters, digits and _")
+            if "\0" in value:
+                raise UsageError(f"--env {name}: the value holds a NUL byte", "leave it out")
+
+

@@ -1,0 +1,325 @@
+"""Which of a project's files are sent.
+
+In a git work tree the set is what git sees: tracked files, and untracked ones that are not ignored. Git
+itself is asked, because no re-implementation gets every rule of .gitignore right. Elsewhere it is everything
+but the excludes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgummy.errors import ConfigError, SyncError
+from dgummy.settings import DEFAULT_SYNC_EXCLUDE
+from dgummy.syncplan import Listing
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+GIT_TIMEOUT_S = 60.0
+MAX_NESTING = 20
+"""How deep repositories within repositories are followed."""
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """What a listing has so far."""
+
+    root: bytes
+    sizes: dict[bytes, int] = field(default_factory=dict)
+    seen: set[bytes] = field(default_factory=set)
+    used_patterns: set[str] = field(default_factory=set)
+    special: list[bytes] = field(default_factory=list)
+    unreadable: list[bytes] = field(default_factory=list)
+    leading_out: list[bytes] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    real_folders: dict[bytes, bool] = field(default_factory=lambda: {b"": True})
+
+    def is_below_real_folders(self, path: bytes) -> bool:
+        """Whether no folder on the way is a link: what is behind a link is not part of the project."""
+        folder = path.rpartition(b"/")[0]
+        known = self.real_folders.get(folder)
+        if known is None:
+            known = self.is_below_real_folders(folder) and _is_folder(self.root + b"/" + folder)
+            self.real_folders[folder] = known
+        return known
+
+    def add(self, path: bytes) -> bool:
+        """Take a name into the set if it is a file or a link. False if it is a folder."""
+        full = self.root + b"/" + path
+        if not self.is_below_real_folders(path):
+            return True
+        try:
+            info = os.lstat(full)
+        except OSError:
+            return True  # tracked, but deleted here
+        mode = info.st_mode
+        if stat.S_ISREG(mode):
+            self.sizes[path] = info.st_size
+        elif stat.S_ISLNK(mode):
+            self.sizes[path] = info.st_size
+            if _leads_out(path, os.readlink(full)):  # noqa: PTH115 - bytes
+                self.leading_out.append(path)
+        elif stat.S_ISDIR(mode):
+            return False
+        else:
+            self.special.append(path)
+        return True
+
+
+def _leads_out(path: bytes, target: bytes) -> bool:
+    if target.startswith(b"/"):
+        return True
+    joined = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120 - bytes
+    return joined == b".." or joined.startswith(b"../")
+
+
+def list_files(
+    root: Path, excludes_configured: tuple[str, ...] | None, extra: tuple[str, ...] = (), *, is_git: bool
+) -> Listing:
+    """List the set to send.
+
+    excludes_configured: the user's `sync_exclude` (gitignore syntax), which applies to everything; None
+    applies the built-in list, in git to untracked files only: a tracked build/ folder is part of the
+    project. extra: `sync_extra`, globs relative to the root, taken even if ignored or excluded. SyncError if
+    git refuses, ConfigError for a bad pattern.
+    """
+    patterns = DEFAULT_SYNC_EXCLUDE if excludes_configured is None else excludes_configured
+    gathering = _Gathering(os.fsencode(root))
+    matcher = _Excludes(patterns, "sync_exclude")
+    if not (is_git and _gather_git(gathering, matcher, both=excludes_configured is not None)):
+        _gather_tree(gathering, matcher)
+    for pattern in extra:
+        _gather_extra(gathering, pattern)
+    paths = sorted(gathering.sizes)
+    return Listing(
+        paths=tuple(paths),
+        sizes_bytes=tuple(map(gathering.sizes.__getitem__, paths)),
+        excluded=_excluded_names(gathering, patterns),
+        notices=tuple(_notices(gathering)),
+    )
+
+
+class _Excludes:
+    """Patterns in gitignore syntax; `match` tells which of them keeps a name back."""
+
+    def __init__(self, patterns: tuple[str, ...], origin: str) -> None:
+        from pathspec import GitIgnoreSpec  # late: `inv --list` must not pay for it
+
+        self.patterns = patterns
+        try:
+            self._spec: GitIgnoreSpec = GitIgnoreSpec.from_lines(patterns)
+        except ValueError as error:
+            raise ConfigError(
+                f"{origin}: {error}", "Patterns are written as in a .gitignore file."
+            ) from error
+        self._folders: dict[bytes, str | None] = {b"": None}
+
+    def match(self, path: bytes) -> str | None:
+        """Return the pattern that keeps back `path` (a folder ends in a slash) or a folder above it."""
+        folder = path.rstrip(b"/").rpartition(b"/")[0]
+        return self._folder(folder) or self._check(path)
+
+    def _folder(self, folder: bytes) -> str | None:
+        if folder not in self._folders:
+            parent = folder.rpartition(b"/")[0]
+            self._folders[folder] = self._folder(parent) or self._check(folder + b"/")
+        return self._folders[folder]
+
+    def _check(self, path: bytes) -> str | None:
+        result = self._spec.check_file(os.fsdecode(path))
+        return self.patterns[result.index] if result.include and result.index is not None else None
+
+
+def _gather_git(gathering: _Gathering, excludes: _Excludes, *, both: bool) -> bool:
+    """Add what git sees. False (with a notice) if there is no git to ask."""
+    try:
+        _gather_repository(gathering, b"", excludes, both=both, depth=0)
+    except FileNotFoundError as error:
+        if error.filename != "git":
+            raise SyncError(
+                f"the project is gone: {error.filename}", "Go to the project's folder."
+            ) from error
+        gathering.notices.append(
+            "git is not installed here: every file is sent, ignored or not (less sync_exclude)"
+        )
+        return False
+    return True
+
+
+def _gather_repository(
+    gathering: _Gathering, prefix: bytes, excludes: _Excludes, *, both: bool, depth: int
+) -> None:
+    """Add the files of the repository at `prefix` ("" or "sub/"), then those of repositories inside it."""
+    folder = gathering.root + b"/" + prefix
+    nested: list[bytes] = []
+    tracked, untracked = _ls_files(folder)
+    for names, excluding in ((tracked, both), (untracked, True)):
+        for name in names:
+            path = prefix + name
+            if path in gathering.seen:  # an unmerged file is named once for each of its versions
+                continue
+            gathering.seen.add(path)
+            pattern = excludes.match(path) if excluding else None
+            if pattern is not None:
+                gathering.used_patterns.add(pattern)
+            elif name.endswith(b"/") or not gathering.add(path):
+                nested.append(path.rstrip(b"/") + b"/")
+    for path in nested:
+        if os.path.lexists(gathering.root + b"/" + path + b".git") and depth < MAX_NESTING:
+            _gather_repository(gathering, path, excludes, both=both, depth=depth + 1)
+
+
+def _ls_files(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+    """List tracked names, and untracked ones that are not ignored, by two processes at once."""
+    with _git(folder, "-c") as cached, _git(folder, "-o", "--exclude-standard") as others:
+        return _names(cached, folder), _names(others, folder)
+
+
+def _git(folder: bytes, *options: str) -> subprocess.Popen[bytes]:
+    # GIT_DIR, GIT_INDEX_FILE and so on are set inside hooks and would point at another repository.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environ |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    command = ["git", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "ls-files", "-z", *options]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _names(git: subprocess.Popen[bytes], folder: bytes) -> list[bytes]:
+    try:
+        out, err = git.communicate(timeout=GIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        git.kill()
+        shown = os.fsdecode(folder)
+        raise SyncError(
+            f"git did not list {shown} within {GIT_TIMEOUT_S:.0f} s", "Look whether `git status` works there."
+        ) from None
+    if git.returncode != 0:
+        raise _git_refused(folder, err.decode("utf-8", "replace").strip())
+    return [name for name in out.split(b"\0") if name]
+
+
+def _git_refused(folder: bytes, message: str) -> SyncError:
+    shown = os.fsdecode(folder.rstrip(b"/"))
+    if "dubious ownership" in message:
+        return SyncError(
+            f"git does not trust {shown}: it belongs to another user",
+            f"If you trust it: git config --global --add safe.directory '{shown}'",
+        )
+    first_line = message.splitlines()[0] if message else "git ls-files failed"
+    return SyncError(f"git cannot list {shown}: {first_line}", "Look whether `git status` works there.")
+
+
+def _gather_tree(gathering: _Gathering, excludes: _Excludes) -> None:
+    """Add everything below the root, less the excludes."""
+
+    def keep(path: bytes) -> bool:
+        pattern = excludes.match(path)
+        if pattern is not None:
+            gathering.used_patterns.add(pattern)
+        return pattern is None
+
+    for path in _walk(gathering, b"", keep):
+        gathering.add(path)
+
+
+def _walk(gathering: _Gathering, start: bytes, keep: Callable[[bytes], bool]) -> Iterator[bytes]:
+    """Yield the names of what is below `start` ("" or "sub/") and is not a folder. Links are not followed."""
+    folders = [start]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(gathering.root + b"/" + folder) as found:
+                entries = list(found)
+        except OSError:
+            gathering.unreadable.append(folder.rstrip(b"/"))
+            continue
+        for entry in entries:
+            if entry.name == b".git":
+                continue
+            path = folder + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if keep(path + b"/"):
+                    folders.append(path + b"/")
+            elif keep(path):
+                yield path
+
+
+def _gather_extra(gathering: _Gathering, pattern: str) -> None:
+    """Add what a glob of `sync_extra` names."""
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    if pattern.startswith("/") or ".." in parts or not parts:
+        raise ConfigError(
+            f"sync_extra: {pattern!r} is not inside the project", "Write it relative to the project's root."
+        )
+    fixed: list[str] = []
+    while parts and not set(parts[0]) & set("*?[\\"):
+        fixed.append(parts.pop(0))
+    start = os.fsencode("/".join(fixed))
+    found: Iterable[bytes]
+    if ".git" in fixed or not gathering.is_below_real_folders(start):
+        found = ()
+    elif parts:
+        matcher = _Excludes(("/" + "/".join([*fixed, *parts]),), "sync_extra")
+        names = _walk(gathering, start + b"/" if start else b"", lambda _: True)
+        found = [path for path in names if matcher.match(path) is not None]
+    elif _is_folder(gathering.root + b"/" + start):
+        found = list(_walk(gathering, start + b"/", lambda _: True))
+    else:
+        found = [start] if os.path.lexists(gathering.root + b"/" + start) else []
+    if not found:
+        gathering.notices.append(f"sync_extra: nothing here matches {pattern!r}")
+    for path in found:
+        gathering.add(path)
+
+
+def _is_folder(path: bytes) -> bool:
+    """Whether it is a folder itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _excluded_names(gathering: _Gathering, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the patterns that kept something back, and plain names that are there and not sent, as .git."""
+    shown = []
+    for pattern in dict.fromkeys((*patterns, ".git")):
+        plain = pattern.strip("/")
+        name = os.fsencode(plain)
+        sent = name in gathering.sizes
+        there = "/" not in plain and os.path.lexists(gathering.root + b"/" + name)
+        if pattern in gathering.used_patterns or (there and not sent and not _any_below(gathering, name)):
+            shown.append(plain)
+    return tuple(shown)
+
+
+def _any_below(gathering: _Gathering, folder: bytes) -> bool:
+    return any(path.startswith(folder + b"/") for path in gathering.sizes)
+
+
+def _notices(gathering: _Gathering) -> Iterator[str]:
+    yield from gathering.notices
+    if gathering.special:
+        yield f"not sent, neither file nor link: {_few(gathering.special)}"
+    if gathering.unreadable:
+        yield f"not sent, cannot be read: {_few(gathering.unreadable)}"
+    if gathering.leading_out:
+        yield f"links that lead out of the project are sent as they are: {_few(gathering.leading_out)}"
+
+
+def _few(names: list[bytes]) -> str:
+    shown = ", ".join(name.decode("utf-8", "replace") for name in sorted(names)[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,1 @@
+"""The screen. Functions here turn records into text; `console` alone writes. Imported by adapters only."""

@@ -1,0 +1,87 @@
+"""The one place that writes. stdout is the result, stderr is progress and notices."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import BinaryIO
+
+_STYLES = {"warning": "33", "error": "31", "good": "32", "dim": "2", "bold": "1"}
+
+
+class Console:
+    """Writes text and bytes, with colour where a terminal wants it."""
+
+    def __init__(
+        self,
+        out: BinaryIO | None = None,
+        err: BinaryIO | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._out = out or _binary(sys.stdout)
+        self._err = err or _binary(sys.stderr)
+        environ = os.environ if environ is None else environ
+        self._plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+        self.out_is_terminal = _is_terminal(self._out)
+        self.err_is_terminal = _is_terminal(self._err)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked something."""
+        return self.err_is_terminal and sys.stdin is not None and sys.stdin.isatty()
+
+    @property
+    def out_colour(self) -> bool:
+        """Whether stdout should be coloured."""
+        return self.out_is_terminal and not self._plain
+
+    def result(self, text: str) -> None:
+        """Write a line (or lines) of the result."""
+        self.write("out", text.encode("utf-8", "replace") + b"\n")
+
+    def note(self, text: str, style: str = "") -> None:
+        """Write a line of progress or a notice."""
+        if style and self.err_is_terminal and not self._plain:
+            text = f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+        self.write("err", text.encode("utf-8", "replace") + b"\n")
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Write bytes as they are to "out" or "err"."""
+        target = self._out if stream == "out" else self._err
+        target.write(data)
+        target.flush()
+
+
+def _binary(stream: object) -> BinaryIO:
+    """The bytes below a text stream; a stream without any gets what can be decoded."""
+    buffer = getattr(stream, "buffer", None)
+    if buffer is not None:
+        return buffer  # type: ignore[no-any-return]
+    return _TextOnly(stream)  # type: ignore[return-value]
+
+
+class _TextOnly:
+    """A text stream that takes bytes, for a stdout that somebody replaced."""
+
+    def __init__(self, stream: object) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        if self._stream is not None:
+            self._stream.write(data.decode("utf-8", "replace"))  # type: ignore[attr-defined]
+        return len(data)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            self._stream.flush()  # type: ignore[attr-defined]
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _is_terminal(stream: BinaryIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False

@@ -1,0 +1,177 @@
+"""The JSON documents. Their fields are a contract (`dgummy/schemas`): add, never rename. Pure."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from dgummy.chooser import Pick
+from dgummy.errors import DgummyError
+from dgummy.model import RunResult, SyncResult
+from dgummy.observe import Observation, StatusObservation
+from dgummy.placement import Choice, Verdict
+from dgummy.render.text import clean
+
+SCHEMA_VERSION = 1
+
+
+def dump(document: dict[str, Any]) -> str:
+    """One document as text: UTF-8, no escapes that a terminal would act on."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **_safe(document)}, ensure_ascii=False, indent=2)
+
+
+def load(observation: Observation, choice: Choice) -> dict[str, Any]:
+    """`inv load --json`."""
+    verdicts = {verdict.host: verdict for verdict in choice.verdicts}
+    hosts = []
+    for report in observation.reports:
+        sample, verdict = report.sample, verdicts.get(report.host)
+        hosts.append(
+            {
+                "host": report.host,
+                "reachable": report.reachable,
+                "reason": str(report.failure) if report.failure else None,
+                "cpu_pct": _round(sample and sample.cpu_pct, 1),
+                "mem_pct": _round(sample and sample.mem_pct, 1),
+                "io_pct": _round(sample and sample.io_pct, 1),
+                "load1": _round(sample and sample.load1, 2),
+                "cores": _round(sample and sample.cores, 2),
+                "score": _round(verdict and verdict.score, 4),
+                "active_runs": len(sample.active_runs) if sample else None,
+                "measured_at": _time(report.measured_at),
+            }
+        )
+    return {
+        "source": observation.source,
+        "measured_at": _time(observation.measured_at),
+        "best": choice.host,
+        "hosts": hosts,
+    }
+
+
+def status(observation: StatusObservation, backend: str) -> dict[str, Any]:
+    """`inv status --json`."""
+    return {
+        "source": observation.source,
+        "backend": backend,
+        "measured_at": _time(observation.measured_at),
+        "hosts": [
+            {
+                "host": status.host,
+                "online": status.online,
+                "address": status.address or None,
+                "reason": str(status.failure) if status.failure else None,
+                "remedy": status.failure.remedy if status.failure else None,
+                "latency_ms": _round(status.latency_ms, 1),
+            }
+            for status in observation.statuses
+        ],
+    }
+
+
+def pick(picked: Pick) -> dict[str, Any]:
+    """`inv pick --json`; cpu and mem are per cent, load is the one-minute load average."""
+    choice = picked.choice
+    sample = choice.sample
+    return {
+        "host": choice.host,
+        "score": _round(choice.score, 4),
+        "cpu": _round(sample and sample.cpu_pct, 1),
+        "mem": _round(sample and sample.mem_pct, 1),
+        "load": _round(sample and sample.load1, 2),
+        "io": _round(sample and sample.io_pct, 1),
+        "type": picked.task_type.name,
+        "method": choice.method.value,
+        "source": picked.observation.source,
+        "measured_at": _time(picked.observation.measured_at),
+        "why": list(picked.why),
+        "candidates": [_candidate(verdict) for verdict in choice.verdicts],
+    }
+
+
+def sync(results: list[SyncResult], *, dry: bool) -> dict[str, Any]:
+    """`inv sync --json`."""
+    return {
+        "dry": dry,
+        "results": [
+            {
+                "host": result.host,
+                "ok": result.ok,
+                "reason": str(result.failure) if result.failure else None,
+                "remedy": result.failure.remedy if result.failure else None,
+                "remote_dir": result.remote_dir,
+                "files": result.files,
+                "bytes": result.bytes,
+                "deleted": result.deleted,
+                "total_files": result.total_files,
+                "total_bytes": result.total_bytes,
+                "excluded": list(result.excluded),
+                "duration_s": _round(result.duration_s, 3),
+            }
+            for result in results
+        ],
+    }
+
+
+def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any]:
+    """`inv run --json` and `inv task --json`."""
+    sent = result.sync
+    return {
+        "run_id": result.run_id,
+        "host": result.host or None,
+        "state": result.state.value,
+        "exit_code": result.exit_code,
+        "reason": result.reason or None,
+        "remedy": result.remedy or None,
+        "attempts": [
+            {"host": attempt.host, "outcome": attempt.outcome.value, "reason": attempt.reason or None}
+            for attempt in result.attempts
+        ],
+        "sync": {"files": sent.files, "bytes": sent.bytes, "duration_s": _round(sent.duration_s, 3)} if sent else None,
+        "started_at": _time(result.started_at),
+        "duration_s": _round(result.duration_s, 3),
+        "fallback": result.fallback,
+        "type": result.task_type,
+        "cost_usd": result.cost_usd,
+        "report": result.report or None,
+        "changed": list(result.changed),
+        "removed": list(result.removed),
+        "stdout_tail": (tails or {}).get("out", ""),
+        "stderr_tail": (tails or {}).get("err", ""),
+    }
+
+
+def error(problem: DgummyError) -> dict[str, Any]:
+    """What `--json` prints when a command is refused."""
+    return {"error": {"message": problem.message, "remedy": problem.remedy or None, "exit_code": int(problem.code)}}
+
+
+def _candidate(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "host": verdict.host,
+        "chosen": verdict.chosen,
+        "eligible": verdict.eligible,
+        "score": _round(verdict.score, 4),
+        "projected": _round(verdict.projected, 4),
+        "active_runs": verdict.active_runs,
+        "reason": verdict.reason,
+    }
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _time(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {key: _safe(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_safe(item) for item in value]
+    return value

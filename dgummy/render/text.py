@@ -1,0 +1,23 @@
+"""Make text that others wrote safe to show. Pure."""
+
+from __future__ import annotations
+
+import re
+
+# CSI, OSC (ended by BEL or ST), other two-byte escapes; then every control character but tab and newline.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b[@-Z\\-_]?"
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def clean(text: str) -> str:
+    """Strip terminal escapes, control and direction characters; bytes that were no UTF-8 become U+FFFD."""
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return _CONTROLS.sub("", _ESCAPES.sub("", readable))
+
+
+def one_line(text: str, width: int = 200) -> str:
+    """Cleaned, on one line, cut to `width` characters."""
+    flat = " ".join(clean(text).split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"

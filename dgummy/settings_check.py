@@ -1,0 +1,300 @@
+"""What values make sense, each by itself and together. Pure; errors name the layer that set the value."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from dgummy.hostset import check_name, expand, suggest
+from dgummy.model import LOCAL_HOST
+from dgummy.requirement import parse_requirement
+from dgummy.settings import (
+    BUILTIN_TASK_TYPES,
+    LoadWeights,
+    Reader,
+    Settings,
+    field_types,
+    key_error,
+    nearest,
+    shown,
+    suggestion,
+)
+
+BACKENDS = ("auto", "ssh", "local")
+FALLBACKS = ("local", "none")
+MAX_JOBS = 512
+MAX_GROUP_HOSTS = 10_000
+
+_NAME = re.compile(r"\w[\w.+-]*")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w-]*)\}")
+_PLACEHOLDERS = ("mode", "text")
+
+
+class Origins:
+    """Which layer set which key: dotted key to (origin, prefix); all others come from `elsewhere`."""
+
+    def __init__(self, by_key: Mapping[str, tuple[str, str]], *, elsewhere: str = "default") -> None:
+        self._by_key = by_key
+        self._elsewhere = elsewhere
+
+    def fail(self, key: str, what: str, remedy: str) -> NoReturn:
+        """Raise the ConfigError for a key, naming the layer that set it or the nearest key above it."""
+        asked = key
+        while key and key not in self._by_key:
+            key = key.rpartition(".")[0]
+        origin, prefix = self._by_key.get(key, (self._elsewhere, ""))
+        raise key_error(origin, prefix + asked, what, remedy)
+
+
+def normalise(values: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    """Check the names in one layer, and write out the host ranges (`node-[1-4]`) in it."""
+    for group in values.get("groups", {}):
+        _check_name_of(group, ("groups", group), "group", reader)
+    for name in values.get("task_types", {}):
+        _check_name_of(name, ("task_types", name), "task type", reader)
+    for section in ("groups", "host_preferences"):
+        for name, hosts in values.get(section, {}).items():
+            values[section][name] = _expanded(hosts, (section, name), reader)
+    for name, host in values.get("hosts", {}).items():
+        _checked_host(name, ("hosts", name), reader)
+        for path in host.get("paths", ()):
+            _checked_host(path, ("hosts", name, "paths"), reader)
+    return values
+
+
+def check(settings: Settings, origins: Origins) -> tuple[str, ...]:
+    """Check the merged settings. ConfigError for what is wrong; returns warnings for what is only odd."""
+    _check_choices(settings, origins)
+    _check_weights(settings.load_weights, "load_weights", origins)
+    _check_numbers(settings, origins)
+    _check_paths(settings, origins)
+    _check_agent(settings.agent.command, origins)
+    _check_task_types(settings, origins)
+    _check_hosts(settings, origins)
+    _check_groups(settings, origins)
+    return tuple(_warnings(settings))
+
+
+def check_preferences(settings: Settings, groups: Mapping[str, Sequence[str]], origins: Origins) -> None:
+    """Refuse a host in `host_preferences` that none of these groups has."""
+    known = list(dict.fromkeys(host for hosts in groups.values() for host in hosts))
+    for task_type, hosts in settings.host_preferences.items():
+        for host in hosts:
+            if host not in known:
+                close = suggest(host, known)
+                in_groups = _listed("hosts in groups are", known)
+                remedy = f"did you mean {close}? {in_groups}" if close else f"add it to a group; {in_groups}"
+                origins.fail(f"host_preferences.{task_type}", f"{shown(host)} is in no group", remedy)
+
+
+def _check_name_of(name: str, key: tuple[str, ...], noun: str, reader: Reader) -> None:
+    if not _NAME.fullmatch(name):
+        reader.fail(key, f"{shown(name)} cannot be a {noun} name", "use letters, digits, - _ . +")
+
+
+def _expanded(hosts: list[str], key: tuple[str, ...], reader: Reader) -> list[str]:
+    found: dict[str, None] = {}
+    for text in hosts:
+        try:
+            names = expand(text)
+        except ValueError as error:
+            reader.fail(key, _first_line(error), "write a host name, or a range: node-[1-4]")
+        for name in names:
+            _checked_host(name, key, reader)
+            found[name] = None
+        if len(found) > MAX_GROUP_HOSTS:
+            reader.fail(key, f"more than {MAX_GROUP_HOSTS:,} hosts", "write a shorter range")
+    return list(found)
+
+
+def _checked_host(name: str, key: tuple[str, ...], reader: Reader) -> None:
+    try:
+        check_name(name)
+    except ValueError as error:
+        reader.fail(key, _first_line(error), "write the name that ssh knows the host by")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).partition("\n")[0]
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _check_choices(settings: Settings, origins: Origins) -> None:
+    for key, value, choices in (
+        ("backend", settings.backend, BACKENDS),
+        ("fallback", settings.fallback, FALLBACKS),
+    ):
+        if value not in choices:
+            origins.fail(
+                key, f"{shown(value)} is no choice", suggestion(value, choices, noun="the choices are")
+            )
+
+
+def _check_weights(weights: LoadWeights, key: str, origins: Origins) -> None:
+    total = 0.0
+    for name in field_types(LoadWeights):
+        value = float(getattr(weights, name))
+        if not math.isfinite(value) or value < 0:
+            origins.fail(f"{key}.{name}", f"{value:g} is no weight", "write 0 or a positive number")
+        total += value
+    if total == 0:
+        origins.fail(
+            key, "all weights are zero", "make at least one of cpu, memory, load_average, io positive"
+        )
+    if math.isinf(total):
+        origins.fail(key, "the weights are too large", "write numbers such as 0.4; only their ratio counts")
+
+
+def _check_numbers(settings: Settings, origins: Origins) -> None:
+    if not 1 <= settings.jobs <= MAX_JOBS:
+        origins.fail(
+            "jobs", f"{shown(settings.jobs)} is out of range", f"write a whole number from 1 to {MAX_JOBS}"
+        )
+    threshold = settings.overload_threshold
+    if not 0 <= threshold <= 10:
+        hint = (
+            f"write {threshold / 100:g} for {threshold:g} %" if 10 < threshold <= 100 else "write 0.85, say"
+        )
+        origins.fail("overload_threshold", f"{threshold:g} is no score", f"scores go from 0 to 1: {hint}")
+    for name in field_types(type(settings.timeouts)):
+        seconds = float(getattr(settings.timeouts, name))
+        if not 0 < seconds < 1e9:
+            origins.fail(
+                f"timeouts.{name}", f"{seconds:g} is out of range", "write seconds above 0: 5, 0.5, 5s or 2m"
+            )
+    for key, seconds in (
+        ("cache.load_ttl_s", settings.cache.load_ttl_s),
+        ("cache.status_ttl_s", settings.cache.status_ttl_s),
+        ("agent.start_gap_s", settings.agent.start_gap_s),
+    ):
+        if not 0 <= seconds < 1e9:
+            origins.fail(key, f"{seconds:g} is out of range", "write 0 or more seconds: 30, 30s or 2m")
+
+
+def _check_paths(settings: Settings, origins: Origins) -> None:
+    """Refuse relative paths on this machine: they would mean another file in every folder."""
+    for key, text in (
+        ("ssh_config", settings.ssh_config),
+        ("state_dir", settings.state_dir),
+        ("cache.load_path", settings.cache.load_path),
+        ("cache.status_path", settings.cache.status_path),
+    ):
+        if text is not None and not text.startswith(("/", "~")):
+            origins.fail(key, f"{shown(text)} is no absolute path", "start it with / or ~/")
+    texts = [("remote_dir", settings.remote_dir), ("agent.tool", settings.agent.tool)]
+    texts += [(f"hosts.{name}.remote_dir", host.remote_dir) for name, host in settings.hosts.items()]
+    for key, text in texts:
+        if text is not None and (not text.strip() or "\n" in text):
+            origins.fail(key, f"{shown(text)} cannot be used", "write one line of text, or leave the key out")
+
+
+def _check_agent(command: str, origins: Origins) -> None:
+    key = "agent.command"
+    names = _PLACEHOLDER.findall(command)
+    for name in names:
+        if name not in _PLACEHOLDERS:
+            close = nearest(name, _PLACEHOLDERS)
+            remedy = f"did you mean {{{close}}}? " if close else ""
+            origins.fail(key, f"{{{name}}} is no placeholder", f"{remedy}There are {{mode}} and {{text}}")
+    if "text" not in names:
+        origins.fail(
+            key, "the task's text has no place in it", 'write {text} where it goes: "gummy {mode} {text}"'
+        )
+    quoted = _quoted_placeholder(command)
+    if quoted:
+        origins.fail(
+            key,
+            f"{{{quoted}}} stands inside quotes or after $ or \\",
+            f"leave them out: {{{quoted}}} is quoted already",
+        )
+
+
+def _quoted_placeholder(command: str) -> str | None:
+    """Find the first placeholder in shell quotes, where quoting it again would break it open."""
+    starts = {match.start(): match.group(1) for match in _PLACEHOLDER.finditer(command)}
+    quote, escaped, previous = "", False, ""
+    for index, char in enumerate(command):
+        if index in starts and (quote or escaped or previous == "$"):
+            return starts[index]
+        if escaped:
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        previous = char
+    return None
+
+
+def _check_task_types(settings: Settings, origins: Origins) -> None:
+    for name, task_type in settings.task_types.items():
+        if task_type.weights is not None:
+            _check_weights(task_type.weights, f"task_types.{name}.weights", origins)
+        for term in task_type.requires:
+            _check_requirement(term, f"task_types.{name}.requires", origins)
+    known = list(dict.fromkeys((*BUILTIN_TASK_TYPES, *settings.task_types)))
+    for name in settings.host_preferences:
+        if name not in known:
+            remedy = suggestion(name, known, noun="task types are")
+            origins.fail(f"host_preferences.{name}", "no such task type", remedy)
+
+
+def _check_hosts(settings: Settings, origins: Origins) -> None:
+    for name, host in settings.hosts.items():
+        if host.cores is not None and not 0 < host.cores < 1e6:
+            origins.fail(f"hosts.{name}.cores", f"{host.cores:g} is no number of cores", "write 8, say")
+        for capability in host.capabilities:
+            if not _is_capability(capability):
+                what = f"{shown(capability)} cannot be a capability"
+                origins.fail(f"hosts.{name}.capabilities", what, "write names such as docker, or mem=64GB")
+        for key, text in (("os", host.os), ("arch", host.arch)):
+            if text is not None and not _NAME.fullmatch(text):
+                origins.fail(
+                    f"hosts.{name}.{key}", f"{shown(text)} cannot be used", "write linux, darwin, arm64 …"
+                )
+
+
+def _check_requirement(term: str, key: str, origins: Origins) -> None:
+    try:
+        parse_requirement(term)
+    except ValueError as error:
+        origins.fail(key, str(error), "write docker, os=linux or cores>=8")
+
+
+def _is_capability(text: str) -> bool:
+    try:
+        return parse_requirement(text).op in ("has", "=")
+    except ValueError:
+        return False
+
+
+def _check_groups(settings: Settings, origins: Origins) -> None:
+    if not _NAME.fullmatch(settings.group):
+        what = f"{shown(settings.group)} cannot be a group name"
+        origins.fail("group", what, "write the name of one group, such as dev")
+    if not settings.groups:
+        return
+    if settings.group not in settings.groups:
+        remedy = suggestion(settings.group, settings.groups, noun="groups are")
+        origins.fail(
+            "group", f"no group is called {shown(settings.group)}", f"{remedy}; `group:` names the default"
+        )
+    check_preferences(settings, settings.groups, origins)
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    in_groups = {host for hosts in settings.groups.values() for host in hosts}
+    if settings.groups:
+        for name in settings.hosts:
+            if name not in in_groups:
+                yield f"hosts.{name}: in no group, so it gets no work"
+    if LOCAL_HOST in in_groups:
+        yield f"groups: a host called {LOCAL_HOST} looks like this machine in results"
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    return f"{noun} {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"

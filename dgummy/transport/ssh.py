@@ -1,0 +1,365 @@
+"""Hosts over ssh, by Fabric and paramiko: the transport where the `d` command is not.
+
+Only this module, `sshconnect` and `auth` import them. Import it late: they cost 90 ms.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fabric
+import fabric.runners
+import paramiko
+
+from dgummy.errors import DgummyError
+from dgummy.model import Failure, FailureKind, Host
+from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Reached, Script
+from dgummy.transport.hostkeys import HostKeyQuestion
+from dgummy.transport.knownhosts import KnownHosts
+from dgummy.transport.pool import Link, Pool, Shared
+from dgummy.transport.runner import ScriptRunner, one_line
+from dgummy.transport.sockets import ConnectError, ProxyProcess, open_tcp
+from dgummy.transport.sshconfig import SSHTarget, expand_proxy_command
+from dgummy.transport.sshconnect import Attempt, Open, Surroundings, quiet_paramiko
+
+START_S = 15.0
+"""How long a server that has let us in may take to open a session, or to start a shell in it."""
+
+_MAX_HOPS = 8
+_REFUSAL_PAUSE_S = 0.1
+_MAX_REFUSALS = 20
+_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d+))?/?")
+_FINAL_KINDS = (FailureKind.HOST_KEY, FailureKind.AUTHENTICATION, FailureKind.CANCELLED)
+
+
+class SSHTransport:
+    """Scripts over ssh. Connections are opened when first needed, shared by all threads, opened again if they break.
+
+    resolve: how to reach an ssh name, as `ssh -G` tells it (`sshconfig.resolve`). connect_s: name lookup, TCP, key
+    exchange and login together, over all paths of a host. browser_s: how long to wait instead once the server has asked
+    to visit a page, if `interactive`. ask: puts a question about an unknown host key to the user, None to refuse.
+    on_notice(host, text): something the user should see at once. ssh_config_path: for advice in messages.
+    """
+
+    name = "ssh"
+
+    def __init__(
+        self,
+        resolve: Callable[[str], SSHTarget],
+        *,
+        connect_s: float,
+        browser_s: float,
+        interactive: bool,
+        ask: Callable[[HostKeyQuestion], bool] | None,
+        on_notice: Callable[[str, str], None],
+        ssh_config_path: Path | None = None,
+    ) -> None:
+        quiet_paramiko()
+        self._resolve = resolve
+        self._connect_s = connect_s
+        self._around = Surroundings(
+            # Without files and variables: ssh_config is not parsed per host, fabric.yaml has no say in our scripts.
+            config=fabric.Config(lazy=True, ssh_config=paramiko.SSHConfig()),
+            known_hosts=KnownHosts(ask, ssh_config_path),
+            browser_s=browser_s,
+            interactive=interactive,
+            on_notice=on_notice,
+        )
+        self._lock = threading.Lock()
+        self._pools: dict[str, Pool[Open]] = {}
+        self._jumps: dict[tuple[str, ...], Shared[Open]] = {}
+        self._answered: dict[str, str] = {}
+        self._closed = False
+
+    def connect(self, host: Host) -> Reached | Failure:
+        """Reach the host, or say why not (see `Transport.connect`).
+
+        The paths of a host are tried in order, each with its share of the time, until one answers. A host that answers
+        and then refuses us, by its key or ours, is not asked again by another path.
+        """
+        opened = self._open(self._pool(host).first, host)
+        return opened if isinstance(opened, Failure) else opened.reached
+
+    def run_script(
+        self,
+        host: Host,
+        script: Script,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        sink: FrameSink | None = None,
+    ) -> Answer | Failure:
+        """Run a script to its end (see `Transport.run_script`). Its time counts from when it is handed over."""
+        pool = self._pool(host)
+        deadline = Deadline(limits.total_s)
+        retries, refusals = 1, 0
+        while True:
+            link = pool.take(deadline)
+            if link is None:
+                return Failure(FailureKind.DROPPED, f"{host.name}: every session is in use", "try again later")
+            try:
+                opened = self._open(link, host)
+                if isinstance(opened, Failure):
+                    return opened
+                return RemoteScript(opened, _open_session(opened)).run_script(script, limits, sink)
+            except _ConnectionDeadError as error:
+                link.close()
+                retries -= 1
+                if retries < 0:
+                    return error.failure
+            except _SessionRefusedError as error:
+                if not pool.refuse(link):
+                    refusals += 1
+                if refusals > _MAX_REFUSALS or deadline.passed:
+                    return error.failure
+                time.sleep(_REFUSAL_PAUSE_S)
+            except _CommandRefusedError as error:
+                return error.failure
+            finally:
+                pool.give_back(link)
+
+    def close(self) -> None:
+        """Close every connection. Scripts that still run end with a failure."""
+        with self._lock:
+            self._closed = True
+            shared: list[Pool[Open] | Shared[Open]] = [*self._pools.values(), *self._jumps.values()]
+        for connection in shared:
+            connection.close()
+
+    def _pool(self, host: Host) -> Pool[Open]:
+        with self._lock:
+            return self._pools.setdefault(host.name, Pool())
+
+    def _open(self, link: Link[Open], host: Host) -> Open | Failure:
+        return link.get(lambda: self._unless_closed(lambda: self._try_paths(host)))
+
+    def _unless_closed(self, open_it: Callable[[], Open | Failure]) -> Open | Failure:
+        opened = Failure(FailureKind.CANCELLED, "closed") if self._closed else open_it()
+        if self._closed and isinstance(opened, Open):
+            opened.close()
+            return Failure(FailureKind.CANCELLED, "closed")
+        return opened
+
+    def _try_paths(self, host: Host) -> Open | Failure:
+        overall = Deadline(self._connect_s)
+        failures: dict[str, Failure] = {}
+        paths = sorted(host.ssh_names(), key=lambda name: name != self._answered.get(host.name))
+        for index, name in enumerate(paths):
+            share_s = (overall.remaining_s() or 0.0) / (len(paths) - index)
+            try:
+                opened = self._open_path(host.name, name, Deadline(share_s), overall)
+            except ConnectError as error:
+                failures[name] = error.failure
+                if error.failure.kind in _FINAL_KINDS:
+                    break
+            else:
+                self._answered[host.name] = name
+                return opened
+        return _summed_up(failures)
+
+    def _open_path(self, host: str, name: str, deadline: Deadline, overall: Deadline) -> Open:
+        began = time.monotonic()
+        target = self._target(name)
+        sock, address, proxy = self._dial(host, target, deadline)
+        opened = Attempt(host, target, deadline, overall, self._around).open(sock, address, proxy)
+        opened.reached = Reached(name, address, 1000 * (time.monotonic() - began))
+        return opened
+
+    def _target(self, name: str) -> SSHTarget:
+        try:
+            return self._resolve(name)
+        except DgummyError as error:
+            raise ConnectError(Failure(FailureKind.CONFIG, error.message, error.remedy)) from error
+
+    def _dial(
+        self, host: str, target: SSHTarget, deadline: Deadline, hops: tuple[str, ...] = (), depth: int = 0
+    ) -> tuple[Any, str, ProxyProcess | None]:
+        """A byte stream to the target: through `hops`, else as its own configuration says. With its address."""
+        command = _proxy_command(target)
+        if not hops and command:
+            proxy = ProxyProcess(command)
+            return proxy.sock, target.hostname, proxy
+        if not hops and target.proxy_jump:
+            hops = tuple(hop.strip() for hop in target.proxy_jump.split(","))
+        if hops and not self._is_itself(hops[-1], target):
+            jump = self._jump(host, hops, deadline, depth + 1)
+            return _forward(jump, hops[-1], target, deadline), target.hostname, None
+        sock = open_tcp(target.hostname, target.port, deadline)
+        return sock, str(sock.getpeername()[0]), None
+
+    def _is_itself(self, hop: str, target: SSHTarget) -> bool:
+        # `Host *` with a ProxyJump makes the jump host its own jump host.
+        own = self._hop_target(hop)
+        return (own.hostname, own.port) == (target.hostname, target.port)
+
+    def _hop_target(self, hop: str) -> SSHTarget:
+        match = _HOP.fullmatch(hop)
+        if match is None:
+            detail = f"{hop!r} is no jump host"
+            raise ConnectError(Failure(FailureKind.PROXY, detail, "correct ProxyJump in ssh_config"))
+        target = self._target(match["host"].strip("[]"))
+        user, port = match["user"] or target.user, int(match["port"] or target.port)
+        return replace(target, user=user, port=port)
+
+    def _jump(self, host: str, hops: tuple[str, ...], deadline: Deadline, depth: int) -> Open:
+        """The connection to the last of `hops`, through those before it."""
+        if depth > _MAX_HOPS:
+            detail = f"jump hosts lead in a circle at {hops[-1]}"
+            raise ConnectError(Failure(FailureKind.PROXY, detail, "correct ProxyJump in ssh_config"))
+
+        def open_it() -> Open | Failure:
+            target = self._hop_target(hops[-1])
+            try:
+                sock, address, proxy = self._dial(host, target, deadline, hops[:-1], depth)
+                return Attempt(host, target, deadline, deadline, self._around).open(sock, address, proxy)
+            except ConnectError as error:
+                return error.failure
+
+        with self._lock:
+            shared = self._jumps.setdefault(hops, Shared())
+        jump = shared.get(lambda: self._unless_closed(open_it))
+        if isinstance(jump, Failure):
+            kind = jump.kind if jump.kind in _FINAL_KINDS else FailureKind.PROXY
+            raise ConnectError(Failure(kind, f"jump host {hops[-1]}: {jump}", jump.remedy))
+        return jump
+
+
+class RemoteScript(ScriptRunner, fabric.runners.Remote):  # type: ignore[misc]
+    """`ScriptRunner` over a session that is open already."""
+
+    def __init__(self, opened: Open, channel: paramiko.Channel) -> None:
+        super().__init__(context=opened.connection)
+        self._opened = opened
+        self.channel = channel
+
+    def start(self, command: str, shell: str, env: dict[str, Any], timeout: float | None = None) -> None:  # noqa: ARG002
+        """Ask for the shell. Paramiko waits for the reply without end, so a timer closes the session."""
+        timer = threading.Timer(START_S, self.channel.close)
+        timer.daemon = True
+        timer.start()
+        try:
+            self.channel.exec_command(command)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            self.channel.close()
+            if timer.finished.is_set() or not self._opened.alive:
+                raise _ConnectionDeadError(self._opened) from error
+            raise _CommandRefusedError(self._opened) from error
+        finally:
+            timer.cancel()
+
+    def send_some(self, data: bytes) -> int:
+        """Send what the window takes."""
+        try:
+            return self.channel.send(data)
+        except paramiko.SSHException as error:
+            raise EOFError(str(error)) from error
+
+    def await_exit(self, timeout_s: float | None) -> bool:
+        """Wait for the exit status, or for the end of the connection."""
+        return self.channel.status_event.wait(timeout_s)
+
+    def exit_status(self) -> int | None:
+        """The exit status; None if the connection broke or a signal ended the script."""
+        status = self.channel.exit_status
+        return None if status < 0 else status
+
+    def abandon(self) -> None:
+        """Close the session, in a thread: what is sent for that may not get through."""
+        closer = threading.Thread(target=self._close_quietly, name="close session", daemon=True)
+        closer.start()
+        closer.join(1.0)
+
+    def _close_quietly(self) -> None:
+        try:
+            self.channel.close()
+        except (paramiko.SSHException, OSError, EOFError):
+            return
+
+    def kill(self) -> None:
+        """The same: ssh has no kill. What a host must end, a script there ends."""
+        self.abandon()
+
+    def stop(self) -> None:
+        """Close the session if that is still to be done. Fabric's own would reset a SIGWINCH handler."""
+        if not self.channel.closed:
+            self.abandon()
+
+
+class _NotStartedError(Exception):
+    """No byte of the script was sent."""
+
+    failure: Failure
+
+
+class _ConnectionDeadError(_NotStartedError):
+    def __init__(self, opened: Open) -> None:
+        where = opened.reached.ssh_name
+        self.failure = Failure(
+            FailureKind.DROPPED, f"{where} closed the connection before a session was open", "try again"
+        )
+
+
+class _SessionRefusedError(_NotStartedError):
+    def __init__(self, opened: Open) -> None:
+        where = opened.reached.ssh_name
+        self.failure = Failure(
+            FailureKind.DROPPED, f"sshd on {where} opens no further session", "look at MaxSessions there"
+        )
+
+
+class _CommandRefusedError(_NotStartedError):
+    def __init__(self, opened: Open) -> None:
+        where = opened.reached.ssh_name
+        self.failure = Failure(
+            FailureKind.SHELL, f"sshd on {where} starts no command", f"see what `ssh {shlex.quote(where)} true` says"
+        )
+
+
+def _open_session(opened: Open) -> paramiko.Channel:
+    try:
+        return opened.transport.open_session(timeout=START_S)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        if opened.alive and "Timeout" not in str(error):
+            raise _SessionRefusedError(opened) from error
+        raise _ConnectionDeadError(opened) from error
+
+
+def _proxy_command(target: SSHTarget) -> str | None:
+    try:
+        return expand_proxy_command(target)
+    except DgummyError as error:
+        raise ConnectError(Failure(FailureKind.CONFIG, error.message, error.remedy)) from error
+
+
+def _forward(jump: Open, hop: str, target: SSHTarget, deadline: Deadline) -> paramiko.Channel:
+    """A channel from a jump host to the target."""
+    where = f"{target.hostname} port {target.port}"
+    try:
+        return jump.transport.open_channel(
+            "direct-tcpip",
+            (target.hostname, target.port),
+            ("127.0.0.1", 0),
+            timeout=deadline.remaining_s(),
+        )
+    except paramiko.ChannelException as error:
+        detail = f"jump host {hop} cannot reach {where}: {one_line(error.text)}"
+        raise ConnectError(Failure(FailureKind.PROXY, detail, f"check that {hop} can reach it")) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        kind = FailureKind.TIMED_OUT if "Timeout" in str(error) else FailureKind.PROXY
+        detail = f"no answer from {where} through jump host {hop}"
+        raise ConnectError(Failure(kind, detail, "check that it is up and reachable from there")) from error
+
+
+def _summed_up(failures: dict[str, Failure]) -> Failure:
+    """One failure for all paths of a host: the last, with the others in its detail."""
+    last = list(failures.values())[-1]
+    if len(failures) == 1:
+        return last
+    if last.kind in _FINAL_KINDS:
+        return last
+    return replace(last, detail="; ".join(f"{name}: {failure}" for name, failure in failures.items()))
