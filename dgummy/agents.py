@@ -1,7 +1,7 @@
 """Agent tasks: how one is started, and what proves that it did its work. Pure.
 
-Agents exit 0 on a rate limit (and gummy exits 0 even if its specialist failed), so an exit code alone proves nothing: the
-agent's own result must say no error, its report or a change must exist, and a `--verify` command must pass.
+Agents exit 0 on a rate limit (and gummy exits 0 even if its specialist failed), so an exit code alone proves nothing:
+the agent's own result must say no error, its report or a change must exist, and a `--verify` command must pass.
 Files and result lines are as gummy writes them; see remote/agent.sh for where.
 """
 
@@ -27,8 +27,8 @@ _FILES = {
 class Evidence:
     """What was found on the host after an agent's run.
 
-    result: the agent's result line, decoded, None if there is none. report: the path of its report, "" if none. changed and
-    removed: names in the project, at most SHOWN_CHANGES of each; more: how many changed ones were not named.
+    result: the agent's result line, decoded, None if there is none. report: the path of its report, "" if none. changed
+    and removed: names in the project, at most SHOWN_CHANGES of each; more: how many changed ones were not named.
     """
 
     result: dict[str, object] | None = None
@@ -49,7 +49,7 @@ class Judgement:
 
 
 def command_line(template: str, mode: str, text: str, verify: str | None = None) -> str:
-    """The command that starts the agent with `text` as one argument, and then runs `verify` if the agent says it is done."""
+    """The command that starts the agent with `text` as one argument; `verify` runs after an agent that exits 0."""
     command = template.replace("{mode}", mode).replace("{text}", shlex.quote(text))
     if verify is None:
         return command

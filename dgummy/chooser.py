@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -98,8 +98,8 @@ class Chooser:
     ) -> Pick:
         """Choose a host; with `run_id` the choice is noted, so that whoever chooses next counts it.
 
-        `excluded` maps hosts that failed already to the reason, `busy` those whose workspace was just found taken to who
-        has it. `workspace` gives the project's folder on a host, where
+        `excluded` maps hosts that failed already to the reason, `busy` those whose workspace was just found taken to
+        who has it. `workspace` gives the project's folder on a host, where
         the run needs it to itself.
         """
         hosts = self.hosts(wish)
@@ -114,26 +114,51 @@ class Chooser:
         candidates = [Candidate(host, reports.get(host.name)) for host in hosts]
 
         def decide(placements: tuple[Placement, ...], last_turn: str | None) -> Choice:
-            return placement.choose(
-                candidates,
-                weights=kind.weights or _weights(self._settings.load_weights),
-                now=self._now(),
-                rng=self._rng,
-                placements=placements,
-                exclude=left_out,
-                requirements=requirements,
-                preferences=self._settings.host_preferences.get(kind.name, ()),
-                overload_threshold=self._settings.overload_threshold,
-                workspace_in_use=in_use,
-                round_robin_after=last_turn,
-                task_type=kind.name,
-            )
+            return self._choose(candidates, kind, requirements, placements, left_out, in_use, last_turn)
 
-        choice = self._journal.place(run_id, wish.group or self._inventory.default_group, decide, self._now())
+        choice = self._journal.place(run_id, self._scope(wish), decide, self._now())
         if choice.host is None and not refresh and observation.source == "cache" and to_look_at:
             # What was remembered leaves no host: look again before giving up.
             return self.pick(wish, excluded=excluded, busy=busy, refresh=True, workspace=workspace, run_id=run_id)
         return Pick(choice, kind, type_why, observation)
+
+    def judge(self, hosts: Sequence[Host], observation: Observation, wish: Wish) -> Choice:
+        """What would be chosen from an observation, were a run placed now; nothing is noted."""
+        kind, _ = self.task_type(wish)
+        candidates = [Candidate(host, observation.of(host.name)) for host in hosts]
+
+        def decide(placements: tuple[Placement, ...], last_turn: str | None) -> Choice:
+            return self._choose(candidates, kind, (), placements, {}, {}, last_turn)
+
+        return self._journal.place(None, self._scope(wish), decide, self._now())
+
+    def _scope(self, wish: Wish) -> str:
+        return wish.group or self._inventory.default_group
+
+    def _choose(
+        self,
+        candidates: Sequence[Candidate],
+        kind: TaskType,
+        requirements: Sequence[Requirement],
+        placements: Sequence[Placement],
+        excluded: Mapping[str, str],
+        in_use: Mapping[str, str],
+        last_turn: str | None,
+    ) -> Choice:
+        return placement.choose(
+            candidates,
+            weights=kind.weights or _weights(self._settings.load_weights),
+            now=self._now(),
+            rng=self._rng,
+            placements=placements,
+            exclude=excluded,
+            requirements=requirements,
+            preferences=self._settings.host_preferences.get(kind.name, ()),
+            overload_threshold=self._settings.overload_threshold,
+            workspace_in_use=in_use,
+            round_robin_after=last_turn,
+            task_type=kind.name,
+        )
 
 
 def _workspaces_in_use(

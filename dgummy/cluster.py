@@ -57,6 +57,25 @@ class RunOptions:
     force: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What carries the work, and why that."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.why})" if self.why else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do: where it would go, and what would be sent there (None: nothing)."""
+
+    pick: Pick
+    sync: SyncResult | None
+
+
 class Cluster:
     """Some hosts, and what can be done with them. Make one with `dgummy.app.App`."""
 
@@ -85,6 +104,13 @@ class Cluster:
         if self.settings.backend == "local":
             return "the backend is set to local"
         return "" if self.inventory.hosts else NO_HOSTS
+
+    @property
+    def backend(self) -> Backend:
+        """What carries the work."""
+        if self.here:
+            return Backend(LOCAL_HOST, self.here)
+        return Backend(self._transport.name, "as set" if self.settings.backend != "auto" else "auto")
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -117,10 +143,12 @@ class Cluster:
         if self._is_here(wish):
             raise UsageError("there is no host to sync to", NO_HOSTS)
         hosts = self._chooser.hosts(wish)
-        syncer = self.syncer(dry=dry)
+        syncer = self.syncer()
         token = new_run_id(self._around.now())
 
         def to(host: Host) -> SyncResult:
+            if dry:
+                return syncer.would_send(host)
             synced = syncer.to(host, token)
             if synced.workspace is not None:
                 syncer.release(synced.workspace)
@@ -132,6 +160,15 @@ class Cluster:
             syncer.cancelled.set()
             time.sleep(0.5)  # let rsync be ended and the workspaces given back
             raise
+
+    def plan(self, wish: Wish, options: RunOptions) -> Plan:
+        """Say where a run would go and what would be sent; nothing is done."""
+        self._force = options.force
+        picked = self.pick(wish)
+        host = self.inventory.hosts.get(picked.choice.host or "")
+        if not options.sync or host is None or self._is_here(wish):
+            return Plan(picked, None)
+        return Plan(picked, self.syncer().would_send(host))
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
@@ -196,7 +233,7 @@ class Cluster:
         """Where the project goes on a host: absolute, or `~/…`."""
         return remote_dir_for(self.project.root, self._around.home, host.remote_dir)
 
-    def syncer(self, *, dry: bool = False) -> WorkspaceSync:
+    def syncer(self) -> WorkspaceSync:
         """Something that syncs this project."""
         return WorkspaceSync(
             self._transport,
@@ -207,7 +244,6 @@ class Cluster:
             timeouts=self.settings.timeouts,
             ssh_config=self._around.ssh_config,
             emit=self._emit,
-            dry=dry,
         )
 
     @cached_property
@@ -308,5 +344,3 @@ class Cluster:
                 raise UsageError(f"--env {name}: no variable can have that name", "use letters, digits and _")
             if "\0" in value:
                 raise UsageError(f"--env {name}: the value holds a NUL byte", "leave it out")
-
-

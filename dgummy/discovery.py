@@ -25,9 +25,7 @@ from dgummy.hostset import check_name
 DEFAULT_GROUP = "dev"
 
 _MAX_TAILSCALE_BYTES = 16_000_000
-_FORGES = frozenset(
-    {"github", "gitlab", "bitbucket", "codeberg", "gitea", "sourcehut", "codecommit", "visualstudio"}
-)
+_FORGES = frozenset({"github", "gitlab", "bitbucket", "codeberg", "gitea", "sourcehut", "codecommit", "visualstudio"})
 _FORGE_HOSTS = frozenset({"git.sr.ht", "ssh.dev.azure.com", "aur.archlinux.org", "hf.co", "heroku.com"})
 _NOT_WORKERS = frozenset(
     {"prod", "production", "bastion", "jump", "jumphost", "jumpbox", "gateway", "router", "firewall"}
@@ -111,9 +109,7 @@ def propose(
         if objection:
             left_out[peer.name] = LeftOut(_clean(peer.name), objection)
         else:
-            hosts[peer.name] = ProposedHost(
-                peer.name, ("tailscale",), f"online on the tailnet, {peer.system}"
-            )
+            hosts[peer.name] = ProposedHost(peer.name, ("tailscale",), f"online on the tailnet, {peer.system}")
     groups = _groups(d_groups, hosts)
     return Proposal(tuple(hosts.values()), groups, tuple(left_out.values()))
 
@@ -191,21 +187,15 @@ def write_new(path: Path, text: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
         there = Path(str(error.filename or path))
-        raise UsageError(
-            f"{there}: is there already, and is never overwritten", "edit it, or move it away"
-        ) from None
+        raise UsageError(f"{there}: is there already, and is never overwritten", "edit it, or move it away") from None
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be made: {error.strerror}", "check the permissions of its folder"
-        ) from None
+        raise ConfigError(f"{path}: cannot be made: {error.strerror}", "check the permissions of its folder") from None
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{path}: cannot be written: {error.strerror}", "free some space and try again"
-        ) from None
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}", "free some space and try again") from None
 
 
 def _objection(name: str, selves: frozenset[str], *, chosen: bool = False) -> str:
@@ -239,9 +229,7 @@ def _proposed(name: str, sources: list[str], peer: _Peer | None) -> ProposedHost
     return ProposedHost(name, tuple(sources), "; ".join(reason), paths)
 
 
-def _groups(
-    d_groups: Mapping[str, Sequence[str]], hosts: Mapping[str, ProposedHost]
-) -> dict[str, tuple[str, ...]]:
+def _groups(d_groups: Mapping[str, Sequence[str]], hosts: Mapping[str, ProposedHost]) -> dict[str, tuple[str, ...]]:
     """`d`'s groups as they are, and every host that is in none of them in the default group."""
     groups = {
         name: tuple(dict.fromkeys(member for member in members if member in hosts))

@@ -1,6 +1,7 @@
 """One piece of work, from wish to result: choose, sync, run, and go on to the next host where that is safe.
 
-A run goes to another host only if the last one provably never started it. What failed is kept as an attempt with its reason.
+A run goes to another host only if the last one provably never started it. What failed is kept as an attempt, with its
+reason.
 """
 
 from __future__ import annotations
@@ -33,20 +34,12 @@ from dgummy.project import Project
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec
 from dgummy.settings import Settings
-from dgummy.transport.base import Answer, Limits, Transport
+from dgummy.transport.base import Limits, Transport
 from dgummy.units import format_duration
 from dgummy.workspaces import Synced, Workspace, WorkspaceSync
 
 _R = TypeVar("_R")
 _BUSY_POLL_S = 2.0
-_SYNC_STAGE = frozenset(
-    {
-        FailureKind.MISSING_TOOL,
-        FailureKind.DISK_FULL,
-        FailureKind.PERMISSION,
-        FailureKind.SYNC,
-    }
-)
 _REFUSED = frozenset({FailureKind.HOST_KEY, FailureKind.AUTHENTICATION})
 
 
@@ -202,12 +195,11 @@ class Dispatcher:
         """The one failure that decides the exit code: a refusal before a failed sync before the rest."""
         seen = [report.failure for report in pick.observation.reports if report.failure is not None]
         failures = [*course.failures, *seen]
-        for decisive in (_REFUSED, _SYNC_STAGE):
-            for failure in failures:
-                if failure.kind in decisive:
-                    return failure
-        if failures:
-            return failures[-1]
+        refused = [failure for failure in failures if failure.kind in _REFUSED]
+        unsynced = [failure for failure in failures if failure.kind.is_about_sync]
+        for decisive in (refused, unsynced, failures):
+            if decisive:
+                return decisive[-1]
         verdicts = pick.choice.verdicts
         reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in verdicts) or "no host is left"
         agent = self._settings.agent
@@ -301,7 +293,7 @@ class Dispatcher:
         kill_s = self._settings.timeouts.kill_s
         self._emit(
             Notice(
-                f"cancelling on {host.name} (KILL after {format_duration(kill_s)}); press Ctrl-C again to leave it running down there",
+                f"cancelling on {host.name} (KILL after {format_duration(kill_s)}); Ctrl-C again to stop watching",
                 "warning",
             )
         )
@@ -409,7 +401,7 @@ def _never(failure: Failure) -> Ending:
 def _outcome(failure: Failure) -> RunState:
     if failure.kind in _REFUSED:
         return RunState.REFUSED
-    if failure.kind in _SYNC_STAGE:
+    if failure.kind.is_about_sync:
         return RunState.SYNC_FAILED
     if failure.kind in (FailureKind.BUSY, FailureKind.UNFIT):
         return RunState.SKIPPED

@@ -56,13 +56,13 @@ def each(
 ) -> Iterator[tuple[T, R]]:
     """Do `work` for every item, at most `jobs` at once; yields (item, result) as they come.
 
-    Once `stop` is set, or the generator is closed, nothing that was not started starts. `patience_s` is asked before each
-    wait how long it may be (None: as long as it takes); when that passes, what is still under way is left behind. What
-    `work` raises is a bug of ours and is raised here.
+    Once `stop` is set, or the generator is closed, nothing that was not started starts. `patience_s` is asked before
+    each wait how long it may be (None: as long as it takes); when that passes, what is still under way is left behind.
+    What `work` raises is a bug of ours and is raised here.
     """
     halt = stop or threading.Event()
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None]] = queue.SimpleQueue()
     for item in items:
         todo.put(item)
 
@@ -71,26 +71,20 @@ def each(
             try:
                 item = todo.get_nowait()
             except queue.Empty:
-                break
+                return
             try:
                 done.put((item, work(item), None))
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                 done.put((item, None, error))
-        done.put(None)
 
-    workers = max(1, min(jobs, len(items)))
-    for number in range(workers):
+    for number in range(min(jobs, len(items))):
         threading.Thread(target=worker, name=f"dgummy-worker-{number}", daemon=True).start()
     try:
-        while workers:
+        for _ in items:
             try:
-                outcome = done.get(timeout=patience_s())
+                item, value, error = done.get(timeout=patience_s())
             except queue.Empty:
                 return
-            if outcome is None:
-                workers -= 1
-                continue
-            item, value, error = outcome
             if error is not None:
                 raise error
             yield item, value  # type: ignore[misc]  # a result, since there was no error
@@ -115,11 +109,12 @@ class Bus:
         self.errors: list[Exception] = []
 
     def __call__(self, event: Event) -> None:
+        """Pass an event on."""
         with self._lock:
             for listener in self._listeners:
                 try:
                     listener(event)
                 except BrokenPipeError:
                     raise
-                except Exception as error:  # noqa: BLE001 - kept, and shown by the error boundary
+                except Exception as error:  # noqa: BLE001, PERF203 - kept, and shown by the error boundary
                     self.errors.append(error)

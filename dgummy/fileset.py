@@ -116,9 +116,7 @@ class _Excludes:
         try:
             self._spec: GitIgnoreSpec = GitIgnoreSpec.from_lines(patterns)
         except ValueError as error:
-            raise ConfigError(
-                f"{origin}: {error}", "Patterns are written as in a .gitignore file."
-            ) from error
+            raise ConfigError(f"{origin}: {error}", "Patterns are written as in a .gitignore file.") from error
         self._folders: dict[bytes, str | None] = {b"": None}
 
     def match(self, path: bytes) -> str | None:
@@ -143,19 +141,13 @@ def _gather_git(gathering: _Gathering, excludes: _Excludes, *, both: bool) -> bo
         _gather_repository(gathering, b"", excludes, both=both, depth=0)
     except FileNotFoundError as error:
         if error.filename != "git":
-            raise SyncError(
-                f"the project is gone: {error.filename}", "Go to the project's folder."
-            ) from error
-        gathering.notices.append(
-            "git is not installed here: every file is sent, ignored or not (less sync_exclude)"
-        )
+            raise SyncError(f"the project is gone: {error.filename}", "Go to the project's folder.") from error
+        gathering.notices.append("git is not installed here: every file is sent, ignored or not (less sync_exclude)")
         return False
     return True
 
 
-def _gather_repository(
-    gathering: _Gathering, prefix: bytes, excludes: _Excludes, *, both: bool, depth: int
-) -> None:
+def _gather_repository(gathering: _Gathering, prefix: bytes, excludes: _Excludes, *, both: bool, depth: int) -> None:
     """Add the files of the repository at `prefix` ("" or "sub/"), then those of repositories inside it."""
     folder = gathering.root + b"/" + prefix
     nested: list[bytes] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dgummy.errors import ConfigError, UnknownHostError, UsageError
 from dgummy.hostset import check_name, expand, suggest
@@ -62,17 +63,12 @@ def d_groups(d_config: str | Path) -> dict[str, tuple[str, ...]]:
 
     Whatever else is in it is `d`'s own affair.
     """
-    if isinstance(d_config, Path):
-        raw = load_file(d_config, D_CONFIG_LABEL)
-    else:
-        raw = load_mapping(d_config, D_CONFIG_LABEL)
+    raw = _load_d(d_config)
     groups = (raw or {}).get("groups")
     if groups is None:
         return {}
     if not isinstance(groups, Mapping):
-        raise _d_error(
-            "groups", f"expected a map, got {shown(groups)}", "write it as groups: {dev: [node-1]}"
-        )
+        raise _d_error("groups", f"expected a map, got {shown(groups)}", "write it as groups: {dev: [node-1]}")
     return {_d_name(name): _d_members(_d_name(name), members) for name, members in groups.items()}
 
 
@@ -121,6 +117,12 @@ def _host(name: str, said: HostSettings | None, settings: Settings) -> Host:
     )
 
 
+def _load_d(d_config: str | Path) -> Mapping[Any, Any] | None:
+    if isinstance(d_config, str):
+        return load_mapping(d_config, D_CONFIG_LABEL)
+    return load_file(d_config, D_CONFIG_LABEL)
+
+
 def _d_error(key: str, what: str, remedy: str) -> ConfigError:
     return ConfigError(f"{D_CONFIG_LABEL}: {key}: {what}", remedy)
 
@@ -162,9 +164,7 @@ def _pool(inventory: Inventory, group: str | None, *, named: bool) -> tuple[str,
     if name in inventory.groups:
         return inventory.groups[name]
     if not inventory.groups:
-        raise ConfigError(
-            f"group: no group is called {shown(name)}", "there are no groups yet: run `inv config.init`"
-        )
+        raise ConfigError(f"group: no group is called {shown(name)}", "there are no groups yet: run `inv config.init`")
     remedy = suggestion(name, inventory.groups, noun="groups are")
     raise ConfigError(f"group: no group is called {shown(name)}", remedy)
 

@@ -31,7 +31,8 @@ class Journal:
         self._emit = emit
         self._now = now
         self._ledger: Ledger | None = None
-        self._broken = False
+        self._complained = False
+        self._notices_seen = 0
 
     def open_run(self, kind: str, command: str, task_type: str, project: str) -> str:
         """Record a run before anything is done for it; gives back its new id."""
@@ -103,15 +104,17 @@ class Journal:
             self._ledger.close()
 
     def _guard(self, work: Callable[[Ledger], _R], *, default: _R) -> _R:
-        if self._broken:
-            return default
+        """Do it, or say once why it cannot be done. Tried again each time: a full disk may have room later."""
         try:
             if self._ledger is None:
                 self._ledger = Ledger.open(self._path)
-                for text in self._ledger.notices:
-                    self._emit(Notice(text, "warning"))
-            return work(self._ledger)
+            result = work(self._ledger)
         except LedgerError as error:
-            self._broken = True
-            self._emit(Notice(f"this run is not recorded: {error.message} ({error.remedy})", "warning"))
+            if not self._complained:
+                self._complained = True
+                self._emit(Notice(f"not recorded: {error.message} ({error.remedy})", "warning"))
             return default
+        for text in self._ledger.notices[self._notices_seen :]:
+            self._notices_seen += 1
+            self._emit(Notice(text, "warning"))
+        return result

@@ -6,7 +6,7 @@ Cheap to import, for `inv --list`: whatever needs YAML or msgspec is imported wh
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,7 @@ _KEYS: dict[str, Any] = {
         "kill_s": None,
         "browser_s": None,
         "sync_idle_s": None,
+        "workspace_s": None,
     },
     "cache": {"load_path": None, "load_ttl_s": None, "status_path": None, "status_ttl_s": None},
     "agent": {"command": None, "tool": None, "install": None, "start_gap_s": None},
@@ -81,12 +82,29 @@ class Merged:
     warnings: tuple[str, ...] = ()
 
 
-def defaults_as_none() -> dict[str, Any]:
-    """Return the keys for `ns.configure({"dgummy": …})`, as a fresh copy.
-
-    All are None, so that Invoke registers them and hands text from the environment through uncast.
-    """
+def known_keys() -> dict[str, Any]:
+    """Return every key that can be set, nested as in `Settings`, with None as its value. A fresh copy."""
     return copy.deepcopy(_KEYS)
+
+
+def defaults_as_none() -> dict[str, Any]:
+    """Return what may be registered with Invoke, as `ns.configure({"dgummy": …})`: nothing.
+
+    Invoke ends in a traceback (AmbiguousMergeError) where a file holds a map for a key registered as None, as in
+    `groups: {dev: [a]}`, or None for one registered as a map. It need not know the keys: files are handed through
+    as they are, and `env_layers` reads the environment.
+    """
+    return {}
+
+
+def set_env_aside(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Take the `INVOKE_DGUMMY_*` variables out of the environment and return them, to be put back later.
+
+    To be called before Invoke reads the environment, so while tasks.py is loaded: for a key that invoke.yaml sets,
+    Invoke casts the text to the type found there, and ends in a traceback for a list (UncastableEnvVar) or a word
+    in a number's place. Put them back before `load`.
+    """
+    return {name: environ.pop(name) for name in list(environ) if name.startswith(ENV_PREFIX)}
 
 
 def user_config_path(environ: Mapping[str, str], home: Path) -> Path:

@@ -72,6 +72,11 @@ class FailureKind(str, Enum):
         """The exit code of a one-host command that ends with this failure."""
         return _FAILURE_CODES.get(self, ExitCode.NO_HOST)
 
+    @property
+    def is_about_sync(self) -> bool:
+        """Whether the host was reached, and bringing the project there was what failed."""
+        return self in _SYNC_KINDS
+
 
 _FAILURE_CODES: dict[FailureKind, ExitCode] = {
     FailureKind.HOST_KEY: ExitCode.REFUSED,
@@ -85,6 +90,16 @@ _FAILURE_CODES: dict[FailureKind, ExitCode] = {
     FailureKind.CONFIG: ExitCode.CONFIG,
     FailureKind.INTERNAL: ExitCode.BUG,
 }
+
+
+_SYNC_KINDS = frozenset(
+    {
+        FailureKind.MISSING_TOOL,
+        FailureKind.DISK_FULL,
+        FailureKind.PERMISSION,
+        FailureKind.SYNC,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +119,8 @@ class ActiveRun:
     """A run that is alive on a host: a lease that everybody's probe sees.
 
     `age_s` is seconds since it was claimed, by the host's own clock. `workspace` is the remote project folder it
-    has to itself, "" for a run that claimed none. `owner` is `user@machine`. `started` is False while it is only claimed
-    (its project is still being synced, say) and its command does not run yet.
+    has to itself, "" for a run that claimed none. `owner` is `user@machine`. `started` is False while it is only
+    claimed (its project is still being synced, say) and its command does not run yet.
     """
 
     run_id: str
@@ -276,9 +291,9 @@ class SyncResult:
 class RunResult:
     """How a run ended.
 
-    `exit_code` is the command's own where it has one, else None. `failure` is why no host took it. `fallback` is "local" if
-    it ran here because no host could. `changed` and `removed` name files of the project that an agent's run touched there,
-    `report` is the path of its report there.
+    `exit_code` is the command's own where it has one, else None. `failure` is why no host took it. `fallback` is
+    "local" if it ran here because no host could. `changed` and `removed` name files of the project that an agent's run
+    touched there, `report` is the path of its report there.
     """
 
     run_id: str

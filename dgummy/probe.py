@@ -58,9 +58,7 @@ class _Facts:
         return next(iter(self.all(name)), "")
 
 
-def parse(
-    facts: Iterable[Fact], *, received_at_s: float | None = None, lock_lease_s: float = LOCK_LEASE_S
-) -> Sample:
+def parse(facts: Iterable[Fact], *, received_at_s: float | None = None, lock_lease_s: float = LOCK_LEASE_S) -> Sample:
     """Read the facts of a probe.
 
     `received_at_s` is our own clock (epoch seconds) when the answer came; without it there is no
@@ -332,9 +330,7 @@ def _freebsd_available(sysctl: dict[str, list[str]]) -> int | None:
     free = _sysctl_count(sysctl, "vm.stats.vm.v_free_count")
     if not size or free is None:
         return None
-    pages = free + sum(
-        _sysctl_count(sysctl, f"vm.stats.vm.v_{kind}_count") or 0 for kind in ("inactive", "cache")
-    )
+    pages = free + sum(_sysctl_count(sysctl, f"vm.stats.vm.v_{kind}_count") or 0 for kind in ("inactive", "cache"))
     arc = _sysctl_count(sysctl, "kstat.zfs.misc.arcstats.size") or 0
     arc_least = _sysctl_count(sysctl, "kstat.zfs.misc.arcstats.c_min") or 0
     return size * pages + max(0, arc - arc_least)

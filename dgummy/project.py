@@ -97,13 +97,9 @@ def check_root(root: Path, home: Path, *, force: bool = False, project: Path | N
     """
     if _is_home_or_above(root, home):
         what = (
-            "the home folder"
-            if Path(os.path.realpath(root)) == Path(os.path.realpath(home))
-            else "all of " + str(root)
+            "the home folder" if Path(os.path.realpath(root)) == Path(os.path.realpath(home)) else "all of " + str(root)
         )
-        raise UsageError(
-            f"refusing to sync {what}", "Go to a project's folder first, or name it: inv sync --path DIR"
-        )
+        raise UsageError(f"refusing to sync {what}", "Go to a project's folder first, or name it: inv sync --path DIR")
     if project is None or force:
         return
     real_root, real_project = Path(os.path.realpath(root)), Path(os.path.realpath(project))
@@ -151,15 +147,11 @@ def _refuse_bad_dir(place: str, shown: str, remedy: str) -> None:
     if any(ord(char) < 32 or ord(char) == 127 for char in place):
         raise ConfigError(f"{shown} holds a control character", remedy)
     if place in ("/", "~/"):
-        raise ConfigError(
-            f"{shown} would put the project's files straight into {place.rstrip('/') or '/'}", remedy
-        )
+        raise ConfigError(f"{shown} would put the project's files straight into {place.rstrip('/') or '/'}", remedy)
     if ".." in place.split("/"):
         raise ConfigError(f"{shown} holds '..'", remedy)
 
 
-def listing(
-    project: Project, excludes_configured: tuple[str, ...] | None, extra: tuple[str, ...] = ()
-) -> Listing:
+def listing(project: Project, excludes_configured: tuple[str, ...] | None, extra: tuple[str, ...] = ()) -> Listing:
     """List what is sent of the project; see `fileset.list_files`."""
     return fileset.list_files(project.root, excludes_configured, extra, is_git=project.is_git)

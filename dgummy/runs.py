@@ -1,7 +1,7 @@
 """One run on one host: start it at most once, follow it, come back to it after a lost connection, end it.
 
-What makes this safe is on the host (`remote/lib.sh`): the run's folder claims it, the folder `launch` in it decides whether
-its command ever starts. Here is only the conversation.
+What makes this safe is on the host (`remote/lib.sh`): the run's folder claims it, the folder `launch` in it decides
+whether its command ever starts. Here is only the conversation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONGEST_BACKOFF_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run on one host ended. `not_started` is set when it provably never began there: another host may have it."""
+    """How a run on one host ended. `not_started` is set when it provably never began: another host may have it."""
 
     state: RunState
     exit_code: int | None = None

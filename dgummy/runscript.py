@@ -23,8 +23,8 @@ class RunSpec:
     """Everything a host must know to run one command.
 
     directory: the project folder there, absolute or `~/…`, "" for home; subdir: below it. workspace: the folder the run
-    has to itself, absolute, "" for none. timeout_s: None for no limit. gap_s: least time between two starts on that host.
-    env: values travel on the script's stdin and stay in memory.
+    has to itself, absolute, "" for none. timeout_s: None for no limit. gap_s: least time between two starts on that
+    host. env: values travel on the script's stdin and stay in memory.
     """
 
     run_id: str

@@ -81,6 +81,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     kill_s: float = 10.0
     browser_s: float = 120.0
     sync_idle_s: float = 60.0
+    workspace_s: float = 3600.0
 
 
 class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -241,9 +242,7 @@ class Reader:
             except ValueError:
                 pass
         if isinstance(value, bool) or not isinstance(value, int):
-            self.fail(
-                key, f"expected a whole number, got {shown(value)}", "write it as digits, without quotes"
-            )
+            self.fail(key, f"expected a whole number, got {shown(value)}", "write it as digits, without quotes")
         return value
 
     def _number(self, value: Any, key: tuple[str, ...]) -> float:
@@ -296,10 +295,9 @@ def shown(value: object) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, str):
         return f"'{value}'"
-    try:
-        return str(value)
-    except ValueError:  # an int with too many digits to print
-        return "a huge number"
+    # Python refuses to print an int of more than 4300 digits.
+    text = "a huge number" if isinstance(value, int) and value.bit_length() > 200 else str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def list_hint(value: object) -> str:

@@ -127,9 +127,7 @@ def _check_choices(settings: Settings, origins: Origins) -> None:
         ("fallback", settings.fallback, FALLBACKS),
     ):
         if value not in choices:
-            origins.fail(
-                key, f"{shown(value)} is no choice", suggestion(value, choices, noun="the choices are")
-            )
+            origins.fail(key, f"{shown(value)} is no choice", suggestion(value, choices, noun="the choices are"))
 
 
 def _check_weights(weights: LoadWeights, key: str, origins: Origins) -> None:
@@ -140,30 +138,22 @@ def _check_weights(weights: LoadWeights, key: str, origins: Origins) -> None:
             origins.fail(f"{key}.{name}", f"{value:g} is no weight", "write 0 or a positive number")
         total += value
     if total == 0:
-        origins.fail(
-            key, "all weights are zero", "make at least one of cpu, memory, load_average, io positive"
-        )
+        origins.fail(key, "all weights are zero", "make at least one of cpu, memory, load_average, io positive")
     if math.isinf(total):
         origins.fail(key, "the weights are too large", "write numbers such as 0.4; only their ratio counts")
 
 
 def _check_numbers(settings: Settings, origins: Origins) -> None:
     if not 1 <= settings.jobs <= MAX_JOBS:
-        origins.fail(
-            "jobs", f"{shown(settings.jobs)} is out of range", f"write a whole number from 1 to {MAX_JOBS}"
-        )
+        origins.fail("jobs", f"{shown(settings.jobs)} is out of range", f"write a whole number from 1 to {MAX_JOBS}")
     threshold = settings.overload_threshold
     if not 0 <= threshold <= 10:
-        hint = (
-            f"write {threshold / 100:g} for {threshold:g} %" if 10 < threshold <= 100 else "write 0.85, say"
-        )
+        hint = f"write {threshold / 100:g} for {threshold:g} %" if 10 < threshold <= 100 else "write 0.85, say"
         origins.fail("overload_threshold", f"{threshold:g} is no score", f"scores go from 0 to 1: {hint}")
     for name in field_types(type(settings.timeouts)):
         seconds = float(getattr(settings.timeouts, name))
         if not 0 < seconds < 1e9:
-            origins.fail(
-                f"timeouts.{name}", f"{seconds:g} is out of range", "write seconds above 0: 5, 0.5, 5s or 2m"
-            )
+            origins.fail(f"timeouts.{name}", f"{seconds:g} is out of range", "write seconds above 0: 5, 0.5, 5s or 2m")
     for key, seconds in (
         ("cache.load_ttl_s", settings.cache.load_ttl_s),
         ("cache.status_ttl_s", settings.cache.status_ttl_s),
@@ -199,9 +189,7 @@ def _check_agent(command: str, origins: Origins) -> None:
             remedy = f"did you mean {{{close}}}? " if close else ""
             origins.fail(key, f"{{{name}}} is no placeholder", f"{remedy}There are {{mode}} and {{text}}")
     if "text" not in names:
-        origins.fail(
-            key, "the task's text has no place in it", 'write {text} where it goes: "gummy {mode} {text}"'
-        )
+        origins.fail(key, "the task's text has no place in it", 'write {text} where it goes: "gummy {mode} {text}"')
     quoted = _quoted_placeholder(command)
     if quoted:
         origins.fail(
@@ -253,9 +241,7 @@ def _check_hosts(settings: Settings, origins: Origins) -> None:
                 origins.fail(f"hosts.{name}.capabilities", what, "write names such as docker, or mem=64GB")
         for key, text in (("os", host.os), ("arch", host.arch)):
             if text is not None and not _NAME.fullmatch(text):
-                origins.fail(
-                    f"hosts.{name}.{key}", f"{shown(text)} cannot be used", "write linux, darwin, arm64 …"
-                )
+                origins.fail(f"hosts.{name}.{key}", f"{shown(text)} cannot be used", "write linux, darwin, arm64 …")
 
 
 def _check_requirement(term: str, key: str, origins: Origins) -> None:
@@ -280,9 +266,7 @@ def _check_groups(settings: Settings, origins: Origins) -> None:
         return
     if settings.group not in settings.groups:
         remedy = suggestion(settings.group, settings.groups, noun="groups are")
-        origins.fail(
-            "group", f"no group is called {shown(settings.group)}", f"{remedy}; `group:` names the default"
-        )
+        origins.fail("group", f"no group is called {shown(settings.group)}", f"{remedy}; `group:` names the default")
     check_preferences(settings, settings.groups, origins)
 
 

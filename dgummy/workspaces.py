@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,8 +45,8 @@ class Synced:
 class _Opened:
     directory: str
     rsync_path: str
-    rsync_version: str
     previous: frozenset[bytes] | None
+    absent: bool = False
 
 
 class WorkspaceSync:
@@ -63,7 +63,6 @@ class WorkspaceSync:
         timeouts: Timeouts,
         ssh_config: Path | None,
         emit: Listener,
-        dry: bool = False,
     ) -> None:
         self._transport = transport
         self._source = source
@@ -73,11 +72,10 @@ class WorkspaceSync:
         self._timeouts = timeouts
         self._ssh_config = ssh_config
         self._emit = emit
-        self._dry = dry
         self.cancelled = threading.Event()
 
     def to(self, host: Host, run_id: str) -> Synced:
-        """Take the host's workspace for `run_id` and bring the project there. On failure the workspace is given back."""
+        """Take the host's workspace for `run_id` and bring the project there; on failure it is given back."""
         began = time.monotonic()
         wanted = self._remote_dir(host)
         result = SyncResult(host.name, ok=False, remote_dir=wanted)
@@ -91,6 +89,24 @@ class WorkspaceSync:
         result = replace(result, duration_s=took_s)
         self._emit(SyncFinished(result))
         return Synced(result, workspace)
+
+    def would_send(self, host: Host) -> SyncResult:
+        """What a sync to this host would do. Nothing is changed there, and nobody is kept out."""
+        wanted = self._remote_dir(host)
+        result = SyncResult(host.name, ok=False, remote_dir=wanted)
+        reached = self._transport.connect(host)
+        if isinstance(reached, Failure):
+            return replace(result, failure=reached)
+        opened = self._tell(host, "peek_workspace", [wanted, syncplan.manifest_id(self._listing.paths)])
+        if isinstance(opened, Failure):
+            return replace(result, failure=opened)
+        plan = syncplan.plan(self._listing, opened.previous)
+        pushed: rsync.Pushed | Failure = rsync.Pushed(plan.total_files, plan.total_bytes, 0.0)
+        if not opened.absent:
+            pushed = self._push(reached, Workspace(host, "", opened.directory), opened, plan)
+        if isinstance(pushed, Failure):
+            return replace(result, failure=pushed)
+        return _as_result(host, opened, plan, pushed)
 
     def release(self, workspace: Workspace) -> None:
         """Give a workspace back that no run was started in."""
@@ -114,49 +130,40 @@ class WorkspaceSync:
         if isinstance(pushed, Failure):
             self.release(workspace)
             return pushed
-        result = SyncResult(
-            host.name,
-            ok=True,
-            remote_dir=opened.directory,
-            files=pushed.files,
-            bytes=pushed.bytes,
-            deleted=len(plan.gone),
-            top_level=plan.top_level,
-            excluded=plan.excluded,
-            total_files=plan.total_files,
-            total_bytes=plan.total_bytes,
-        )
-        return workspace, result
+        return workspace, _as_result(host, opened, plan, pushed)
 
     def _open(self, host: Host, run_id: str, wanted: str, wanted_id: str) -> _Opened | Failure:
+        opened = self._tell(host, "open_workspace", [wanted, run_id, self._owner, str(LEASE_S), wanted_id])
+        if isinstance(opened, Failure) and opened.kind is FailureKind.MISSING_TOOL:
+            self._call(host, "close_workspace", [wanted, run_id])
+        return opened
+
+    def _tell(self, host: Host, function: str, args: list[str]) -> _Opened | Failure:
+        """Call a function that ends in `tell_workspace` (remote/workspace.sh)."""
         manifest = bytearray()
 
         def hear(frame: Frame) -> None:
             if isinstance(frame, Data):
                 manifest.extend(frame.data)
 
-        args = [wanted, run_id, self._owner, str(LEASE_S), wanted_id]
-        answer = self._call(host, "open_workspace", args, sink=hear)
+        answer = self._call(host, function, args, sink=hear)
         if isinstance(answer, Failure):
             return answer
         directory = answer.first("dir")
         if not directory:
             return refusal(answer)
         if not answer.first("rsync"):
-            self._call(host, "close_workspace", [directory, run_id])
             return Failure(
                 FailureKind.MISSING_TOOL,
                 f"rsync is not installed on {host.name}",
                 "install it there: apt install rsync, dnf install rsync, or brew install rsync",
             )
-        previous: frozenset[bytes] | None
+        previous: frozenset[bytes] | None = None
         if answer.first("sent") == "same":
             previous = frozenset(self._listing.paths)
-        elif manifest or answer.has("sent_id"):
+        elif manifest:
             previous = syncplan.decode_manifest(manifest.decode("utf-8", "surrogateescape"))
-        else:
-            previous = None
-        return _Opened(directory, answer.first("rsync"), answer.first("rsync-version"), previous)
+        return _Opened(directory, answer.first("rsync"), previous, answer.has("absent"))
 
     def _carry_out(
         self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan
@@ -225,17 +232,17 @@ class WorkspaceSync:
             ssh_config=self._ssh_config,
             connect_s=self._timeouts.connect_s,
             idle_s=self._timeouts.sync_idle_s,
-            remote_version=opened.rsync_version,
             on_progress=lambda sent, pct: self._emit(SyncProgress(host, sent, pct)),
             on_tick=tick,
             cancelled=self.cancelled,
+            dry=not workspace.run_id,
         )
 
     def _call(
         self,
         host: Host,
         function: str,
-        args: list[str] | list[str | bytes],
+        args: Sequence[str | bytes],
         *,
         variables: dict[str, str] | None = None,
         sink: Callable[[Frame], None] | None = None,
@@ -251,6 +258,21 @@ class WorkspaceSync:
             },
         )
         return self._transport.run_script(host, script, Limits(total_s=self._timeouts.script_s), sink)
+
+
+def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: rsync.Pushed) -> SyncResult:
+    return SyncResult(
+        host.name,
+        ok=True,
+        remote_dir=opened.directory,
+        files=pushed.files,
+        bytes=pushed.bytes,
+        deleted=len(plan.gone),
+        top_level=plan.top_level,
+        excluded=plan.excluded,
+        total_files=plan.total_files,
+        total_bytes=plan.total_bytes,
+    )
 
 
 def _or(answer: Answer | Failure, pushed: rsync.Pushed) -> rsync.Pushed | Failure:

@@ -72,9 +72,7 @@ def load_value(text: str, label: str) -> Any:
     except yaml.YAMLError as error:
         raise _malformed(error, text, label) from None
     except RecursionError:
-        raise ConfigError(
-            f"{label}: nested too deeply", "write it flatter; no setting is deeper than 4"
-        ) from None
+        raise ConfigError(f"{label}: nested too deeply", "write it flatter; no setting is deeper than 4") from None
     except _CONSTRUCT_ERRORS as error:
         detail = " ".join(str(error).split())[:80]
         raise ConfigError(
@@ -143,9 +141,7 @@ def _check_size(root: yaml.Node, label: str) -> None:
             return known
         if id(node) in open_nodes:
             line = node.start_mark.line + 1
-            raise ConfigError(
-                f"{label}: line {line}: an alias contains itself", "write the value out instead"
-            )
+            raise ConfigError(f"{label}: line {line}: an alias contains itself", "write the value out instead")
         open_nodes.add(id(node))
         total = 1 + sum(size_of(child) for child in _children(node))
         open_nodes.discard(id(node))

@@ -64,6 +64,8 @@ class Sshd:
         self.authorized_keys.write_text(public(self.client_key) + "\n")
         self.known_hosts = self.folder / "known_hosts"
         self.log = self.folder / "log"
+        self.home = self.folder / "home"
+        self.home.mkdir()
 
     def start(self) -> Sshd:
         """Start it and wait until it answers."""
@@ -102,6 +104,7 @@ class Sshd:
             "PermitRootLogin yes",
             "PermitUserEnvironment no",
             "UseDNS no",
+            f"SetEnv HOME={self.home}",  # what the login shell reads is ours
         ]
 
     def _answers(self) -> bool:

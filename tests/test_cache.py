@@ -374,9 +374,9 @@ def storm(place: Place, processes: int, rounds: int) -> None:
         )
         for index in range(processes)
     ]
-    for process in running:
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err.decode()
+    errors = [process.communicate(timeout=120)[1].decode() for process in running]
+    assert [error for error in errors if error] == []
+    assert {process.returncode for process in running} == {0}
     assert [entry.name for entry in place.path.parent.iterdir()] == [place.path.name]
     json.loads(place.path.read_bytes())
 

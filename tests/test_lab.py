@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import socket
 import stat
@@ -57,8 +56,7 @@ def ssh(
     lab: Lab, node: str, *words: str, given: bytes | None = None, options: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[bytes]:
     command = ["ssh", "-F", str(lab.ssh_config_path), *options, node, *words]
-    stdin = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
-    return subprocess.run(command, capture_output=True, timeout=20, **stdin)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, capture_output=True, timeout=20, input=given or b"")
 
 
 def say(lab: Lab, node: str, command: str) -> str:
@@ -80,7 +78,7 @@ def leftovers(directory: Path) -> list[str]:
             continue
         try:
             told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-            place = os.fsencode(os.readlink(entry / "cwd"))
+            place = os.fsencode((entry / "cwd").readlink())
         except OSError:
             continue
         if needle in told or needle in place:
@@ -204,7 +202,6 @@ def test_nodes_listen_on_loopback_and_the_down_one_refuses(shared: Lab) -> None:
 
 def test_rsync_puts_files_into_the_home_of_a_node(shared: Lab, tmp_path: Path) -> None:
     (tmp_path / "one file").write_text("content")
-    rsh = "ssh -F " + shlex.quote(str(shared.ssh_config_path)) if "'" not in str(tmp_path) else ""
     # rsync's own quoting knows no escape inside quotes; the apostrophe in the path wants double ones.
     rsh = f'ssh -F "{shared.ssh_config_path}"'
     command = ["rsync", "-a", "-e", rsh, f"{tmp_path}/", "node-2:projects/x/"]
@@ -347,19 +344,24 @@ def test_a_reboot_ends_everything_and_changes_the_boot_id(made: Lab) -> None:
 
 
 @needs_proc
-def test_down_leaves_nothing(tmp_path: Path) -> None:
-    lab = labs.up(tmp_path / HOSTILE_NAME, 3)
+def test_down_leaves_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    # ASCII, because sshd writes other letters in its title as octal numbers, and the look below is for the path.
+    lab = labs.up(tmp_path / "a lab it's", 3)
+    request.addfinalizer(lambda: labs.down(lab))
     start_run(lab, "node-1", "trap '' TERM; while :; do sleep 1; done")
     start_run(lab, "node-2", "env -i setsid sleep 300", "run-2")
     ssh(lab, "node-2", "setsid sleep 301 >/dev/null 2>&1 &")
     labs.hang(lab, "node-3")
     command = ["ssh", "-F", str(lab.ssh_config_path), "node-1", "sleep 302"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as client:
-        assert len(leftovers(lab.directory)) > 8
+        request.addfinalizer(client.kill)
+        busy = lambda: len(leftovers(lab.directory)) > 8  # noqa: E731
+        sessions_up = processes.wait_until(busy, 5)
         started = time.monotonic()
         labs.down(lab)
         took_s = time.monotonic() - started
         client.wait(5)
+    assert sessions_up
     assert leftovers(lab.directory) == []
     assert not lab.directory.exists()
     assert took_s < 5
@@ -368,8 +370,9 @@ def test_down_leaves_nothing(tmp_path: Path) -> None:
 
 
 @needs_proc
-def test_down_finds_the_sshds_of_a_folder_that_is_gone(tmp_path: Path) -> None:
+def test_down_finds_the_sshds_of_a_folder_that_is_gone(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     lab = labs.up(tmp_path / HOSTILE_NAME, 2)
+    request.addfinalizer(lambda: labs.down(lab))
     shutil.rmtree(lab.directory)
     pids = {one.pid for one in labs.status(lab)}
     assert len(pids) == 3  # two listeners, and None for the node that is down
@@ -482,10 +485,10 @@ def test_a_taken_port_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_real_agent_of_the_user_is_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with the user's own gummy leaves the PATH of the nodes; what they need from it is linked."""
     brew, plain = tmp_path / "brew", tmp_path / "plain"
-    for path in (brew / "gummy", brew / "rsync", plain / "git"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("#!/bin/sh\n")
-        path.chmod(0o755)
+    for tool in (brew / "gummy", brew / "rsync", plain / "git"):
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_text("#!/bin/sh\n")
+        tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{brew}:{plain}")
     monkeypatch.setattr(machine, "_BASE_PATH", (str(brew),))
     monkeypatch.setattr(machine, "_NEEDED_ON_NODES", ("rsync", "git"))

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +65,7 @@ def quick(tmp_path: Path) -> Gummy:
 
 def log_lines(path: Path) -> list[dict[str, Any]]:
     """The lines that are JSON; others are stderr, mixed in."""
-    found = []
-    for line in path.read_bytes().split(b"\n"):
-        if line.startswith(b"{"):
-            found.append(json.loads(line))
-    return found
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line.startswith(b"{")]
 
 
 def task_id(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -123,11 +118,9 @@ def test_bytes_that_are_no_text_pass_as_well(gummy: Gummy) -> None:
 def test_output_streams(quick: Gummy) -> None:
     environ = {"HOME": str(quick.home), "PATH": os.environ["PATH"], "GUMMY_STANDIN_STEP_S": "0.2"}
     command = [*quick.shell, str(GUMMY), "task", "anything"]
-    arrivals = []
     with subprocess.Popen(command, cwd=quick.project, env=environ, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            arrivals.append((time.monotonic(), line))
+        arrivals = [(time.monotonic(), line) for line in process.stdout]
     assert arrivals[-1][1] == b"COMPLETED\n"
     assert arrivals[-1][0] - arrivals[0][0] > 0.6
 
@@ -289,10 +282,10 @@ def test_setup_installs_the_commands(quick: Gummy) -> None:
 
 
 @pytest.fixture
-def paper_lab(tmp_path: Path) -> Iterator[labs.Lab]:
+def paper_lab(tmp_path: Path) -> labs.Lab:
     node = records.make_node(tmp_path, "node-1", 1, expected_up=True, gummy=True)
     node.home.mkdir(parents=True)
-    yield labs.Lab(tmp_path, (node,))
+    return labs.Lab(tmp_path, (node,))
 
 
 def test_a_node_can_be_told_to_fail(paper_lab: labs.Lab) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import invoke
+import invoke.config
 import pytest
 import yaml
 
@@ -42,7 +42,7 @@ def refused(home: Path, environ: dict[str, str] | None = None, config: Any = Non
 def invoke_config(tmp_path: Path) -> Any:
     """Make an Invoke config like that of a running task, with a project's invoke.yaml and so on."""
 
-    def make(project: str = "", runtime: str = "", collection: dict[str, Any] | None = None) -> invoke.Config:
+    def make(project: str = "", runtime: str = "", collection: dict[str, Any] | None = None) -> invoke.config.Config:
         folder = tmp_path / "project"
         folder.mkdir()
         if project:
@@ -51,11 +51,11 @@ def invoke_config(tmp_path: Path) -> Any:
         if runtime:
             runtime_path = tmp_path / "extra.yaml"
             runtime_path.write_text(runtime)
-        config = invoke.Config(
+        config = invoke.config.Config(
             system_prefix=str(tmp_path / "none-"),
             user_prefix=str(tmp_path / "none-"),
-            project_location=str(folder),
-            runtime_path=str(runtime_path) if runtime_path else None,
+            project_location=folder,
+            runtime_path=runtime_path,
         )
         config.load_project()
         config.load_runtime()
@@ -91,10 +91,19 @@ def test_a_pipe_in_the_place_of_the_file_does_not_hang(tmp_path: Path) -> None:
     assert refused(tmp_path).message == f"{LABEL}: is not an ordinary file"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file(tmp_path: Path) -> None:
-    write_user_config(tmp_path, "jobs: 1").chmod(0)
-    assert refused(tmp_path).message == f"{LABEL}: cannot be read: Permission denied"
+    path = write_user_config(tmp_path, "jobs: 1")
+    assert load(None, {}, {}, tmp_path).settings.jobs == 1
+    path.chmod(0)
+    was_root = os.geteuid() == 0
+    if was_root:  # root may read everything
+        os.seteuid(65534)
+    try:
+        error = refused(tmp_path)
+    finally:
+        if was_root:
+            os.seteuid(0)
+    assert error.message == f"{LABEL}: cannot be read: Permission denied"
 
 
 def test_a_link_to_itself(tmp_path: Path) -> None:
@@ -136,7 +145,9 @@ def test_deep_nesting_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_anchors_that_are_used_sensibly_work(tmp_path: Path) -> None:
-    write_user_config(tmp_path, "groups: {dev: &all [a, b], ci: *all}\nhosts: {a: &h {cores: 8}, b: {<<: *h, os: linux}}")
+    write_user_config(
+        tmp_path, "groups: {dev: &all [a, b], ci: *all}\nhosts: {a: &h {cores: 8}, b: {<<: *h, os: linux}}"
+    )
     settings = load(None, {}, {}, tmp_path).settings
     assert settings.groups == {"dev": ("a", "b"), "ci": ("a", "b")}
     assert settings.hosts["b"].cores == 8.0
@@ -182,7 +193,7 @@ def test_merging_does_not_change_the_layers() -> None:
 
 
 def test_a_layer_is_checked_by_itself_even_if_another_wins() -> None:
-    with pytest.raises(ConfigError, match="^one: jobs: expected a whole number"):
+    with pytest.raises(ConfigError, match=r"^one: jobs: expected a whole number"):
         merge([Layer("one", {"jobs": "x"}), Layer("two", {"jobs": 2})])
 
 
@@ -223,13 +234,15 @@ def test_own_task_types_may_be_preferred() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["gummy {mode} {text}", "cd ~ && a 'b c' {text}", "a \\\" {text}", "x \"it's\" {text} 'q'"]
+    "command", ["gummy {mode} {text}", "cd ~ && a 'b c' {text}", 'a \\" {text}', "x \"it's\" {text} 'q'"]
 )
 def test_agent_commands_that_are_fine(command: str) -> None:
     assert merge([Layer("f", {"agent": {"command": command}})]).settings.agent.command == command
 
 
-@pytest.mark.parametrize("command", ["a '{text}'", 'a "x {text}"', "a {text} '{mode}'", "a \\{text}", "a 'it\"s {text}'"])
+@pytest.mark.parametrize(
+    "command", ["a '{text}'", 'a "x {text}"', "a {text} '{mode}'", "a \\{text}", "a 'it\"s {text}'"]
+)
 def test_agent_commands_that_would_break_the_quoting(command: str) -> None:
     with pytest.raises(ConfigError, match="stands inside quotes"):
         merge([Layer("f", {"agent": {"command": command}})])
@@ -268,7 +281,12 @@ ENV_BAD = [
     ("LOAD_WEIGHTS_CPU", "nan", "INVOKE_DGUMMY_LOAD_WEIGHTS_CPU: load_weights.cpu: nan is no weight", "positive"),
     ("LOAD_WEIGHTS_CPU", "5s", "INVOKE_DGUMMY_LOAD_WEIGHTS_CPU: load_weights.cpu: expected a number, got '5s'", "0.5"),
     ("GROUPS", "a,b", "INVOKE_DGUMMY_GROUPS: groups: expected a map, got 'a,b'", "NAME: …"),
-    ("GROUPS", "{dev: [a", "INVOKE_DGUMMY_GROUPS: groups: line 1, column 9: expected ',' or ']', but got '<stream end>'", "quote"),
+    (
+        "GROUPS",
+        "{dev: [a",
+        "INVOKE_DGUMMY_GROUPS: groups: line 1, column 9: expected ',' or ']', but got '<stream end>'",
+        "quote",
+    ),
     ("BACKEND", "a\x1b[2Jb", "INVOKE_DGUMMY_BACKEND: backend: holds control characters: 'a\\x1b[2Jb'", "delete"),
     ("STATE_DIR", "/a\udcff", "INVOKE_DGUMMY_STATE_DIR: state_dir: holds control characters: '/a\\udcff'", "UTF-8"),
 ]
@@ -337,7 +355,7 @@ def test_a_bad_project_file_names_its_key_as_written(tmp_path: Path, invoke_conf
 
 def test_a_section_that_is_no_map(tmp_path: Path) -> None:
     (tmp_path / "invoke.yaml").write_text("dgummy: 5\n")
-    config = invoke.Config(lazy=True, project_location=str(tmp_path))
+    config = invoke.config.Config(lazy=True, project_location=tmp_path)
     config.load_project()
     error = refused(tmp_path, config=config)
     assert error.message == f"invoke.yaml ({tmp_path}/invoke.yaml): dgummy: expected a map"
@@ -350,22 +368,22 @@ def test_a_config_without_invokes_private_levels_is_read_as_one() -> None:
     assert layers.invoke_layers({}) == []  # type: ignore[arg-type]
 
 
-def test_registered_keys_equal_the_settings() -> None:
+def test_known_keys_equal_the_settings() -> None:
     from dgummy.settings import Settings, field_types, is_struct
 
     def keys(kind: Any) -> dict[str, Any]:
         return {name: keys(inner) if is_struct(inner) else None for name, inner in field_types(kind).items()}
 
-    assert layers.defaults_as_none() == keys(Settings)
+    assert layers.known_keys() == keys(Settings)
 
 
-def test_registered_keys_are_a_fresh_copy() -> None:
-    layers.defaults_as_none()["timeouts"]["connect_s"] = 1
-    assert layers.defaults_as_none()["timeouts"]["connect_s"] is None
+def test_known_keys_are_a_fresh_copy() -> None:
+    layers.known_keys()["timeouts"]["connect_s"] = 1
+    assert layers.known_keys()["timeouts"]["connect_s"] is None
 
 
 def test_no_two_keys_share_a_variable() -> None:
-    names = ["_".join(key).upper() for key in layers._leaves(layers.defaults_as_none())]
+    names = ["_".join(key).upper() for key in layers._leaves(layers.known_keys())]
     assert len(names) == len(set(names))
 
 
@@ -411,3 +429,74 @@ def test_the_seed_documents_example_is_valid(tmp_path: Path) -> None:
     assert settings.host_preferences["testing"] == ("node-3",)
     assert settings.load_weights.cpu == 0.4
     assert settings.sync_exclude is not None and "*.log" in settings.sync_exclude
+
+
+TASKS = """
+import os
+from pathlib import Path
+from invoke import Collection, task
+from dgummy import layers
+from dgummy.errors import DgummyError
+
+aside = layers.set_env_aside(os.environ)
+
+@task
+def show(c):
+    os.environ.update(aside)
+    try:
+        merged = layers.load(c.config, {}, os.environ, Path(os.environ["HOME"]))
+    except DgummyError as error:
+        print(error.message)
+    else:
+        for key, value, origin in layers.describe(merged):
+            if origin != "default":
+                print(key, value, origin)
+
+ns = Collection(show)
+ns.configure({"dgummy": layers.defaults_as_none()})
+"""
+
+THROUGH_INVOKE = {
+    "map": ("groups: {dev: [a]}", {}, "groups.dev ['a'] invoke.yaml ({file})"),
+    "section left empty": ("timeouts:\n  jobs: 3", {}, "jobs 3 invoke.yaml ({file})"),
+    "section of the wrong type": ("timeouts: 5", {}, "invoke.yaml ({file}): dgummy.timeouts: expected a map, got 5"),
+    "map in a number's place": (
+        "jobs: {a: 1}",
+        {},
+        "invoke.yaml ({file}): dgummy.jobs: expected a whole number, got a map",
+    ),
+    "misspelt": ("jobz: 1", {}, "invoke.yaml ({file}): dgummy.jobz: no such key"),
+    "variable over a number": ("jobs: 4", {"JOBS": "7"}, "jobs 7 INVOKE_DGUMMY_JOBS"),
+    "word over a number": ("jobs: 4", {"JOBS": "x"}, "INVOKE_DGUMMY_JOBS: jobs: expected a whole number, got 'x'"),
+    "variable over a list": (
+        "sync_extra: [a]",
+        {"SYNC_EXTRA": "b,c"},
+        "sync_extra ['b', 'c'] INVOKE_DGUMMY_SYNC_EXTRA",
+    ),
+    "variable over a map": ("groups: {dev: [a]}", {"GROUPS": "{dev: [b]}"}, "groups.dev ['b'] INVOKE_DGUMMY_GROUPS"),
+    "variable for a part of a map": (
+        "groups: {dev: [a]}",
+        {"GROUPS_DEV": "b"},
+        "INVOKE_DGUMMY_GROUPS_DEV: sets no key",
+    ),
+    "misspelt variable": ("jobs: 4", {"JOBSB": "7"}, "INVOKE_DGUMMY_JOBSB: sets no key"),
+}
+
+
+@pytest.mark.parametrize(("section", "environ", "line"), THROUGH_INVOKE.values(), ids=THROUGH_INVOKE)
+def test_through_the_real_inv(section: str, environ: dict[str, str], line: str, tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    file = tmp_path / "invoke.yaml"
+    file.write_text("dgummy:\n" + "".join(f"  {row}\n" for row in section.replace("\n  ", "\n").split("\n")))
+    variables = {f"INVOKE_DGUMMY_{name}": value for name, value in environ.items()}
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "show"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": root, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [line.replace("{file}", str(file))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import re
@@ -394,6 +395,18 @@ def test_a_clock_that_was_set_back_holds_nobody_up(ledger: Ledger) -> None:
     assert ledger.reserve_start("n1", 1.1, NOW) == pytest.approx(1.1, abs=0.1)
 
 
+def test_waiting_for_the_lock_counts_as_waiting_for_the_start(ledger: Ledger, path: Path) -> None:
+    ledger.reserve_start("n1", 1.1, NOW)
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.5, lambda: holder.execute("ROLLBACK"))
+    release.start()
+    wait_s = ledger.reserve_start("n1", 1.1, NOW)
+    release.join()
+    holder.close()
+    assert 0.1 < wait_s < 0.65
+
+
 STARTER = """
 import sys, time
 from dataclasses import replace
@@ -620,10 +633,11 @@ def test_a_truncated_file_is_dealt_with(path: Path) -> None:
 
 
 RECOVERER = """
-import sys
+import sys, time
 from datetime import datetime, timezone
 from pathlib import Path
 from dgummy.ledger import Ledger, RunRow
+time.sleep(max(0, float(sys.argv[3]) - time.time()))
 with Ledger.open(Path(sys.argv[1])) as ledger:
     ledger.runs()
     ledger.record(RunRow(sys.argv[2], "run", "true", datetime.now(timezone.utc)))
@@ -633,11 +647,22 @@ with Ledger.open(Path(sys.argv[1])) as ledger:
 
 def test_many_that_find_the_damage_at_once_set_one_file_aside(path: Path) -> None:
     fill_and_spoil(path)
-    said = outputs([python(RECOVERER, path, f"p{index}") for index in range(12)])
+    said = outputs([python(RECOVERER, path, f"p{index}", time.time() + 1.5) for index in range(12)])
     assert sorted(said) == ["0"] * 11 + ["1"]
     assert len(list(path.parent.glob("runs.db.corrupt-*Z"))) == 1
     with Ledger.open(path) as opened:
         assert len(opened.runs()) == 12
+
+
+def test_a_damaged_file_is_set_aside_under_the_lock_only(path: Path) -> None:
+    fill_and_spoil(path)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = python(RECOVERER, path, "a", 0)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1.5)
+        assert list(path.parent.glob("runs.db.corrupt-*")) == []
+    assert outputs([process]) == ["1"]
 
 
 def test_a_file_deleted_under_us_is_made_again(ledger: Ledger, path: Path) -> None:

@@ -8,17 +8,15 @@ import random
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from dgummy.errors import DgummyError, ExitCode
-from dgummy.lab import processes, records, texts
+from dgummy.lab import records, texts
 from dgummy.lab.figures import Figures, write_boot_id, write_lookalike
 from dgummy.lab.records import Lab, Node
 from dgummy.lab.sample import copy_asset
 from dgummy.lab.texts import Machine
-
-Finder = Callable[[processes.Table], set[int]]
 
 _PORTS = range(10_240, 32_768)
 """Below what Linux and macOS give to outgoing connections, so that the port of a stopped node stays free."""
@@ -31,7 +29,7 @@ def sshd_config_path(node: Node) -> Path:
 
 
 def tag(node: Node) -> str:
-    """Make the argument that a node's sshd is known by. (A path it may show with other letters.)"""
+    """Make the argument that a node's sshd is known by: a path may look different in its title."""
     digest = hashlib.sha256(os.fsencode(node.directory)).hexdigest()[:16]
     return f"VersionAddendum=lab-{digest}"
 
@@ -43,9 +41,7 @@ def lay_out(directory: Path, nodes: int, down_nodes: int, without_gummy: Collect
     return Lab(
         directory,
         tuple(
-            records.make_node(
-                directory, name, port, expected_up=index < nodes, gummy=name not in without_gummy
-            )
+            records.make_node(directory, name, port, expected_up=index < nodes, gummy=name not in without_gummy)
             for index, (name, port) in enumerate(zip(names, free_ports(total), strict=True))
         ),
     )
@@ -82,9 +78,7 @@ def free_ports(count: int) -> list[int]:
                 continue
         found.append(port)
     if len(found) < count:
-        raise DgummyError(
-            "there are not enough free ports for the lab", "ask for fewer nodes", code=ExitCode.TRY_AGAIN
-        )
+        raise DgummyError("there are not enough free ports for the lab", "ask for fewer nodes", code=ExitCode.TRY_AGAIN)
     return found
 
 

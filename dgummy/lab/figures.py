@@ -31,13 +31,9 @@ class Figures:
     def __post_init__(self) -> None:
         percentages = (self.cpu_pct, self.iowait_pct, self.mem_pct, self.psi_io_pct or 0.0)
         if not all(0 <= value <= 100 for value in (*percentages, self.cpu_pct + self.iowait_pct)):
-            raise UsageError(
-                f"figures out of range: {self}", "percentages are 0 to 100, CPU and I/O wait together too"
-            )
+            raise UsageError(f"figures out of range: {self}", "percentages are 0 to 100, CPU and I/O wait together too")
         if self.cores < 1 or not self.load1 >= 0:
-            raise UsageError(
-                f"figures out of range: {self}", "a node has at least one core and no negative load"
-            )
+            raise UsageError(f"figures out of range: {self}", "a node has at least one core and no negative load")
 
 
 _FIRST = (

@@ -110,9 +110,7 @@ def _holds_agent(folder: str) -> bool:
 
 def _options(sshd: str, user: str) -> tuple[str, ...]:
     """Lines that only some versions know, or that only some accounts need."""
-    answer = subprocess.run(
-        [sshd, "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    answer = subprocess.run([sshd, "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     match = re.search(r"OpenSSH_(\d+)\.(\d+)", answer.stderr + answer.stdout)
     version = (int(match[1]), int(match[2])) if match else (0, 0)
     # Tests connect and leave again all day; from 9.8 on sshd would shut the door on such a client.

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dgummy.errors import DgummyError, ExitCode, UsageError
@@ -73,9 +73,7 @@ def _claim(directory: Path) -> None:
         if any(directory.iterdir()):
             raise UsageError(f"{directory} is not empty", "name a new folder for the lab")
     except OSError as error:
-        raise UsageError(
-            f"cannot make a lab in {directory}: {error.strerror}", "name a folder of yours"
-        ) from error
+        raise UsageError(f"cannot make a lab in {directory}: {error.strerror}", "name a folder of yours") from error
 
 
 def _known_nodes(directory: Path) -> tuple[Node, ...]:
@@ -246,18 +244,7 @@ def reboot(lab: Lab, node: str) -> None:
 
 def down(lab: Lab) -> None:
     """End everything of the lab and remove its folder. Safe to call twice, and on a lab that is half gone."""
-    known = processes.table()
-    leaders = {
-        pid
-        for node in lab.nodes
-        for pids in processes.run_processes(known, node.home).values()
-        for pid in pids
-    }
-    if leaders:
-        members = processes.groups_of(known, leaders) | leaders
-        processes.send(processes.without_ourselves(known, members), signal.SIGTERM)
-        processes.wait_until(lambda: not members & processes.table().keys(), _TERM_S)
-    _end(lambda table: _everything(table, lab, lab.nodes), f"the lab in {lab.directory}", lab.nodes)
+    _end(lambda known: _everything(known, lab, lab.nodes), f"the lab in {lab.directory}", lab.nodes, ask_s=_TERM_S)
     shutil.rmtree(lab.directory, ignore_errors=True)
     if lab.directory.exists():
         raise DgummyError(
@@ -273,18 +260,23 @@ def _sshds(known: processes.Table, nodes: Iterable[Node]) -> set[int]:
     return {pid for pid in family if known[pid].is_sshd}
 
 
+def _runs(known: processes.Table, nodes: Iterable[Node]) -> set[int]:
+    """Find the supervisors of runs, their commands, and all in the process groups of these."""
+    leaders = {pid for node in nodes for pids in processes.run_processes(known, node.home).values() for pid in pids}
+    members = leaders | processes.groups_of(known, leaders)
+    return processes.without_ourselves(known, members)
+
+
 def _everything(known: processes.Table, lab: Lab, nodes: Sequence[Node]) -> set[int]:
-    """Whatever runs on nodes: sshds, what they started, and runs that detached themselves."""
-    runs = {
-        pid for node in nodes for pids in processes.run_processes(known, node.home).values() for pid in pids
-    }
-    roots = _sshds(known, nodes) | runs | processes.groups_of(known, runs)
+    """Find whatever runs on nodes: sshds, what they started, runs, and what detached itself from all of that."""
+    roots = _sshds(known, nodes) | _runs(known, nodes)
     mark = f"DGUMMY_LAB={lab.directory}"
     if len(nodes) == len(lab.nodes):
-        roots |= processes.marked(known, [mark])
+        roots |= processes.marked(known, [mark]) | processes.writing_below(known, lab.directory / "nodes")
     else:
         for node in nodes:
             roots |= processes.marked(known, [mark, f"DGUMMY_NODE={node.name}"])
+            roots |= processes.writing_below(known, node.directory)
     return processes.without_ourselves(known, processes.descendants(known, roots))
 
 
@@ -300,16 +292,24 @@ def _freeze(nodes: Sequence[Node]) -> None:
     processes.wait_until(lambda: all(one.is_stopped for one in listeners()), 1.0)
 
 
-def _end(find: build.Finder, what: str, nodes: Sequence[Node]) -> None:
+def _end(find: Callable[[processes.Table], set[int]], what: str, nodes: Sequence[Node], *, ask_s: float = 0.0) -> None:
+    """End what `find` finds, again and again until there is nothing. Runs are asked first, and get `ask_s` seconds."""
     _freeze(nodes)
-    left: set[int] = set()
+    known = processes.table()
+    # What was found once stays on the list: when its parent is gone, nothing may tell any more whose it was.
+    seen = {pid: known[pid].start for pid in find(known)}
+    asked = _runs(known, nodes) if ask_s else set()
+    processes.send(asked, signal.SIGTERM)
+    processes.wait_until(lambda: not asked or not asked & processes.table().keys(), ask_s)
 
     def gone() -> bool:
-        nonlocal left
-        left = find(processes.table())
-        processes.send(left, signal.SIGKILL)
-        return not left
+        known = processes.table()
+        seen.update({pid: known[pid].start for pid in find(known)})
+        for pid in [pid for pid, start in seen.items() if not processes.is_alive(known, pid, start)]:
+            del seen[pid]
+        processes.send(seen, signal.SIGKILL)
+        return not seen
 
     if not processes.wait_until(gone, _END_S):
-        pids = " ".join(map(str, sorted(left)))
+        pids = " ".join(map(str, sorted(seen)))
         raise DgummyError(f"could not end {what}: processes {pids} are still there", f"kill -KILL {pids}")

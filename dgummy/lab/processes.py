@@ -117,6 +117,18 @@ def marked(processes: Table, variables: Iterable[str]) -> set[int]:
     return found
 
 
+def writing_below(processes: Table, directory: Path) -> set[int]:
+    """Find the pids whose stdout or stderr is a file below `directory`, where /proc tells."""
+    prefix = f"{directory}/"
+    found = set()
+    for pid in processes:
+        for stream in ("1", "2"):
+            with contextlib.suppress(OSError):  # another user's, or gone
+                if os.readlink(_PROC / str(pid) / "fd" / stream).startswith(prefix):  # noqa: PTH115 - text
+                    found.add(pid)
+    return found
+
+
 def run_processes(processes: Table, home: Path) -> dict[str, tuple[int, ...]]:
     """Map each run that is alive on a node to its supervisor and command (`proc` in `remote/lib.sh`)."""
     alive = {}
@@ -126,9 +138,7 @@ def run_processes(processes: Table, home: Path) -> dict[str, tuple[int, ...]]:
         except OSError:
             continue
         pairs = zip(words[::2], words[1::2], strict=False)
-        pids = tuple(
-            int(pid) for pid, start in pairs if pid.isdigit() and is_alive(processes, int(pid), start)
-        )
+        pids = tuple(int(pid) for pid, start in pairs if pid.isdigit() and is_alive(processes, int(pid), start))
         if pids:
             alive[path.parent.name] = pids
     return alive

@@ -68,9 +68,7 @@ def _git(directory: Path, *words: str) -> None:
     command = ["git", "-C", str(directory), *options, *words]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise UsageError(
-            f"git {words[0]} failed in {directory}: {answer.stderr.strip()}", "check the installed git"
-        )
+        raise UsageError(f"git {words[0]} failed in {directory}: {answer.stderr.strip()}", "check the installed git")
 
 
 def set_gummy(lab: Lab, node: str, *, mode: str = "", step_s: float = 0.3) -> None:

@@ -110,8 +110,7 @@ def ssh_config(machine: Machine, lab: Lab) -> str:
 def known_hosts(lab: Lab, host_keys: Sequence[str]) -> str:
     """Make one line per node; `host_keys` are the public keys (`type base64 comment`), in their order."""
     return "".join(
-        f"[127.0.0.1]:{node.port} {' '.join(key.split()[:2])}\n"
-        for node, key in zip(lab.nodes, host_keys, strict=True)
+        f"[127.0.0.1]:{node.port} {' '.join(key.split()[:2])}\n" for node, key in zip(lab.nodes, host_keys, strict=True)
     )
 
 
@@ -146,6 +145,4 @@ def profile(machine: Machine) -> str:
 
 def gitconfig(node: Node) -> str:
     """Write a node's ~/.gitconfig, so that an agent can commit there."""
-    return (
-        f"[user]\n\tname = {node.name}\n\temail = {node.name}@lab.invalid\n[init]\n\tdefaultBranch = main\n"
-    )
+    return f"[user]\n\tname = {node.name}\n\temail = {node.name}@lab.invalid\n[init]\n\tdefaultBranch = main\n"

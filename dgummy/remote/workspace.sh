@@ -116,20 +116,35 @@ open_workspace() {
         fact busy "$HOLDER $HOLDER_OWNER"
         return 1
     fi
+    tell_workspace "$5"
+}
+
+# tell_workspace MANIFEST_ID: where $DIR is, which rsync there is, and what was last sent (if it was something else).
+tell_workspace() {
     fact dir "$DIR"
     login_path
     PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
     if have rsync; then
         fact rsync "$(command -v rsync)"
-        fact rsync-version "$(rsync --version 2>/dev/null | head -n 1)"
     fi
-    sent_id=
-    [ ! -f "$DG_WS/sent.id" ] || read -r sent_id <"$DG_WS/sent.id"
-    if [ "$sent_id" = "$5" ]; then
+    tell_id=
+    [ ! -f "$DG_WS/sent.id" ] || read -r tell_id <"$DG_WS/sent.id"
+    if [ "$tell_id" = "$1" ]; then
         fact sent same
     elif [ -f "$DG_WS/sent" ]; then
         manifest_read
     fi
+}
+
+# peek_workspace DIR MANIFEST_ID: the same without touching anything; fact absent if the folder is not there.
+peek_workspace() {
+    resolve_dir "$1"
+    if ! DIR=$(cd "$DIR" 2>/dev/null && pwd -P); then
+        resolve_dir "$1"
+        fact absent "$DIR"
+    fi
+    workspace_key "$DIR"
+    tell_workspace "$2"
 }
 
 # close_workspace DIR RUN: a run that will not start gives its workspace back.

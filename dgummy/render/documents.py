@@ -7,8 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from dgummy.chooser import Pick
+from dgummy.cluster import Plan
+from dgummy.discovery import Proposal
 from dgummy.errors import DgummyError
-from dgummy.model import RunResult, SyncResult
+from dgummy.lab import Lab, NodeStatus
+from dgummy.model import RunResult, Sample, SyncResult
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice, Verdict
 from dgummy.render.text import clean
@@ -26,19 +29,19 @@ def load(observation: Observation, choice: Choice) -> dict[str, Any]:
     verdicts = {verdict.host: verdict for verdict in choice.verdicts}
     hosts = []
     for report in observation.reports:
-        sample, verdict = report.sample, verdicts.get(report.host)
+        sample, verdict = report.sample or Sample(), verdicts.get(report.host)
         hosts.append(
             {
                 "host": report.host,
                 "reachable": report.reachable,
                 "reason": str(report.failure) if report.failure else None,
-                "cpu_pct": _round(sample and sample.cpu_pct, 1),
-                "mem_pct": _round(sample and sample.mem_pct, 1),
-                "io_pct": _round(sample and sample.io_pct, 1),
-                "load1": _round(sample and sample.load1, 2),
-                "cores": _round(sample and sample.cores, 2),
-                "score": _round(verdict and verdict.score, 4),
-                "active_runs": len(sample.active_runs) if sample else None,
+                "cpu_pct": _round(sample.cpu_pct, 1),
+                "mem_pct": _round(sample.mem_pct, 1),
+                "io_pct": _round(sample.io_pct, 1),
+                "load1": _round(sample.load1, 2),
+                "cores": _round(sample.cores, 2),
+                "score": _round(verdict.score if verdict else None, 4),
+                "active_runs": len(sample.active_runs) if report.reachable else None,
                 "measured_at": _time(report.measured_at),
             }
         )
@@ -73,14 +76,14 @@ def status(observation: StatusObservation, backend: str) -> dict[str, Any]:
 def pick(picked: Pick) -> dict[str, Any]:
     """`inv pick --json`; cpu and mem are per cent, load is the one-minute load average."""
     choice = picked.choice
-    sample = choice.sample
+    sample = choice.sample or Sample()
     return {
         "host": choice.host,
         "score": _round(choice.score, 4),
-        "cpu": _round(sample and sample.cpu_pct, 1),
-        "mem": _round(sample and sample.mem_pct, 1),
-        "load": _round(sample and sample.load1, 2),
-        "io": _round(sample and sample.io_pct, 1),
+        "cpu": _round(sample.cpu_pct, 1),
+        "mem": _round(sample.mem_pct, 1),
+        "load": _round(sample.load1, 2),
+        "io": _round(sample.io_pct, 1),
         "type": picked.task_type.name,
         "method": choice.method.value,
         "source": picked.observation.source,
@@ -91,26 +94,34 @@ def pick(picked: Pick) -> dict[str, Any]:
 
 
 def sync(results: list[SyncResult], *, dry: bool) -> dict[str, Any]:
-    """`inv sync --json`."""
+    """`inv sync --json`. With `dry` the figures say what would be sent."""
+    return {"dry": dry, "results": [_synced(result) for result in results]}
+
+
+def plan(planned: Plan, command: str) -> dict[str, Any]:
+    """`inv run --dry --json`: what `pick` says, the command, and what would be sent."""
     return {
-        "dry": dry,
-        "results": [
-            {
-                "host": result.host,
-                "ok": result.ok,
-                "reason": str(result.failure) if result.failure else None,
-                "remedy": result.failure.remedy if result.failure else None,
-                "remote_dir": result.remote_dir,
-                "files": result.files,
-                "bytes": result.bytes,
-                "deleted": result.deleted,
-                "total_files": result.total_files,
-                "total_bytes": result.total_bytes,
-                "excluded": list(result.excluded),
-                "duration_s": _round(result.duration_s, 3),
-            }
-            for result in results
-        ],
+        **pick(planned.pick),
+        "dry": True,
+        "command": command,
+        "sync": None if planned.sync is None else _synced(planned.sync),
+    }
+
+
+def _synced(result: SyncResult) -> dict[str, Any]:
+    return {
+        "host": result.host,
+        "ok": result.ok,
+        "reason": str(result.failure) if result.failure else None,
+        "remedy": result.failure.remedy if result.failure else None,
+        "remote_dir": result.remote_dir,
+        "files": result.files,
+        "bytes": result.bytes,
+        "deleted": result.deleted,
+        "total_files": result.total_files,
+        "total_bytes": result.total_bytes,
+        "excluded": list(result.excluded),
+        "duration_s": _round(result.duration_s, 3),
     }
 
 
@@ -139,6 +150,45 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
         "removed": list(result.removed),
         "stdout_tail": (tails or {}).get("out", ""),
         "stderr_tail": (tails or {}).get("err", ""),
+    }
+
+
+def settings(rows: list[tuple[str, Any, str]]) -> dict[str, Any]:
+    """`inv config.show --json`: dotted key, value, origin."""
+    return {"settings": [{"key": key, "value": value, "origin": origin} for key, value, origin in rows]}
+
+
+def proposal(found: Proposal, text: str, path: str, *, written: bool) -> dict[str, Any]:
+    """`inv config.init --json`."""
+    return {
+        "path": path,
+        "written": written,
+        "hosts": [
+            {"host": host.name, "sources": list(host.sources), "reason": host.reason, "paths": list(host.paths)}
+            for host in found.hosts
+        ],
+        "groups": {name: list(members) for name, members in found.groups.items()},
+        "left_out": [{"host": host.name, "reason": host.reason} for host in found.left_out],
+        "config": text,
+    }
+
+
+def lab(found: Lab | None, nodes: list[NodeStatus]) -> dict[str, Any]:
+    """`inv lab.up --json` and `inv lab.status --json`."""
+    return {
+        "directory": str(found.directory) if found else None,
+        "export": found.export_line() if found else None,
+        "config": str(found.config_path) if found else None,
+        "nodes": [
+            {
+                "host": node.name,
+                "port": node.port,
+                "state": node.state.value,
+                "expected_up": node.expected_up,
+                "active_runs": node.active_runs,
+            }
+            for node in nodes
+        ],
     }
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from tabulate import tabulate
 
 from dgummy.chooser import Pick
+from dgummy.cluster import Plan
+from dgummy.lab import NodeStatus
 from dgummy.model import HostReport, RunResult, RunState, SyncResult
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice
@@ -62,7 +64,9 @@ def pick(picked: Pick) -> str:
     if choice.score is not None:
         head += f" (score {choice.score:.2f})"
     lines = [head, *(f"  {one_line(reason)}" for reason in picked.why), ""]
-    rows = [(_sign(verdict.chosen, verdict.eligible), verdict.host, one_line(verdict.reason)) for verdict in choice.verdicts]
+    rows = [
+        (_sign(verdict.chosen, verdict.eligible), verdict.host, one_line(verdict.reason)) for verdict in choice.verdicts
+    ]
     return "\n".join(lines) + tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
@@ -82,6 +86,27 @@ def synced(result: SyncResult) -> str:
     if result.deleted:
         text += f", deleted {result.deleted:,}"
     return f"{text} → {result.host}:{one_line(result.remote_dir)}"
+
+
+def would_sync(result: SyncResult) -> str:
+    """What a sync would do."""
+    if not result.ok:
+        return f"✗ {result.host}: {one_line(str(result.failure))}"
+    lines = [
+        f"{result.host}: would send {format_count(result.files, 'file')} ({format_bytes(result.bytes)}) of"
+        f" {result.total_files:,} ({format_bytes(result.total_bytes)}) and delete {result.deleted:,}"
+        f" in {one_line(result.remote_dir)}"
+    ]
+    return "\n".join([*lines, *(f"  {line}" for line in sending(result.top_level, result.excluded))])
+
+
+def plan(planned: Plan, command: str) -> str:
+    """What `inv run --dry` shows."""
+    lines = [pick(planned.pick), ""]
+    if planned.sync is not None:
+        lines.append(would_sync(planned.sync))
+    lines.append(f"would run: {one_line(command)}")
+    return "\n".join(lines)
 
 
 def sending(top_level: Sequence[str], excluded: Sequence[str]) -> list[str]:
@@ -128,4 +153,26 @@ def changes(result: RunResult, shown: int = 20) -> list[str]:
 
 def _age(source: str, measured_at: datetime, now: datetime) -> str:
     age_s = max(0.0, (now - measured_at).total_seconds())
-    return f"measured {format_duration(age_s)} ago" + (" (cached; --refresh measures anew)" if source == "cache" else f" over {source}")
+    return f"measured {format_duration(age_s)} ago" + (
+        " (cached; --refresh measures anew)" if source == "cache" else f" over {source}"
+    )
+
+
+def settings(rows: Sequence[tuple[str, object, str]], *, origin: bool) -> str:
+    """The table of `inv config.show`."""
+    shown = [(key, _value(value), where) if origin else (key, _value(value)) for key, value, where in rows]
+    headers = ("KEY", "VALUE", "FROM") if origin else ("KEY", "VALUE")
+    return tabulate(shown, headers, tablefmt="plain", disable_numparse=True)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return one_line(", ".join(str(item) for item in value) or "(none)")
+    return "(not set)" if value is None else one_line(str(value) or '""')
+
+
+def lab(nodes: Sequence[NodeStatus]) -> str:
+    """The table of `inv lab.status`."""
+    signs = {"up": "✓ up", "hung": "… hung", "down": "✗ down"}
+    rows = [(node.name, signs[node.state.value], f"127.0.0.1:{node.port}", str(node.active_runs)) for node in nodes]
+    return tabulate(rows, ("NODE", "STATE", "ADDRESS", "RUNS"), tablefmt="plain", disable_numparse=True)

@@ -124,6 +124,7 @@ class FactCollector:
     facts: list[Fact] = field(default_factory=list)
 
     def __call__(self, frame: Frame) -> None:
+        """Take a frame."""
         if isinstance(frame, Fact):
             self.facts.append(frame)
         if self.sink is not None:
@@ -133,8 +134,8 @@ class FactCollector:
 def conclude(facts: Sequence[Fact], noise: str, *, broken: str = "") -> Answer | Failure:
     """What a script's output amounts to, by its `begin` and `end` lines (see `dgummy.remote`).
 
-    `broken` says how the connection ended, "" if it ended in good order. Without `end` the answer is `Failure(LOST)`, unless
-    the connection is in good order and `begin` never came: then the other side's shell did not run it at all.
+    `broken` says how the connection ended, "" if it ended in good order. Without `end` the answer is `Failure(LOST)`,
+    unless the connection is in good order and `begin` never came: then the other side's shell did not run it at all.
     """
     status = next((fact.value for fact in reversed(facts) if fact.name == "end"), None)
     if status is not None:

@@ -1,4 +1,4 @@
-"""The framing of everything a script sends back. Pure.
+r"""The framing of everything a script sends back. Pure.
 
 A script prints, amid whatever noise its login shell makes, lines that begin with a marker fresh for that script:
 

@@ -170,9 +170,7 @@ def parse(name: str, text: str, *, environ: Mapping[str, str] | None = None) -> 
     if not hostname or not user or port is None or not 0 < port < 65536:
         raise SSHConfigError(f"{name}: `ssh -G` did not say how to reach it", "check it with: ssh -G " + name)
     alias = _one(values, "hostkeyalias")
-    expand = _path_expander(
-        _tokens(name, hostname, user, port, alias), os.environ if environ is None else environ
-    )
+    expand = _path_expander(_tokens(name, hostname, user, port, alias), os.environ if environ is None else environ)
     agent = _one(values, "identityagent", keep_none=True)
     strict = (_one(values, "stricthostkeychecking") or "ask").lower()
     return SSHTarget(
@@ -201,9 +199,7 @@ def parse(name: str, text: str, *, environ: Mapping[str, str] | None = None) -> 
     )
 
 
-def _ask(
-    names: Sequence[str], config_path: Path | None, timeout_s: float
-) -> dict[str, SSHTarget | SSHConfigError]:
+def _ask(names: Sequence[str], config_path: Path | None, timeout_s: float) -> dict[str, SSHTarget | SSHConfigError]:
     """Start `ssh -G` for each name, then gather.
 
     No threads: each prints little and waits for us to read it.
@@ -244,9 +240,7 @@ def _start(name: str, config_path: Path | None) -> subprocess.Popen[bytes] | SSH
     except FileNotFoundError:
         return SSHConfigError("ssh: program not found", "install the OpenSSH client")
     except (OSError, ValueError) as error:
-        return SSHConfigError(
-            f"ssh: cannot be started: {error}", "check the ssh on your PATH: command -v ssh"
-        )
+        return SSHConfigError(f"ssh: cannot be started: {error}", "check the ssh on your PATH: command -v ssh")
 
 
 def _gather(

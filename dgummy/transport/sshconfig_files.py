@@ -33,9 +33,7 @@ _MAX_STORE_BYTES = 16_000_000
 _MAX_ENTRIES = 2000
 _SCHEMA_VERSION = 1
 _LINE = re.compile(r"\s*([A-Za-z]\w*)(?:\s*=\s*|\s+)(\S.*?)\s*")
-_UNSTABLE_MATCH = re.compile(
-    r"!?(exec|localnetwork|final|canonical|sessiontype|command|version)\b", re.IGNORECASE
-)
+_UNSTABLE_MATCH = re.compile(r"!?(exec|localnetwork|final|canonical|sessiontype|command|version)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +77,7 @@ def read_tree(config_path: Path | None) -> tuple[list[ConfigFile], bool]:
             continue
         found[str(path)] = file
         stable = stable and not any(_is_unstable(keyword, rest) for keyword, rest in file.lines)
-        included = [
-            match for keyword, rest in file.lines if keyword == "include" for match in _include(rest, base)
-        ]
+        included = [match for keyword, rest in file.lines if keyword == "include" for match in _include(rest, base)]
         # Included files come in the place of the Include line, so before whatever waits.
         waiting = [(match, base, depth + 1) for match in included] + waiting
     return list(found.values()), stable
@@ -100,12 +96,8 @@ def fingerprint(config_path: Path | None) -> str | None:
     digest = hashlib.sha256()
     with contextlib.suppress(OSError):
         status = Path(program).stat()
-        digest.update(
-            f"{program}\0{status.st_mtime_ns}\0{status.st_size}\0".encode("utf-8", "surrogateescape")
-        )
-    digest.update(
-        f"{os.getuid()}\0{account_home()}\0{os.uname().nodename}\0".encode("utf-8", "surrogateescape")
-    )
+        digest.update(f"{program}\0{status.st_mtime_ns}\0{status.st_size}\0".encode("utf-8", "surrogateescape"))
+    digest.update(f"{os.getuid()}\0{account_home()}\0{os.uname().nodename}\0".encode("utf-8", "surrogateescape"))
     for file in files:
         identity = f"{file.path}\0{file.mtime_ns}\0{file.size}\0{file.digest}\0"
         digest.update(identity.encode("utf-8", "surrogateescape"))
@@ -194,13 +186,12 @@ class Store:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError):
             return {}
+        status = os.fstat(descriptor)
+        ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+        if not ours or status.st_size > _MAX_STORE_BYTES:
+            os.close(descriptor)
+            return {}
         with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            ours = (
-                stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
-            )
-            if not ours or status.st_size > _MAX_STORE_BYTES:
-                return {}
             try:
                 stored = msgspec.json.decode(file.read(), type=_StoreFile)
             except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,0 +1,172 @@
+"""The functions of the design document, for Python: choose a host, sync, run, look.
+
+They read the same settings as `inv` does: the user's file, the project's invoke.yaml, the environment. Every call looks
+anew (load and status come from the caches of 30 and 60 seconds). A host that cannot be reached raises
+`SSHConnectionError`; wrong settings and other refusals raise a `dgummy.errors.DgummyError`. All of these carry `message`,
+`remedy` and `code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dgummy.app import App, current_folder
+from dgummy.chooser import Wish
+from dgummy.cluster import RunOptions
+from dgummy.errors import DgummyError, SSHConnectionError
+from dgummy.events import Event
+from dgummy.model import RunResult, RunState
+from dgummy.render import documents
+from dgummy.render.listeners import Tails
+
+__all__ = [
+    "SSHConnectionError",
+    "get_host_status",
+    "get_load_metrics",
+    "monitor_all_specialists",
+    "parallel_gummy_tasks",
+    "run_remote_command",
+    "select_optimal_host",
+    "sync_and_execute_gummy",
+    "sync_directory",
+]
+
+
+def select_optimal_host(
+    task_type: str | None = None,
+    exclude: Sequence[str] | None = None,
+    *,
+    group: str | None = None,
+    require: Sequence[str] = (),
+) -> dict[str, Any] | None:
+    """Choose the host with the most room for a kind of work.
+
+    Returns `{'host', 'score', 'cpu', 'mem', 'load', 'io', 'type', 'why', 'candidates', …}`: score 0..1, lower is better; cpu,
+    mem and io in per cent, load the one-minute load average, each None if it is not known. None if no host can take it.
+    """
+    with _app() as app:
+        wish = Wish(group=group, exclude=tuple(exclude or ()), task_type=task_type, requires=tuple(require))
+        picked = app.cluster.pick(wish)
+        return documents.pick(picked) if picked.choice.host else None
+
+
+def sync_and_execute_gummy(
+    host: str, task: str, project_dir: str | Path | None = None, *, timeout_s: float | None = None
+) -> dict[str, Any]:
+    """Bring a project to `host` and give its agent a task there; returns when the task is over.
+
+    Returns what `inv task --json` prints: `{'run_id', 'host', 'state', 'exit_code', 'attempts', 'sync', 'duration_s', …}`,
+    with `stdout_tail` and `stderr_tail` (at most 64 KiB each). `state` is "ok" only for a proven success. Raises
+    SSHConnectionError if the host cannot be reached. `project_dir` defaults to the current folder.
+    """
+    tails = Tails()
+    with _app(project_dir, tails) as app:
+        result = app.cluster.task(task, "task", Wish(hosts=(host,)), RunOptions(timeout_s=timeout_s))
+        return _document(result, host, tails)
+
+
+def parallel_gummy_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give agents several tasks. Each is `{'task': text}` and may have `host`, `task_type`, `project_dir`.
+
+    Returns one document per task, in order, as `sync_and_execute_gummy` does; one that could not be run has
+    `{'state', 'reason', 'remedy', …}` instead of raising. For now they run one after the other.
+    """
+    return [_one_task(task) for task in tasks]
+
+
+def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
+    """List the specialists on every host that answers: host → list of `{name, status, sessions, …}`.
+
+    `scope` is "global" for those in `~/.gummy`, "project" for those of the current project there; `sessions` counts turns,
+    `session_id` and `last_active` may be None.
+    """
+    with _app() as app:
+        return app.cluster.specialists(Wish())
+
+
+def get_load_metrics(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
+    """Measure the load of every host: host → `{'reachable', 'reason', 'cpu_pct', 'mem_pct', 'io_pct', 'load1', 'cores', …}`.
+
+    Figures that are not known are None; `score` is 0..1, lower is better.
+    """
+    with _app() as app:
+        observation, choice = app.cluster.load(Wish(), refresh=refresh)
+        return {entry["host"]: entry for entry in documents.load(observation, choice)["hosts"]}
+
+
+def get_host_status(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
+    """Find out which hosts answer: host → `{'online', 'address', 'reason', 'remedy', 'latency_ms'}`."""
+    with _app() as app:
+        found = app.cluster.status(Wish(), refresh=refresh)
+        return {entry["host"]: entry for entry in documents.status(found, app.cluster.backend.name)["hosts"]}
+
+
+def sync_directory(host: str, path: str | Path | None = None) -> dict[str, Any]:
+    """Bring a project (default: the current folder's) to `host`.
+
+    Returns `{'host', 'ok', 'reason', 'remote_dir', 'files', 'bytes', 'deleted', 'duration_s', …}`; a failed sync is a value
+    with `ok` False. Raises SSHConnectionError if the host cannot be reached.
+    """
+    with _app(path) as app:
+        (result,) = app.cluster.sync(Wish(hosts=(host,)))
+        entry: dict[str, Any] = documents.sync([result], dry=False)["results"][0]
+        if result.failure is not None and not result.failure.kind.is_about_sync:
+            raise SSHConnectionError(
+                host, f"{host}: {result.failure}", result.failure.remedy, code=result.failure.kind.exit_code
+            )
+        return entry
+
+
+def run_remote_command(
+    host: str, command: str, *, timeout_s: float | None = None, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a shell command on `host`, in the project's folder there if it was synced, else in the home folder.
+
+    Nothing is synced. Returns what `inv run --json` prints, with `stdout_tail` and `stderr_tail`. Raises SSHConnectionError
+    if the host cannot be reached; a command that fails is a value.
+    """
+    tails = Tails()
+    with _app(None, tails) as app:
+        options = RunOptions(sync=False, timeout_s=timeout_s, env=dict(env or {}))
+        result = app.cluster.run(command, Wish(hosts=(host,)), options)
+        return _document(result, host, tails)
+
+
+def _one_task(task: Mapping[str, Any]) -> dict[str, Any]:
+    text = str(task.get("task", ""))
+    tails = Tails()
+    try:
+        with _app(task.get("project_dir"), tails) as app:
+            host = task.get("host")
+            wish = Wish(hosts=(host,) if host else (), task_type=task.get("task_type"))
+            result = app.cluster.task(text, "task", wish, RunOptions())
+            return documents.run(result, tails.text())
+    except DgummyError as error:
+        return {"state": RunState.SKIPPED.value, "reason": error.message, "remedy": error.remedy, "exit_code": None}
+
+
+def _document(result: RunResult, host: str, tails: Tails) -> dict[str, Any]:
+    if result.state in (RunState.UNREACHABLE, RunState.REFUSED):
+        raise SSHConnectionError(host, f"{host}: {result.reason}", result.remedy)
+    return documents.run(result, tails.text())
+
+
+@contextmanager
+def _app(project_dir: str | Path | None = None, listener: Callable[[Event], None] | None = None) -> Iterator[App]:
+    from invoke.config import Config
+
+    from dgummy.cli import project_settings_folder
+
+    cwd = Path(project_dir).expanduser().resolve() if project_dir is not None else current_folder()
+    config = Config(project_location=None, lazy=True)
+    config.load_system()
+    config.load_user()
+    root = project_settings_folder(cwd)
+    if root is not None:
+        config.set_project_location(str(root))
+        config.load_project()
+    with App(config, listener=listener, cwd=cwd) as app:
+        yield app

@@ -1,0 +1,156 @@
+"""Who listens to the engine for people: lines on stderr, output as it comes, a progress line on a terminal."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from dgummy.events import (
+    AttemptEnded,
+    Event,
+    HostChosen,
+    Notice,
+    Output,
+    RunEnded,
+    RunStarted,
+    SyncFinished,
+    SyncProgress,
+    SyncStarted,
+)
+from dgummy.model import RunState
+from dgummy.render import tables
+from dgummy.render.console import Console
+from dgummy.render.text import one_line
+from dgummy.units import format_bytes
+
+_TAIL_BYTES = 65536
+
+
+class Tails:
+    """Keeps the last 64 KiB of a run's output, for JSON documents."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[str, deque[bytes]] = {"out": deque(), "err": deque()}
+        self._sizes = {"out": 0, "err": 0}
+
+    def __call__(self, event: Event) -> None:
+        """Listen."""
+        if not isinstance(event, Output) or event.stream not in self._chunks:
+            return
+        chunks = self._chunks[event.stream]
+        chunks.append(event.data)
+        self._sizes[event.stream] += len(event.data)
+        while chunks and self._sizes[event.stream] - len(chunks[0]) >= _TAIL_BYTES:
+            self._sizes[event.stream] -= len(chunks.popleft())
+
+    def text(self) -> dict[str, str]:
+        """The tails, decoded."""
+        return {
+            stream: b"".join(chunks)[-_TAIL_BYTES:].decode("utf-8", "replace")
+            for stream, chunks in self._chunks.items()
+        }
+
+
+class Screen:
+    """Shows what happens. With `json`, a run's own output goes to stderr: stdout is for the document."""
+
+    def __init__(self, console: Console, *, json: bool = False, verbose: bool = True) -> None:
+        self._console = console
+        self._json = json
+        self._verbose = verbose
+        self._progress = ProgressLine(console)
+        self._mid_line = False
+
+    def __call__(self, event: Event) -> None:
+        """Listen."""
+        if isinstance(event, Output):
+            self._output(event)
+            return
+        if isinstance(event, SyncProgress):
+            self._progress.show(event)
+            return
+        self._progress.clear()
+        self._end_line()
+        if isinstance(event, Notice):
+            self._notice(event)
+        elif isinstance(event, RunEnded):
+            self._ended(event)
+        elif self._verbose:
+            self._say(event)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._progress.clear()
+
+    def _say(self, event: Event) -> None:
+        note = self._console.note
+        if isinstance(event, HostChosen):
+            first, *rest = [one_line(reason) for reason in event.why] or [""]
+            note(f"→ {event.host}: {first}", "bold")
+            for reason in rest:
+                note(f"  {reason}", "dim")
+        elif isinstance(event, SyncStarted):
+            note(f"[Syncing to {event.host}…]", "dim")
+            for line in tables.sending(event.top_level, event.excluded):
+                note(line, "dim")
+        elif isinstance(event, SyncFinished):
+            note(tables.synced(event.result), "good" if event.result.ok else "error")
+            if event.result.failure is not None and event.result.failure.remedy:
+                note(f"  {one_line(event.result.failure.remedy)}")
+        elif isinstance(event, RunStarted):
+            note(f"[{event.host}] run {event.run_id}: {one_line(event.command, 100)}", "dim")
+        elif isinstance(event, AttemptEnded) and event.attempt.outcome not in (RunState.OK, RunState.FAILED):
+            attempt = event.attempt
+            note(f"✗ {attempt.host}: {attempt.outcome.value}: {one_line(attempt.reason)}", "warning")
+
+    def _notice(self, notice: Notice) -> None:
+        where = f"{notice.host}: " if notice.host else ""
+        self._console.note(f"{where}{one_line(notice.text, 500)}", "warning" if notice.level == "warning" else "")
+
+    def _ended(self, event: RunEnded) -> None:
+        result = event.result
+        for line in tables.changes(result):
+            self._console.note(line)
+        if result.report:
+            self._console.note(f"Report on {result.host}: {one_line(result.report)}")
+        text, style = tables.ended(result)
+        self._console.note(text, style)
+        if result.remedy and result.state is not RunState.OK:
+            self._console.note(f"  {one_line(result.remedy)}")
+
+    def _output(self, event: Output) -> None:
+        self._progress.clear()
+        stream = "err" if self._json else event.stream
+        self._console.write(stream, event.data)
+        if self._console.out_is_terminal or stream == "err":
+            self._mid_line = not event.data.endswith((b"\n", b"\r"))
+
+    def _end_line(self) -> None:
+        """A notice begins on a line of its own, where a person would see both."""
+        if self._mid_line and self._console.err_is_terminal:
+            self._console.note("")
+        self._mid_line = False
+
+
+class ProgressLine:
+    """One line that is drawn over and over, on a terminal only."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._sent: dict[str, SyncProgress] = {}
+        self._shown = False
+
+    def show(self, event: SyncProgress) -> None:
+        """Draw how far each sync is."""
+        self._sent[event.host] = event
+        if not self._console.err_is_terminal:
+            return
+        parts = [f"{sync.host} {sync.pct:.0f}% {format_bytes(sync.bytes)}" for sync in self._sent.values()]
+        self._console.write("err", f"\r\x1b[K  {' · '.join(parts)[:150]}".encode())
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._sent.clear()
+        if self._shown:
+            self._console.write("err", b"\r\x1b[K")
+            self._shown = False

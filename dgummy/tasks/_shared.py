@@ -1,0 +1,142 @@
+"""What several tasks have in common: help texts, and the app with its screen."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+
+from dgummy import units
+from dgummy.cli import words_after_dashes
+from dgummy.errors import UsageError
+
+if TYPE_CHECKING:
+    from dgummy.app import App
+    from dgummy.chooser import Wish
+    from dgummy.render.console import Console
+    from dgummy.render.listeners import Tails
+
+HOST_HELP = {
+    "host": "only this host; repeat for several, ranges like node-[1-4] are fine",
+    "group": "the hosts of this group (default: the setting `group`)",
+    "exclude": "not this host; may be repeated",
+    "json": "print one JSON document on stdout",
+}
+LIST_FLAGS = ["host", "exclude", "require", "env"]
+REFRESH_HELP = {"refresh": "measure anew instead of using the cache"}
+BACKEND_HELP = {"backend": "auto, ssh or local, instead of what the settings say"}
+CHOICE_HELP = {
+    **HOST_HELP,
+    "type": "the kind of work (database, api, frontend, testing, security, general, or one of yours)",
+    "require": "what a host must have: docker, os=darwin, arch=arm64, 'cores>=8'; may be repeated",
+}
+RUN_HELP = {
+    **CHOICE_HELP,
+    **BACKEND_HELP,
+    "timeout": "end it on its host after so long: 90, 20m, 2h",
+    "env": "pass a variable: NAME (its value here) or NAME=VALUE; may be repeated",
+    "no_sync": "do not bring the project there first",
+    "fallback": "local (run here if no host can) or none",
+    "force": "sync even what looks like a mistake (the home folder, say)",
+    "dry": "show where it would run and what would be sent, and do nothing",
+}
+
+
+class Session:
+    """The app, the console and what was heard, for the time of one task."""
+
+    def __init__(self, app: App, console: Console, tails: Tails) -> None:
+        self.app = app
+        self.console = console
+        self.tails = tails
+
+
+@contextmanager
+def session(c: Context, flags: dict[str, Any] | None = None, *, json: bool = False) -> Iterator[Session]:
+    """Open an app whose events go to the screen."""
+    from dgummy.app import App
+    from dgummy.render.console import Console
+    from dgummy.render.listeners import Screen, Tails
+
+    console = Console()
+    screen, tails = Screen(console, json=json), Tails()
+
+    def listen(event: Any) -> None:
+        screen(event)
+        if json:
+            tails(event)
+
+    with App(c.config, flags, console=console, listener=listen) as app:
+        try:
+            yield Session(app, console, tails)
+        finally:
+            screen.close()
+    for error in app.bus.errors[:1]:
+        raise error
+
+
+def wish(
+    host: Sequence[str] = (),
+    group: str | None = None,
+    exclude: Sequence[str] = (),
+    type: str | None = None,  # noqa: A002 - named as the flag
+    require: Sequence[str] = (),
+    text: str = "",
+) -> Wish:
+    """Flags as a wish."""
+    from dgummy.chooser import Wish
+
+    return Wish(
+        hosts=tuple(host),
+        group=group or None,
+        exclude=tuple(exclude),
+        task_type=type or None,
+        text=text,
+        requires=tuple(require),
+    )
+
+
+def command_text(given: str) -> str:
+    """The command: one string as it is, or the words after `--`, each quoted as it needs."""
+    words = words_after_dashes()
+    if given and words:
+        raise UsageError("there is a command both before and after --", "give it once")
+    return given or shlex.join(words)
+
+
+def duration_s(text: str | None) -> float | None:
+    """A `--timeout` in seconds."""
+    if not text:
+        return None
+    try:
+        seconds = units.parse_duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}", "for example --timeout 20m") from error
+    if seconds <= 0:
+        raise UsageError(f"--timeout {text}: no time at all", "for example --timeout 20m")
+    return seconds
+
+
+def variables(given: Sequence[str], *, colour: bool) -> dict[str, str]:
+    """`--env NAME[=VALUE]`, and what tells programs that a terminal is at the end of the pipe."""
+    found: dict[str, str] = {}
+    if colour:
+        found = {
+            "TERM": os.environ.get("TERM") or "xterm-256color",
+            "FORCE_COLOR": "1",
+            "CLICOLOR_FORCE": "1",
+            "PY_COLORS": "1",
+            "CARGO_TERM_COLOR": "always",
+        }
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            if name not in os.environ:
+                raise UsageError(f"--env {name}: it has no value here", f"write --env {name}=VALUE, or export it first")
+            value = os.environ[name]
+        found[name] = value
+    return found

@@ -1,0 +1,154 @@
+"""`inv config.*`: what the settings are, where they come from, and how to begin."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+
+from dgummy.cli import command
+from dgummy.tasks._shared import session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dgummy.app import App
+
+
+@command(help={"origin": "say where each value comes from", "json": "print one JSON document on stdout"})
+def show(c: Context, origin: bool = False, json: bool = False) -> int:
+    """Show every setting with its value.
+
+    Example: inv config.show --origin
+    """
+    from dgummy import layers
+    from dgummy.render import documents, tables
+
+    with session(c, json=json) as now:
+        rows = layers.describe(now.app.merged)
+        if json:
+            now.console.result(documents.dump(documents.settings(rows)))
+        else:
+            now.console.result(tables.settings(rows, origin=origin))
+    return 0
+
+
+@command(help={"json": "print one JSON document on stdout"})
+def path(c: Context, json: bool = False) -> int:
+    """Show which files settings are read from, in order; later ones win.
+
+    Example: inv config.path
+    """
+    from dgummy.render import documents
+
+    with session(c, json=json) as now:
+        files = _files(now.app)
+        if json:
+            now.console.result(
+                documents.dump({"files": [{"path": str(file), "exists": file.exists()} for file in files]})
+            )
+        else:
+            for file in files:
+                now.console.result(f"{file}" + ("" if file.exists() else "  (not there)"))
+    return 0
+
+
+@command(help={"json": "print one JSON document on stdout"})
+def check(c: Context, json: bool = False) -> int:
+    """Check the settings and name what is wrong with them.
+
+    Example: inv config.check
+    """
+    from dgummy.errors import ConfigError
+    from dgummy.render import documents
+
+    with session(c, json=json) as now:
+        app = now.app
+        warnings = list(app.merged.warnings)
+        groups, hosts = len(app.inventory.groups), len(app.inventory.hosts)
+        _ = app.ssh_config
+        if app.inventory.groups and app.settings.group not in app.inventory.groups:
+            raise ConfigError(
+                f"group: there is no group {app.settings.group}", f"groups: {', '.join(app.inventory.groups)}"
+            )
+        if json:
+            now.console.result(
+                documents.dump(
+                    {"ok": True, "warnings": warnings, "groups": groups, "hosts": hosts, "source": app.inventory.source}
+                )
+            )
+        else:
+            where = {"config": "our settings", "d": "the d command's settings"}.get(app.inventory.source, "nowhere")
+            now.console.result(f"✓ the settings are good: {hosts} hosts in {groups} groups, from {where}")
+    return 0
+
+
+@command(
+    help={
+        "write": "write the file; without it the proposal is only shown",
+        "json": "print one JSON document on stdout",
+    }
+)
+def init(c: Context, write: bool = False, json: bool = False) -> int:
+    """Propose hosts from ssh's config, d's groups and Tailscale; --write makes the file.
+
+    Example: inv config.init
+    """
+    from dgummy import discovery
+    from dgummy.render import documents
+
+    with session(c, json=json) as now:
+        target = _user_file(now.app)
+        proposal = _propose(now.app)
+        text = discovery.render_config(proposal)
+        if write:
+            discovery.write_new(target, text)
+        if json:
+            now.console.result(documents.dump(documents.proposal(proposal, text, str(target), written=write)))
+            return 0
+        now.console.result(text.rstrip("\n"))
+        if write:
+            now.console.note(f"✓ wrote {target}; look through it, then: inv status", "good")
+        elif target.exists():
+            now.console.note(f"{target} is there already and is never overwritten; take from this what you want")
+        else:
+            now.console.note(f"nothing was written; inv config.init --write makes {target}")
+    return 0
+
+
+def _propose(app: App) -> Any:
+    import platform
+
+    from dgummy import discovery, inventory
+    from dgummy.errors import ConfigError
+    from dgummy.events import Notice
+    from dgummy.transport.sshconfig import config_hosts
+
+    groups: dict[str, tuple[str, ...]] = {}
+    try:
+        groups = inventory.d_groups(inventory.d_config_path(app.home))
+    except ConfigError as error:
+        app.bus(Notice(f"left out d's groups: {error.message}", "warning"))
+    return discovery.propose(config_hosts(None), groups, discovery.tailscale_status(5.0), platform.node())
+
+
+def _user_file(app: App) -> Path:
+    from dgummy import layers
+
+    named = os.environ.get(layers.CONFIG_VARIABLE)
+    return layers.expand_path(named, app.home) if named else layers.user_config_path(os.environ, app.home)
+
+
+def _files(app: App) -> list[Path]:
+    from pathlib import Path
+
+    from dgummy import inventory
+    from dgummy.cli import project_settings_folder
+
+    files = [_user_file(app)]
+    root = project_settings_folder(Path.cwd())
+    if root is not None:
+        files.append(root / "invoke.yaml")
+    files.append(inventory.d_config_path(app.home))
+    return files

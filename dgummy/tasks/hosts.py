@@ -1,0 +1,95 @@
+"""`inv status`, `inv load`, `inv pick`: look at the hosts."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from dgummy.cli import command
+from dgummy.tasks._shared import BACKEND_HELP, CHOICE_HELP, HOST_HELP, LIST_FLAGS, REFRESH_HELP, session, wish
+
+_LOOK_HELP = {**HOST_HELP, **REFRESH_HELP, **BACKEND_HELP}
+
+
+@command(iterable=LIST_FLAGS, help=_LOOK_HELP)
+def status(
+    c: Context,
+    host: list[str],
+    exclude: list[str],
+    group: str | None = None,
+    refresh: bool = False,
+    backend: str | None = None,
+    json: bool = False,
+) -> int:
+    """Show which hosts answer, and why the others do not.
+
+    Example: inv status --refresh
+    """
+    from dgummy.app import utc_now
+    from dgummy.render import documents, tables
+
+    with session(c, {"backend": backend}, json=json) as now:
+        cluster = now.app.cluster
+        found = cluster.status(wish(host, group, exclude), refresh=refresh)
+        used = cluster.backend
+        if json:
+            now.console.result(documents.dump(documents.status(found, used.name)))
+        else:
+            now.console.result(tables.status(found, str(used), utc_now()))
+    return 0
+
+
+@command(iterable=LIST_FLAGS, help=_LOOK_HELP)
+def load(
+    c: Context,
+    host: list[str],
+    exclude: list[str],
+    group: str | None = None,
+    refresh: bool = False,
+    backend: str | None = None,
+    json: bool = False,
+) -> int:
+    """Show the load and the score of each host; lower is better.
+
+    Example: inv load --group build
+    """
+    from dgummy.app import utc_now
+    from dgummy.render import documents, tables
+
+    with session(c, {"backend": backend}, json=json) as now:
+        observation, choice = now.app.cluster.load(wish(host, group, exclude), refresh=refresh)
+        if json:
+            now.console.result(documents.dump(documents.load(observation, choice)))
+        else:
+            now.console.result(tables.load(observation, choice, utc_now()))
+    return 0
+
+
+@command(
+    positional=["text"],
+    iterable=LIST_FLAGS,
+    optional=["text"],
+    help={"text": "what is to be done, to derive its type from", **CHOICE_HELP, **REFRESH_HELP, **BACKEND_HELP},
+)
+def pick(
+    c: Context,
+    host: list[str],
+    exclude: list[str],
+    require: list[str],
+    text: str | None = None,
+    group: str | None = None,
+    type: str | None = None,  # noqa: A002 - named as the flag
+    refresh: bool = False,
+    backend: str | None = None,
+    json: bool = False,
+) -> int:
+    """Which host should handle this, and why?
+
+    Example: inv pick --type database
+    """
+    from dgummy.errors import ExitCode
+    from dgummy.render import documents, tables
+
+    with session(c, {"backend": backend}, json=json) as now:
+        picked = now.app.cluster.pick(wish(host, group, exclude, type, require, text or ""), refresh=refresh)
+        now.console.result(documents.dump(documents.pick(picked)) if json else tables.pick(picked))
+    return 0 if picked.choice.host else ExitCode.NO_HOST

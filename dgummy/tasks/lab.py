@@ -1,0 +1,161 @@
+"""`inv lab.*`: real sshd nodes on loopback, to try commands on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from dgummy.cli import command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dgummy.lab import Lab
+
+_DIR_HELP = {"dir": "the lab's folder (default: a folder below ~/.local/state)"}
+_JSON_HELP = {"json": "print one JSON document on stdout"}
+
+
+def _directory(given: str | None) -> Path:
+    from pathlib import Path
+
+    return Path(given).expanduser().absolute() if given else Path.home() / ".local/state/distributed-gummy/lab"
+
+
+def _existing(given: str | None) -> Lab:
+    from dgummy import lab
+    from dgummy.errors import UsageError
+
+    found = lab.load(_directory(given))
+    if found is None:
+        raise UsageError(f"there is no lab in {_directory(given)}", "start one: inv lab.up")
+    return found
+
+
+@command(help={**_DIR_HELP, **_JSON_HELP, "nodes": "how many nodes are up", "down": "how many more are not"})
+def up(c: Context, dir: str | None = None, nodes: int = 4, down: int = 1, json: bool = False) -> int:  # noqa: A002
+    """Start a lab of sshd nodes on this machine, and say how to use it.
+
+    Example: inv lab.up
+    """
+    from dgummy import lab
+    from dgummy.render import documents, tables
+    from dgummy.render.console import Console
+
+    console = Console()
+    made = lab.up(_directory(dir), nodes, down_nodes=down)
+    for text in made.notices:
+        console.note(text)
+    found = lab.status(made)
+    if json:
+        console.result(documents.dump(documents.lab(made, found)))
+        return 0
+    console.note(tables.lab(found))
+    console.note("To point inv at the lab:")
+    console.result(made.export_line())
+    return 0
+
+
+@command(help={**_DIR_HELP, **_JSON_HELP})
+def status(c: Context, dir: str | None = None, json: bool = False) -> int:  # noqa: A002
+    """Show the lab's nodes.
+
+    Example: inv lab.status
+    """
+    from dgummy import lab
+    from dgummy.render import documents, tables
+    from dgummy.render.console import Console
+
+    console = Console()
+    made = lab.load(_directory(dir))
+    found = lab.status(made) if made else []
+    if json:
+        console.result(documents.dump(documents.lab(made, found)))
+    elif made is None:
+        console.result(f"no lab in {_directory(dir)}; inv lab.up starts one")
+    else:
+        console.result(tables.lab(found))
+        console.note("To point inv at the lab:")
+        console.result(made.export_line())
+    return 0
+
+
+@command(help={**_DIR_HELP, **_JSON_HELP})
+def down(c: Context, dir: str | None = None, json: bool = False) -> int:  # noqa: A002
+    """End everything of the lab and remove its folder.
+
+    Example: inv lab.down
+    """
+    from dgummy import lab
+    from dgummy.render import documents
+    from dgummy.render.console import Console
+
+    console = Console()
+    made = lab.load(_directory(dir))
+    if made is not None:
+        lab.down(made)
+    if json:
+        console.result(documents.dump(documents.lab(None, [])))
+    else:
+        console.note("✓ the lab is gone; unset DGUMMY_CONFIG" if made else f"no lab in {_directory(dir)}", "good")
+    return 0
+
+
+@command(
+    positional=["node"],
+    help={**_DIR_HELP, "node": "the node's name", "hang": "let it take connections, but never speak"},
+)
+def stop(c: Context, node: str, dir: str | None = None, hang: bool = False) -> int:  # noqa: A002
+    """Take a node off the network; what runs on it goes on.
+
+    Example: inv lab.stop node-1
+    """
+    from dgummy import lab
+
+    (lab.hang if hang else lab.stop)(_existing(dir), node)
+    return 0
+
+
+@command(positional=["node"], help={**_DIR_HELP, "node": "the node's name"})
+def start(c: Context, node: str, dir: str | None = None) -> int:  # noqa: A002
+    """Bring a node back.
+
+    Example: inv lab.start node-1
+    """
+    from dgummy import lab
+
+    lab.start(_existing(dir), node)
+    return 0
+
+
+@command(
+    positional=["node"],
+    help={
+        **_DIR_HELP,
+        "node": "the node's name",
+        "cpu": "per cent",
+        "io": "per cent",
+        "mem": "per cent",
+        "load": "load average",
+        "cores": "how many",
+    },
+)
+def figures(
+    c: Context,
+    node: str,
+    dir: str | None = None,  # noqa: A002
+    cpu: float = 20.0,
+    io: float = 10.0,
+    mem: float = 40.0,
+    load: float = 0.5,
+    cores: int = 4,
+) -> int:
+    """Make a node show other load figures.
+
+    Example: inv lab.figures node-1 --cpu 90
+    """
+    from dgummy import lab
+
+    lab.set_figures(_existing(dir), node, lab.Figures(cpu, min(io, 100 - cpu), mem, load, cores, io))
+    return 0

@@ -1,0 +1,173 @@
+"""`inv sync`, `inv run`, `inv task`: bring work to hosts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from dgummy.cli import command
+from dgummy.tasks._shared import (
+    BACKEND_HELP,
+    HOST_HELP,
+    LIST_FLAGS,
+    RUN_HELP,
+    Session,
+    command_text,
+    duration_s,
+    session,
+    variables,
+    wish,
+)
+
+if TYPE_CHECKING:
+    from dgummy.chooser import Wish
+    from dgummy.cluster import RunOptions
+    from dgummy.model import RunResult
+
+
+@command(
+    iterable=LIST_FLAGS,
+    help={
+        **HOST_HELP,
+        **BACKEND_HELP,
+        "dry": "show what would go, and send nothing",
+        "force": "sync even what looks like a mistake (the home folder, say)",
+    },
+)
+def sync(
+    c: Context,
+    host: list[str],
+    exclude: list[str],
+    group: str | None = None,
+    dry: bool = False,
+    force: bool = False,
+    backend: str | None = None,
+    json: bool = False,
+) -> int:
+    """Bring the project to hosts: what git sees, less sync_exclude.
+
+    Example: inv sync --host node-1 --dry
+    """
+    from dgummy.errors import ExitCode
+    from dgummy.render import documents, tables
+
+    with session(c, {"backend": backend}, json=json) as now:
+        results = now.app.cluster.sync(wish(host, group, exclude), dry=dry, force=force)
+        if json:
+            now.console.result(documents.dump(documents.sync(results, dry=dry)))
+        elif dry:
+            for result in results:
+                now.console.result(tables.would_sync(result))
+    failures = [result.failure for result in results if result.failure is not None]
+    if len(results) == 1 and failures:
+        return failures[0].kind.exit_code
+    return ExitCode.SOME_FAILED if failures else 0
+
+
+@command(positional=["cmd"], iterable=LIST_FLAGS, help={"cmd": "the command, as one string or after --", **RUN_HELP})
+def run(
+    c: Context,
+    cmd: str,
+    host: list[str],
+    exclude: list[str],
+    require: list[str],
+    env: list[str],
+    group: str | None = None,
+    type: str | None = None,  # noqa: A002 - named as the flag
+    timeout: str | None = None,
+    no_sync: bool = False,
+    fallback: str | None = None,
+    backend: str | None = None,
+    force: bool = False,
+    dry: bool = False,
+    json: bool = False,
+) -> int:
+    """Run a command on the best host, in the project's folder there.
+
+    Example: inv run 'make test'
+    """
+    with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
+        text = command_text(cmd)
+        asked = wish(host, group, exclude, type, require, text)
+        options = _options(now, timeout, env, no_sync, force)
+        if dry:
+            return _show_plan(now, replace(asked, text=text), options, text, json=json)
+        return _show(now, now.app.cluster.run(text, asked, options), json=json)
+
+
+@command(
+    name="task",
+    positional=["text"],
+    iterable=LIST_FLAGS,
+    help={
+        "text": "what the agent is to do",
+        **RUN_HELP,
+        "mode": "task, plan or execute",
+        "verify": "a command that must pass on that host afterwards for the task to count as done",
+    },
+)
+def task(
+    c: Context,
+    text: str,
+    host: list[str],
+    exclude: list[str],
+    require: list[str],
+    env: list[str],
+    mode: str = "task",
+    verify: str | None = None,
+    group: str | None = None,
+    type: str | None = None,  # noqa: A002 - named as the flag
+    timeout: str | None = None,
+    no_sync: bool = False,
+    fallback: str | None = None,
+    backend: str | None = None,
+    force: bool = False,
+    dry: bool = False,
+    json: bool = False,
+) -> int:
+    """Give an agent a task on the best host that has it.
+
+    Example: inv task 'optimize database queries'
+    """
+    with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
+        words = command_text(text)
+        asked = wish(host, group, exclude, type, require, words)
+        options = replace(_options(now, timeout, env, no_sync, force), verify=verify)
+        if dry:
+            tool = now.app.settings.agent.tool
+            asked = replace(asked, requires=(*asked.requires, tool))
+            return _show_plan(now, asked, options, words, json=json)
+        return _show(now, now.app.cluster.task(words, mode, asked, options), json=json)
+
+
+def _options(now: Session, timeout: str | None, env: list[str], no_sync: bool, force: bool) -> RunOptions:
+    from dgummy.cluster import RunOptions
+
+    return RunOptions(
+        sync=not no_sync,
+        timeout_s=duration_s(timeout),
+        env=variables(env, colour=now.console.out_colour),
+        force=force,
+    )
+
+
+def _show(now: Session, result: RunResult, *, json: bool) -> int:
+    if json:
+        from dgummy.render import documents
+
+        now.console.result(documents.dump(documents.run(result, now.tails.text())))
+    return result.process_exit_code
+
+
+def _show_plan(now: Session, asked: Wish, options: RunOptions, text: str, *, json: bool) -> int:
+    from dgummy.errors import ExitCode
+    from dgummy.render import documents, tables
+
+    plan = now.app.cluster.plan(asked, options)
+    if json:
+        now.console.result(documents.dump(documents.plan(plan, text)))
+    else:
+        now.console.result(tables.plan(plan, text))
+    return 0 if plan.pick.choice.host else ExitCode.NO_HOST

@@ -1,0 +1,350 @@
+"""Push files to a host with rsync over the user's own ssh.
+
+The names to send come from us (`--files-from`), so rsync neither walks nor filters. Only options that every
+rsync knows are used, openrsync of macOS included; rsync 3.1 and later reports progress besides. Decided on
+purpose:
+
+- No `--partial`: a file on the host is the old one or the new one, never half of it.
+- No `-z`: ssh_config's own `Compression` says whether the line is worth it, and `-z` between rsync 3 and
+openrsync is   not dependable. `compress=True` is for callers who know both ends.
+- No `-s`: openrsync on the far side refuses it. The remote path is quoted here instead, the same for every
+version. - The names go through a file: openrsync reads `--files-from=-` for ever.
+- `--force`: where the project has a file and the host a folder, the project is right, as in a git checkout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dgummy.model import Failure, FailureKind
+from dgummy.transport.rsync_text import (
+    Flavour,
+    classify,
+    only_vanished,
+    parse_progress,
+    parse_stats,
+    parse_version,
+    vanished,
+)
+
+TICK_S = 0.25
+KILL_AFTER_S = 3.0
+MAX_STDERR_BYTES = 64 * 1024
+MAX_STDOUT_BYTES = 64 * 1024
+
+ProgressSink = Callable[[int, float], None]
+"""Called with bytes sent so far and per cent of the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """Where files go: `directory` is absolute. `ssh_name` is what ssh knows the host by, "" for this machine.
+
+    rsync_path: what starts rsync there, as the remote shell reads it ("" means `rsync` on its PATH).
+    """
+
+    ssh_name: str
+    directory: str
+    rsync_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did: `files` and `bytes` count what was sent, not what was there already."""
+
+    files: int
+    bytes: int
+    duration_s: float
+    notices: tuple[str, ...] = ()
+
+
+_versions: dict[tuple[str, int], Flavour] = {}
+
+
+def detect_local() -> Flavour | Failure:
+    """Find the rsync of this machine and what it can do. Asked once per program file and change of it."""
+    path = shutil.which("rsync")
+    if path is None:
+        return Failure(
+            FailureKind.MISSING_TOOL,
+            "no rsync on this machine",
+            "Install it: apt install rsync, or brew install rsync",
+        )
+    try:
+        key = (path, Path(path).stat().st_mtime_ns)
+        if key not in _versions:
+            done = subprocess.run(
+                [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
+            )
+            flavour = parse_version((done.stdout + done.stderr).decode("utf-8", "replace"), path)
+            if flavour is None:
+                return Failure(FailureKind.MISSING_TOOL, f"{path} is not an rsync", "Install rsync 3.")
+            _versions[key] = flavour
+        return _versions[key]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Failure(FailureKind.MISSING_TOOL, f"{path} does not run: {error}", "Install rsync again.")
+
+
+def command(
+    flavour: Flavour,
+    source: Path,
+    names_file: str,
+    destination: RemotePlace,
+    *,
+    ssh_config: Path | None = None,
+    connect_s: float = 5.0,
+    idle_s: float = 60.0,
+    compress: bool = False,
+    dry: bool = False,
+) -> list[str]:
+    """Build the command line. ValueError for a name or path that cannot be passed safely."""
+    words = [flavour.path, "-lptO", "--force", "--from0", f"--files-from={names_file}", "--stats"]
+    words.append(f"--timeout={max(1, math.ceil(idle_s))}")
+    if flavour.has_info:
+        words += ["--info=progress2", "--no-human-readable"]
+    if compress:
+        words.append("-z")
+    if dry:
+        words.append("-n")
+    if any(ord(char) < 32 or ord(char) == 127 for char in destination.directory):
+        raise ValueError("the remote folder's name holds a control character")
+    if not destination.directory.startswith("/"):
+        raise ValueError("the remote folder is not absolute")
+    target = destination.directory.rstrip("/") + "/"
+    if destination.ssh_name:
+        words += _remote_options(flavour)
+        words += ["-e", _ssh_words(ssh_config, connect_s)]
+        if destination.rsync_path:
+            words.append(f"--rsync-path={destination.rsync_path}")
+        target = f"{_host_part(flavour, destination.ssh_name)}:{quote_remote(target)}"
+    return [*words, "--", str(source).rstrip("/") + "/", target]
+
+
+def _remote_options(flavour: Flavour) -> list[str]:
+    """What keeps rsync from quoting the remote path a second time."""
+    if flavour.escapes_remote_path:
+        return ["--old-args"]
+    return ["--no-protect-args"] if flavour.has_info else []
+
+
+def quote_remote(path: str) -> str:
+    """Quote a path for the shell at the other end: to sh, zsh, fish and csh a backslash means the same."""
+    return re.sub(r"[^A-Za-z0-9_/.,:+@%\x80-\U0010ffff-]", r"\\\g<0>", path)
+
+
+def _ssh_words(ssh_config: Path | None, connect_s: float) -> str:
+    words = ["ssh", *(["-F", str(ssh_config)] if ssh_config else []), "-T"]
+    options = {
+        "BatchMode": "yes",
+        "ConnectTimeout": str(max(1, math.ceil(connect_s))),
+        "ServerAliveInterval": "5",
+        "ServerAliveCountMax": "3",
+        "RemoteCommand": "none",
+        "ClearAllForwardings": "yes",
+    }
+    for name, value in options.items():
+        words += ["-o", f"{name}={value}"]
+    return " ".join(map(_quote_rsh, words))
+
+
+def _quote_rsh(word: str) -> str:
+    """Quote one word of -e. rsync knows quotes there, but no backslashes."""
+    if not re.search(r"[\s'\"]", word):
+        return word
+    quote = next((sign for sign in ("'", '"') if sign not in word), None)
+    if quote is None:
+        raise ValueError(f"{word!r} holds both kinds of quotes; rsync cannot pass that to ssh")
+    return quote + word + quote
+
+
+def _host_part(flavour: Flavour, name: str) -> str:
+    if name.startswith("-") or re.search(r"[\s/\x00-\x1f\x7f]", name):
+        raise ValueError(f"{name!r} is not a host name")
+    if ":" not in name:
+        return name
+    if flavour.kind == "openrsync":
+        raise ValueError(f"the rsync of macOS cannot take {name!r}; give it a Host entry in ssh_config")
+    user, at, address = name.rpartition("@")
+    return f"{user}{at}[{address.strip('[]')}]"
+
+
+def push(
+    source: Path,
+    files: Sequence[bytes],
+    destination: RemotePlace,
+    *,
+    ssh_config: Path | None = None,
+    connect_s: float = 5.0,
+    idle_s: float = 60.0,
+    flavours: Flavour | None = None,
+    on_progress: ProgressSink | None = None,
+    on_tick: Callable[[], None] | None = None,
+    cancelled: threading.Event | None = None,
+    compress: bool = False,
+    dry: bool = False,
+) -> Pushed | Failure:
+    """Bring `files` (names relative to `source`) to the folder at `destination`.
+
+
+    Links go as links, permissions and times go along, unchanged files are not sent again. flavours: the
+    local rsync if it is known already. dry: count what would be sent, send nothing. on_tick: called a few times a second while it runs. Never raises for
+    what a host does.
+    """
+    started = time.monotonic()
+    flavour = flavours or detect_local()
+    if isinstance(flavour, Failure):
+        return flavour
+    if not files:
+        return Pushed(0, 0, 0.0)
+    with tempfile.NamedTemporaryFile(prefix="dgummy-sync-") as names:
+        names.write(b"".join(_as_listed(name) + b"\0" for name in files))
+        names.flush()
+        try:
+            words = command(
+                flavour,
+                source,
+                names.name,
+                destination,
+                ssh_config=ssh_config,
+                connect_s=connect_s,
+                idle_s=idle_s,
+                compress=compress,
+                dry=dry,
+            )
+            run = _Run(words, on_progress, on_tick, cancelled or threading.Event())
+        except ValueError as error:
+            return Failure(FailureKind.SYNC, str(error), "Give the host or folder a plainer name.")
+        except OSError as error:
+            return Failure(FailureKind.MISSING_TOOL, f"rsync did not start: {error}", "Install rsync again.")
+        code = run.wait()
+    return _outcome(run, code, destination.ssh_name or "this machine", time.monotonic() - started)
+
+
+def _as_listed(name: bytes) -> bytes:
+    # A line of --files-from that begins with # or ; is taken for a comment, even with --from0.
+    return b"./" + name if name[:1] in (b"#", b";") else name
+
+
+def _outcome(run: _Run, code: int, host: str, duration_s: float) -> Pushed | Failure:
+    stderr = run.stderr.decode("utf-8", "replace")
+    if run.was_cancelled:
+        return Failure(FailureKind.CANCELLED, f"sync to {host} was cancelled", "")
+    if code != 0 and not only_vanished(code, stderr):
+        return classify(code, stderr, host)
+    gone = vanished(stderr)
+    notices = (f"{len(gone)} of the files changed or went away during the sync",) if gone else ()
+    count, size = parse_stats(run.stdout.decode("utf-8", "replace"))
+    return Pushed(count, size, duration_s, notices)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One rsync process in a session of its own: a terminal's Ctrl-C does not reach it; it ends as a group."""
+
+    words: list[str]
+    on_progress: ProgressSink | None
+    on_tick: Callable[[], None] | None
+    cancelled: threading.Event
+    stdout: bytes = b""
+    stderr: bytes = b""
+    was_cancelled: bool = False
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
+        self.process = subprocess.Popen(
+            self.words,
+            env=environ | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def wait(self) -> int:
+        """Read until it has ended; its exit code, negative for a signal."""
+        try:
+            self._read()
+            return self.process.wait()
+        finally:
+            self._end_group()
+            for stream in (self.process.stdout, self.process.stderr):
+                if stream is not None:
+                    stream.close()
+
+    def _read(self) -> None:
+        ended_at: float | None = None
+        next_tick = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            for stream, take in (
+                (self.process.stdout, self._take_stdout),
+                (self.process.stderr, self._take_stderr),
+            ):
+                if stream is not None:
+                    selector.register(stream, selectors.EVENT_READ, take)
+            while selector.get_map():
+                _read_ready(selector)
+                now = time.monotonic()
+                if now >= next_tick:
+                    next_tick = now + TICK_S
+                    self._tick()
+                if self.cancelled.is_set():
+                    self.was_cancelled = True
+                    return
+                # A shared ssh connection may live on and hold our pipes open.
+                if ended_at is None and self.process.poll() is not None:
+                    ended_at = now
+                if ended_at is not None and now > ended_at + 1:
+                    return
+
+    def _tick(self) -> None:
+        if self.on_tick is not None:
+            self.on_tick()
+
+    def _take_stdout(self, chunk: bytes) -> None:
+        self.stdout = (self.stdout + chunk)[-MAX_STDOUT_BYTES:]
+        if self.on_progress is None:
+            return
+        for line in reversed(re.split(rb"[\r\n]", chunk)):
+            seen = parse_progress(line.decode("ascii", "replace"))
+            if seen is not None:
+                self.on_progress(*seen)
+                break
+
+    def _take_stderr(self, chunk: bytes) -> None:
+        # The beginning says why; what follows is mostly more of it. The end holds rsync's own summary.
+        joined = self.stderr + chunk
+        half = MAX_STDERR_BYTES // 2
+        self.stderr = joined if len(joined) <= MAX_STDERR_BYTES else joined[:half] + b"\n" + joined[-half + 1 :]
+
+    def _end_group(self) -> None:
+        """End whatever of the group is left: TERM, then KILL."""
+        for number, patience_s in ((signal.SIGTERM, KILL_AFTER_S), (signal.SIGKILL, KILL_AFTER_S)):
+            if self.process.poll() is not None:
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience_s)
+
+
+def _read_ready(selector: selectors.BaseSelector) -> None:
+    for key, _ in selector.select(TICK_S):
+        chunk = os.read(key.fd, 64 * 1024)
+        if chunk:
+            key.data(chunk)
+        else:
+            selector.unregister(key.fileobj)
