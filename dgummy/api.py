@@ -18,7 +18,7 @@ from dgummy.chooser import Wish
 from dgummy.cluster import RunOptions
 from dgummy.errors import DgummyError, SSHConnectionError
 from dgummy.events import Event
-from dgummy.model import RunResult, RunState
+from dgummy.model import Failure, RunResult, RunState
 from dgummy.render import documents
 from dgummy.render.listeners import Tails
 
@@ -84,7 +84,8 @@ def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
     `session_id` and `last_active` may be None.
     """
     with _app() as app:
-        return app.cluster.specialists(Wish())
+        found = app.cluster.specialists(Wish())
+        return {host: documents.specialists(seen) for host, seen in found.items() if not isinstance(seen, Failure)}
 
 
 def get_load_metrics(*, refresh: bool = False) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from invoke.program import Program
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
+from dgummy import layers
 from dgummy.errors import DgummyError, ExitCode
 
 _SIGPIPE_CODE = 141
@@ -61,6 +62,7 @@ def bounded(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:
+        os.environ.update(_aside)
         code = run_bounded(lambda: body(*args, **kwargs), as_json=bool(kwargs.get("json")))
         if code:
             raise Exit(code=code)
@@ -90,6 +92,17 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
         _report_bug(error)
         return ExitCode.BUG
     return code if isinstance(code, int) else 0
+
+
+_aside: dict[str, str] = {}
+
+
+def set_env_aside() -> None:
+    """Keep `INVOKE_DGUMMY_*` from Invoke, which casts them by whatever invoke.yaml holds; see `layers`.
+
+    To be called while the tasks are loaded; each of our tasks puts the variables back before anything else.
+    """
+    _aside.update(layers.set_env_aside(os.environ))
 
 
 def words_after_dashes() -> list[str]:

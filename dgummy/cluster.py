@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from dgummy import agents, fanout
+from dgummy import agents, fanout, remote, specialists
 from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.dispatch import Dispatcher, Order
 from dgummy.errors import UsageError
@@ -18,16 +18,18 @@ from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
 from dgummy.ledger_rows import new_run_id
-from dgummy.model import LOCAL_HOST, Host, RunResult, Sample, SyncResult
+from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
 from dgummy.observe import Observation, Observer, StatusObservation
 from dgummy.placement import Choice
 from dgummy.project import Project, check_root, listing, remote_dir_for
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
 from dgummy.settings import Settings
+from dgummy.specialists import Specialist
 from dgummy.syncplan import Listing
-from dgummy.transport.base import Transport
+from dgummy.transport.base import Limits, Transport
 from dgummy.workspaces import WorkspaceSync
 
+_MAX_SPECIALISTS = 500
 NO_HOSTS = "no hosts are configured; `inv config.init` proposes some"
 
 
@@ -134,6 +136,22 @@ class Cluster:
         if self._is_here(wish):
             return self._local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
         return self._chooser.pick(wish, refresh=refresh)
+
+    def specialists(self, wish: Wish) -> dict[str, tuple[Specialist, ...] | Failure]:
+        """The specialists on each host: global ones, and those of the current project there."""
+        hosts = (Host(LOCAL_HOST),) if self._is_here(wish) else self._chooser.hosts(wish)
+
+        def look(host: Host) -> tuple[Specialist, ...] | Failure:
+            here = host.name == LOCAL_HOST
+            folder = str(self.project.root) if here else self.remote_dir(host)
+            script = remote.compose(("workspace", "specialists"), "list_specialists", [str(_MAX_SPECIALISTS), folder])
+            answer = (self._local if here else self._transport).run_script(
+                host, script, Limits(total_s=self.settings.timeouts.probe_s)
+            )
+            return answer if isinstance(answer, Failure) else specialists.parse(answer.facts)
+
+        found = fanout.in_order(hosts, look, jobs=self.settings.jobs)
+        return {host.name: seen for host, seen in zip(hosts, found, strict=True)}
 
     # -- bringing and running ----------------------------------------------------------------------------------
 

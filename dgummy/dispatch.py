@@ -133,7 +133,11 @@ class Dispatcher:
         except KeyboardInterrupt:
             result = self._result(course, "", Ending(RunState.CANCELLED, 130, "interrupted before it started"))
         except BaseException as error:
-            self._journal.update(run_id, state=RunState.SKIPPED, reason=str(error), ended_at=self._now())
+            gone = isinstance(error, BrokenPipeError)
+            why = "cancelled: whoever read its output is gone" if gone else str(error)
+            self._journal.update(
+                run_id, state=RunState.CANCELLED if gone else RunState.SKIPPED, reason=why, ended_at=self._now()
+            )
             raise
         self._journal.close_run(result)
         self._emit(RunEnded(result))
@@ -284,9 +288,13 @@ class Dispatcher:
         job = Job(supervision.follow, "follow")
         try:
             job.wait()
+            return job.result()
         except KeyboardInterrupt:
             return self._interrupted(supervision, job, course.run_id, site.host)
-        return job.result()
+        except BrokenPipeError:
+            # Whoever read our output is gone (`| head`): end the run, as ssh would have.
+            supervision.cancel()
+            raise
 
     def _interrupted(self, supervision: Supervision, job: Job[Ending], run_id: str, host: Host) -> Ending:
         """Ctrl-C: end the run on its host and hear it out; a second one leaves it to itself."""

@@ -171,7 +171,12 @@ def _gather_repository(gathering: _Gathering, prefix: bytes, excludes: _Excludes
 def _ls_files(folder: bytes) -> tuple[list[bytes], list[bytes]]:
     """List tracked names, and untracked ones that are not ignored, by two processes at once."""
     with _git(folder, "-c") as cached, _git(folder, "-o", "--exclude-standard") as others:
-        return _names(cached, folder), _names(others, folder)
+        try:
+            return _names(cached, folder), _names(others, folder)
+        except BaseException:
+            cached.kill()
+            others.kill()
+            raise
 
 
 def _git(folder: bytes, *options: str) -> subprocess.Popen[bytes]:
@@ -193,7 +198,6 @@ def _names(git: subprocess.Popen[bytes], folder: bytes) -> list[bytes]:
     try:
         out, err = git.communicate(timeout=GIT_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        git.kill()
         shown = os.fsdecode(folder)
         raise SyncError(
             f"git did not list {shown} within {GIT_TIMEOUT_S:.0f} s", "Look whether `git status` works there."

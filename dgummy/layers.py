@@ -87,16 +87,6 @@ def known_keys() -> dict[str, Any]:
     return copy.deepcopy(_KEYS)
 
 
-def defaults_as_none() -> dict[str, Any]:
-    """Return what may be registered with Invoke, as `ns.configure({"dgummy": …})`: nothing.
-
-    Invoke ends in a traceback (AmbiguousMergeError) where a file holds a map for a key registered as None, as in
-    `groups: {dev: [a]}`, or None for one registered as a map. It need not know the keys: files are handed through
-    as they are, and `env_layers` reads the environment.
-    """
-    return {}
-
-
 def set_env_aside(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Take the `INVOKE_DGUMMY_*` variables out of the environment and return them, to be put back later.
 

@@ -113,9 +113,7 @@ def test_garbage_lines_are_passed_over(garbage: str, keys: dict[str, str]) -> No
         ("host,", "host"),
     ],
 )
-def test_names_match_as_ssh_keygen_finds_them(
-    hosts: str, name: str, keys: dict[str, str], tmp_path: Path
-) -> None:
+def test_names_match_as_ssh_keygen_finds_them(hosts: str, name: str, keys: dict[str, str], tmp_path: Path) -> None:
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text(f"{hosts} {keys['ed']}\n")
     found = _ssh_keygen_finds(name, known_hosts)
@@ -143,9 +141,7 @@ def test_hashed_by_ssh_keygen(keys: dict[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("salt", [None, bytes(range(20))])
-def test_lines_that_we_write_are_found_by_ssh_keygen(
-    salt: bytes | None, keys: dict[str, str], tmp_path: Path
-) -> None:
+def test_lines_that_we_write_are_found_by_ssh_keygen(salt: bytes | None, keys: dict[str, str], tmp_path: Path) -> None:
     known_hosts = tmp_path / "known_hosts"
     line = hostkeys.format_line("[host]:2222", "ssh-ed25519", blob(keys["ed"]), salt=salt)
     known_hosts.write_bytes(line)

@@ -60,7 +60,9 @@ def test_nothing_is_deleted_when_it_is_not_known_what_was_sent() -> None:
     assert decode_manifest(made.interim_manifest(None)) == {b"a"}
 
 
-@pytest.mark.parametrize("text", ["/etc/passwd\n", "../up\n", "a/../../b\n", "a//b\n", "./a\n", "a/\n", "..\n", "a\0b\n"])
+@pytest.mark.parametrize(
+    "text", ["/etc/passwd\n", "../up\n", "a/../../b\n", "a//b\n", "./a\n", "a/\n", "..\n", "a\0b\n"]
+)
 def test_a_manifest_from_a_host_cannot_name_what_is_outside(text: str) -> None:
     assert decode_manifest(text + "fine\n") == {b"fine"}
 

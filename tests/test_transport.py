@@ -23,7 +23,7 @@ from sshd import Sshd, needs_sshd, running
 
 HOSTILE = [
     "plain",
-    "it's \"quoted\" `touch x` $(touch y) $HOME \\ \\n",
+    'it\'s "quoted" `touch x` $(touch y) $HOME \\ \\n',
     "-n --help; exit 9; #",
     "tab\there, newline\nthere, bell\a, escape\x1b[31m",
     "naïve ✓ 日本語 \U0001f600",
@@ -110,13 +110,13 @@ def test_exit_status(carrier: Carrier, status: int) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_arrives_byte_for_byte(carrier: Carrier, text: str) -> None:
-    body = "printf '%s <out> %s\\n' \"$MARK\" \"$SIZE\"; printf %s \"$TEXT\""
+    body = 'printf \'%s <out> %s\\n\' "$MARK" "$SIZE"; printf %s "$TEXT"'
     assert carrier.data(body, TEXT=text, SIZE=str(len(text.encode()))) == text.encode()
 
 
 def test_every_byte_goes_in_and_comes_out(carrier: Carrier) -> None:
     inwards = bytes(range(1, 256))
-    body = "printf '%s <out> 255\\n' \"$MARK\"; printf %s \"$RAW\""
+    body = 'printf \'%s <out> 255\\n\' "$MARK"; printf %s "$RAW"'
     assert carrier.data(body, RAW=inwards) == inwards
     octal = "".join(f"\\{byte:03o}" for byte in range(256))
     assert carrier.data(f"printf '%s <out> 256\\n' \"$MARK\"; printf '{octal}'") == bytes(range(256))
@@ -126,10 +126,10 @@ def test_characters_survive_the_edges_of_chunks(carrier: Carrier) -> None:
     # An odd first byte puts every two-byte character across every even edge.
     body = (
         "printf '%s <out> 2000001\\n' \"$MARK\"; printf x; "
-        "awk 'BEGIN { for (i = 0; i < 1000; i++) { printf \"%s\", L } }' L=\"$LINE\" 2>/dev/null || :"
+        'awk \'BEGIN { for (i = 0; i < 1000; i++) { printf "%s", L } }\' L="$LINE" 2>/dev/null || :'
     )
     line = "é" * 1000
-    body = body.replace("BEGIN {", "BEGIN { L = ENVIRON[\"LINE\"];")
+    body = body.replace("BEGIN {", 'BEGIN { L = ENVIRON["LINE"];')
     got = carrier.data("export LINE; " + body, LINE=line)
     assert got == b"x" + line.encode() * 1000
 
@@ -165,7 +165,9 @@ def test_large_output_is_not_kept(carrier: Carrier) -> None:
 
 
 def test_large_noise_is_not_kept(carrier: Carrier) -> None:
-    answer = carrier.answer("head -c 20000000 /dev/zero | tr '\\0' x >&2; head -c 20000000 /dev/zero | tr '\\0' y; fact ok")
+    answer = carrier.answer(
+        "head -c 20000000 /dev/zero | tr '\\0' x >&2; head -c 20000000 /dev/zero | tr '\\0' y; fact ok"
+    )
     assert answer.has("ok") and len(answer.noise) < 10_000
 
 
@@ -195,9 +197,10 @@ def test_total_limit(carrier: Carrier) -> None:
 
 
 def test_idle_limit_counts_silence_only(carrier: Carrier) -> None:
-    assert carrier.answer(
-        "for i in 1 2 3 4; do sleep 0.3; echo x >&2; done", Limits(total_s=None, idle_s=2)
-    ).exit_status == 0
+    assert (
+        carrier.answer("for i in 1 2 3 4; do sleep 0.3; echo x >&2; done", Limits(total_s=None, idle_s=2)).exit_status
+        == 0
+    )
     began = time.monotonic()
     reply = carrier.run(shell("fact x; sleep 20"), Limits(total_s=None, idle_s=0.7))
     assert isinstance(reply, Failure) and reply.kind is FailureKind.LOST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from dgummy.model import RunResult, Sample, SyncResult
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice, Verdict
 from dgummy.render.text import clean
+from dgummy.specialists import Specialist
 
 SCHEMA_VERSION = 1
 
@@ -190,6 +192,22 @@ def lab(found: Lab | None, nodes: list[NodeStatus]) -> dict[str, Any]:
             for node in nodes
         ],
     }
+
+
+def specialists(found: Sequence[Specialist]) -> list[dict[str, Any]]:
+    """The specialists of one host."""
+    return [
+        {
+            "name": clean(one.name),
+            "scope": one.scope,
+            "project": clean(one.project) or None,
+            "status": one.status,
+            "sessions": one.sessions,
+            "session_id": clean(one.session_id) if one.session_id else None,
+            "last_active": clean(one.last_active) if one.last_active else None,
+        }
+        for one in found
+    ]
 
 
 def error(problem: DgummyError) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from paramiko.pkey import PublicBlob, UnknownKeyType
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.keyfiles import Certificate, KeyFile, certificates, read_key_file
-from dgummy.transport.runner import one_line
+from dgummy.transport.plaintext import one_line
 from dgummy.transport.sshconfig import SSHTarget, agent_socket
 
 AGENT_TIMEOUT_S = 10.0

@@ -60,7 +60,6 @@ class LocalScript(ScriptRunner, Local):
 
     def start(self, command: str, shell: str, env: dict[str, Any]) -> None:  # noqa: ARG002 - Invoke's signature
         """Start `sh -s` with our own environment."""
-        home = Path.home()
         try:
             self.process = subprocess.Popen(
                 ["sh", "-s"],
@@ -68,7 +67,7 @@ class LocalScript(ScriptRunner, Local):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                cwd=home if home.is_dir() else "/",
+                cwd=_home(),
                 start_new_session=True,
             )
         except OSError as error:
@@ -139,3 +138,11 @@ class LocalScript(ScriptRunner, Local):
 
 def _fd(pipe: Any) -> int:
     return int(pipe.fileno())
+
+
+def _home() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME, and no entry for us in the password file
+        return Path("/")
+    return home if home.is_dir() else Path("/")

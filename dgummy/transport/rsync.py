@@ -22,12 +22,14 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.rsync_text import (
@@ -41,7 +43,7 @@ from dgummy.transport.rsync_text import (
 )
 
 TICK_S = 0.25
-KILL_AFTER_S = 3.0
+KILL_AFTER_S = 1.0
 MAX_STDERR_BYTES = 64 * 1024
 MAX_STDOUT_BYTES = 64 * 1024
 
@@ -198,10 +200,9 @@ def push(
 ) -> Pushed | Failure:
     """Bring `files` (names relative to `source`) to the folder at `destination`.
 
-
-    Links go as links, permissions and times go along, unchanged files are not sent again. flavours: the
-    local rsync if it is known already. dry: count what would be sent, send nothing. on_tick: called a few times a second while it runs. Never raises for
-    what a host does.
+    Links go as links, permissions and times go along, unchanged files are not sent again. flavours: the local rsync
+    if it is known already. dry: count what would be sent, send nothing. on_tick: called a few times a second while
+    it runs. Never raises for what a host does.
     """
     started = time.monotonic()
     flavour = flavours or detect_local()
@@ -224,13 +225,32 @@ def push(
                 compress=compress,
                 dry=dry,
             )
-            run = _Run(words, on_progress, on_tick, cancelled or threading.Event())
+            stop = cancelled or threading.Event()
+            run = _Run(words, flavour, on_progress, on_tick, stop)
+            code = run.wait()
+            if _ended_silently(run, code, flavour, destination):
+                run = _Run(_aloud(words), flavour, None, on_tick, stop)
+                code = run.wait()
         except ValueError as error:
             return Failure(FailureKind.SYNC, str(error), "Give the host or folder a plainer name.")
         except OSError as error:
             return Failure(FailureKind.MISSING_TOOL, f"rsync did not start: {error}", "Install rsync again.")
-        code = run.wait()
     return _outcome(run, code, destination.ssh_name or "this machine", time.monotonic() - started)
+
+
+def _ended_silently(run: _Run, code: int, flavour: Flavour, destination: RemotePlace) -> bool:
+    """Whether the far side failed and its reason was lost on the way, and asking for it again can help.
+
+    A receiver that finds the disk full ends before its message is through; what is left is exit code 11 alone.
+    """
+    can_ask = bool(destination.ssh_name) and flavour.kind == "rsync" and flavour.version >= (3, 2, 3)
+    return can_ask and code == 11 and not run.stderr.strip() and not run.was_cancelled
+
+
+def _aloud(words: list[str]) -> list[str]:
+    """Have both sides write straight to stderr, past the protocol. No progress: it would go there too."""
+    quiet = [word for word in words if not word.startswith("--info=")]
+    return [quiet[0], "--stderr=all", *quiet[1:]]
 
 
 def _as_listed(name: bytes) -> bytes:
@@ -252,9 +272,10 @@ def _outcome(run: _Run, code: int, host: str, duration_s: float) -> Pushed | Fai
 
 @dataclass(slots=True)
 class _Run:
-    """One rsync process in a session of its own: a terminal's Ctrl-C does not reach it; it ends as a group."""
+    """One rsync process, apart from the terminal: Ctrl-C there does not reach it; it ends as a group."""
 
     words: list[str]
+    flavour: Flavour
     on_progress: ProgressSink | None
     on_tick: Callable[[], None] | None
     cancelled: threading.Event
@@ -271,19 +292,19 @@ class _Run:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,
+            **_apart(self.flavour),
         )
 
     def wait(self) -> int:
         """Read until it has ended; its exit code, negative for a signal."""
         try:
             self._read()
-            return self.process.wait()
         finally:
             self._end_group()
             for stream in (self.process.stdout, self.process.stderr):
                 if stream is not None:
                     stream.close()
+        return self.process.wait()
 
     def _read(self) -> None:
         ended_at: float | None = None
@@ -295,7 +316,7 @@ class _Run:
             ):
                 if stream is not None:
                     selector.register(stream, selectors.EVENT_READ, take)
-            while selector.get_map():
+            while selector.get_map() or self.process.poll() is None:
                 _read_ready(selector)
                 now = time.monotonic()
                 if now >= next_tick:
@@ -335,10 +356,23 @@ class _Run:
         for number, patience_s in ((signal.SIGTERM, KILL_AFTER_S), (signal.SIGKILL, KILL_AFTER_S)):
             if self.process.poll() is not None:
                 return
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            try:
                 os.killpg(self.process.pid, number)
+            except (ProcessLookupError, PermissionError):
+                self.process.send_signal(number)  # it has no group of its own (yet)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience_s)
+
+
+def _apart(flavour: Flavour) -> dict[str, Any]:
+    """How to start it out of the terminal's reach.
+
+    openrsync makes itself the head of a process group, which the head of a session may not: it would end at once.
+    Python 3.10 cannot ask for a group, so there it has to do that alone.
+    """
+    if flavour.kind != "openrsync":
+        return {"start_new_session": True}
+    return {"process_group": 0} if sys.version_info >= (3, 11) else {}
 
 
 def _read_ready(selector: selectors.BaseSelector) -> None:

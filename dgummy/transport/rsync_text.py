@@ -227,7 +227,7 @@ def classify(code: int, stderr: str, host: str) -> Failure:
                 "Install it there: apt install rsync, or brew install rsync",
             )
         found = (
-            _first(_PROTOCOL_RULES, ours, host)
+            _first(_PROTOCOL_RULES, lines, host)
             or _first(_FILE_RULES, [line for line in ours if not _SUMMARY.match(line)], host)
             or _first(_LOST_RULES, others, host)
             or (_first(_SSH_RULES, others, host) if code in (12, 255) else None)
@@ -256,7 +256,12 @@ def _first(rules: tuple[Rule, ...], lines: list[str], host: str) -> Failure | No
 def _unknown(code: int, ours: list[str], others: list[str], host: str) -> Failure:
     telling = [line for line in ours if not _SUMMARY.match(line)] or others or ours
     detail = telling[0] if telling else f"rsync ended with code {code}"
-    kind = FailureKind.SYNC
+    if code == 11 and not telling:
+        return Failure(
+            FailureKind.SYNC,
+            f"files could not be written on {host}",
+            f"Look for a full disk or a closed folder there: ssh {host} df -h",
+        )
     if code < 0:
         detail = f"rsync was killed by signal {-code}"
-    return Failure(kind, detail, f"Look at it by hand: rsync -n . {host}:")
+    return Failure(FailureKind.SYNC, detail, f"Look at it by hand: rsync -n . {host}:")

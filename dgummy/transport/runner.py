@@ -165,14 +165,3 @@ class ScriptRunner(Runner):
     def _noise(self) -> str:
         parts = (self._reader.noise, self._stderr.decode("utf-8", "replace").strip())
         return "\n".join(part for part in parts if part)[-MAX_NOISE_BYTES:]
-
-
-def last_line(text: str, limit: int = 200) -> str:
-    """The last line of `text` that says something, without control characters, cut to `limit`."""
-    lines = [one_line(line) for line in text.splitlines()]
-    return next((line for line in reversed(lines) if line), "")[:limit]
-
-
-def one_line(text: str) -> str:
-    """`text` on one line, with whatever could steer a terminal replaced by blanks."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -16,6 +16,7 @@ from typing import Any
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.base import Deadline
+from dgummy.transport.plaintext import one_line
 
 # A peer that vanished is noticed within about 20 seconds, idle or not.
 KEEPALIVE_IDLE_S = 10
@@ -59,7 +60,7 @@ def open_tcp(hostname: str, port: int, deadline: Deadline) -> socket.socket:
 
 def look_up(hostname: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
     """Addresses of a name as (family, sockaddr). The system's resolver knows no time-out, so a thread waits for it."""
-    with contextlib.suppress(socket.gaierror):
+    with contextlib.suppress(socket.gaierror, ValueError):
         return _addresses(hostname, port, socket.AI_NUMERICHOST)
     found: list[tuple[int, Any]] = []
     errors: list[Exception] = []
@@ -67,7 +68,7 @@ def look_up(hostname: str, port: int, deadline: Deadline) -> list[tuple[int, Any
     def resolve() -> None:
         try:
             found.extend(_addresses(hostname, port, 0))
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             errors.append(error)
 
     thread = threading.Thread(target=resolve, name=f"resolve {hostname}", daemon=True)
@@ -77,7 +78,7 @@ def look_up(hostname: str, port: int, deadline: Deadline) -> list[tuple[int, Any
         raise ConnectError(Failure(FailureKind.DNS, f"looking up {hostname} takes too long", "check the name server"))
     if errors or not found:
         reason = getattr(errors[0], "strerror", None) if errors else None
-        detail = f"{hostname}: {reason or 'no such name'}"
+        detail = f"{one_line(hostname)}: {reason or 'no such name'}"
         raise ConnectError(
             Failure(FailureKind.DNS, detail, f"check the name, or give {hostname} a HostName in ssh_config")
         )

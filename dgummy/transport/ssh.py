@@ -23,8 +23,9 @@ from dgummy.model import Failure, FailureKind, Host
 from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Reached, Script
 from dgummy.transport.hostkeys import HostKeyQuestion
 from dgummy.transport.knownhosts import KnownHosts
+from dgummy.transport.plaintext import one_line
 from dgummy.transport.pool import Link, Pool, Shared
-from dgummy.transport.runner import ScriptRunner, one_line
+from dgummy.transport.runner import ScriptRunner
 from dgummy.transport.sockets import ConnectError, ProxyProcess, open_tcp
 from dgummy.transport.sshconfig import SSHTarget, expand_proxy_command
 from dgummy.transport.sshconnect import Attempt, Open, Surroundings, quiet_paramiko
@@ -165,7 +166,7 @@ class SSHTransport:
     def _open_path(self, host: str, name: str, deadline: Deadline, overall: Deadline) -> Open:
         began = time.monotonic()
         target = self._target(name)
-        sock, address, proxy = self._dial(host, target, deadline)
+        sock, address, proxy = self._dial(host, target, deadline, self._route(target))
         opened = Attempt(host, target, deadline, overall, self._around).open(sock, address, proxy)
         opened.reached = Reached(name, address, 1000 * (time.monotonic() - began))
         return opened
@@ -177,25 +178,37 @@ class SSHTransport:
             raise ConnectError(Failure(FailureKind.CONFIG, error.message, error.remedy)) from error
 
     def _dial(
-        self, host: str, target: SSHTarget, deadline: Deadline, hops: tuple[str, ...] = (), depth: int = 0
+        self, host: str, target: SSHTarget, deadline: Deadline, hops: tuple[str, ...]
     ) -> tuple[Any, str, ProxyProcess | None]:
-        """A byte stream to the target: through `hops`, else as its own configuration says. With its address."""
+        """A byte stream to the target through `hops`, with its address."""
+        if hops:
+            jump = self._jump(host, hops, deadline)
+            return _forward(jump, hops[-1], target, deadline), target.hostname, None
         command = _proxy_command(target)
-        if not hops and command:
+        if command:
             proxy = ProxyProcess(command)
             return proxy.sock, target.hostname, proxy
-        if not hops and target.proxy_jump:
-            hops = tuple(hop.strip() for hop in target.proxy_jump.split(","))
-        if hops and not self._is_itself(hops[-1], target):
-            jump = self._jump(host, hops, deadline, depth + 1)
-            return _forward(jump, hops[-1], target, deadline), target.hostname, None
         sock = open_tcp(target.hostname, target.port, deadline)
         return sock, str(sock.getpeername()[0]), None
 
-    def _is_itself(self, hop: str, target: SSHTarget) -> bool:
+    def _route(self, target: SSHTarget) -> tuple[str, ...]:
+        """All jump hosts on the way, the nearest to us first: the target's, before them the first one's own."""
+        hops = self._own_hops(target)
+        while hops and (before := self._own_hops(self._hop_target(hops[0]))):
+            hops = (*before, *hops)
+            if len(hops) > _MAX_HOPS:
+                detail = f"the jump hosts of {target.name} lead in a circle: {', '.join(hops[:3])}…"
+                raise ConnectError(Failure(FailureKind.PROXY, detail, "correct ProxyJump in ssh_config"))
+        return hops
+
+    def _own_hops(self, target: SSHTarget) -> tuple[str, ...]:
+        if not target.proxy_jump:
+            return ()
+        hops = tuple(hop.strip() for hop in target.proxy_jump.split(","))
+        last = self._hop_target(hops[-1])
         # `Host *` with a ProxyJump makes the jump host its own jump host.
-        own = self._hop_target(hop)
-        return (own.hostname, own.port) == (target.hostname, target.port)
+        itself = (last.hostname, last.port) == (target.hostname, target.port)
+        return () if itself else hops
 
     def _hop_target(self, hop: str) -> SSHTarget:
         match = _HOP.fullmatch(hop)
@@ -206,16 +219,13 @@ class SSHTransport:
         user, port = match["user"] or target.user, int(match["port"] or target.port)
         return replace(target, user=user, port=port)
 
-    def _jump(self, host: str, hops: tuple[str, ...], deadline: Deadline, depth: int) -> Open:
+    def _jump(self, host: str, hops: tuple[str, ...], deadline: Deadline) -> Open:
         """The connection to the last of `hops`, through those before it."""
-        if depth > _MAX_HOPS:
-            detail = f"jump hosts lead in a circle at {hops[-1]}"
-            raise ConnectError(Failure(FailureKind.PROXY, detail, "correct ProxyJump in ssh_config"))
 
         def open_it() -> Open | Failure:
-            target = self._hop_target(hops[-1])
             try:
-                sock, address, proxy = self._dial(host, target, deadline, hops[:-1], depth)
+                target = self._hop_target(hops[-1])
+                sock, address, proxy = self._dial(host, target, deadline, hops[:-1])
                 return Attempt(host, target, deadline, deadline, self._around).open(sock, address, proxy)
             except ConnectError as error:
                 return error.failure

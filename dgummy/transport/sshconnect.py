@@ -19,7 +19,7 @@ from dgummy.model import Failure, FailureKind
 from dgummy.transport.auth import Login
 from dgummy.transport.base import Deadline, Reached
 from dgummy.transport.knownhosts import HostKeyRefusedError, KnownHosts
-from dgummy.transport.runner import last_line, one_line
+from dgummy.transport.plaintext import last_line, one_line
 from dgummy.transport.sockets import ConnectError, ProxyProcess
 from dgummy.units import format_duration
 
