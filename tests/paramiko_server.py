@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import paramiko
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
+from sshd import LOOPBACK, make_key, public
 
 from dgummy.transport.sshconfig import SSHTarget
-from sshd import LOOPBACK, make_key, public
 
 
 class Rules(paramiko.ServerInterface):
@@ -29,13 +30,13 @@ class Rules(paramiko.ServerInterface):
 
     def check_auth_none(self, username: str) -> int:
         time.sleep(self.wait_s)  # as Tailscale does until its page was visited
-        return paramiko.AUTH_SUCCESSFUL if self.let_in else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if self.let_in else AUTH_FAILED
 
     def get_allowed_auths(self, username: str) -> str:
         return "password"
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         threading.Thread(target=_serve, args=(channel, command), daemon=True).start()

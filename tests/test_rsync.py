@@ -373,6 +373,27 @@ def test_command_lines_for_older_versions_work_too(stand_in: tuple[int, ...], tm
     assert os.listdir(tmp_path / "t$o it's") == ["a b"]
 
 
+@needs_rsync
+def test_a_stand_in_for_openrsync(tmp_path: Path) -> None:
+    """As openrsync does: statistics on stderr, the head of its own process group, which no session leader may be."""
+    for name in (b"a", b"#b", b"dir/#c"):
+        write(tmp_path / "from", name)
+    wrapper = tmp_path / "rsync"
+    group = "import os,sys; os.setpgid(0, os.getpid()); os.dup2(2, 1); os.execvp('rsync', ['rsync', *sys.argv[1:]])"
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{group}" "$@"\n')
+    wrapper.chmod(0o755)
+    flavour = rsync_text.Flavour("openrsync", (2, 6, 9), str(wrapper))
+    place = RemotePlace("", str(tmp_path / "to"))
+    sent = ok(push(tmp_path / "from", [b"#b", b"a", b"dir/#c"], place, flavours=flavour))
+    assert (sent.files, sent.bytes) == (2, 2)
+    assert names_below(tmp_path / "to") == {b"a", b"dir/#c"}
+    assert "1 of the files" in sent.notices[0]
+    stop = threading.Event()
+    stop.set()
+    cancelled = push(tmp_path / "from", [b"a"], place, flavours=flavour, cancelled=stop)
+    assert failed(cancelled).kind is FailureKind.CANCELLED
+
+
 # --- what goes wrong ----------------------------------------------------------------------------
 
 AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"

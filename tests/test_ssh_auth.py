@@ -15,6 +15,8 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from paramiko_server import ParamikoServer, Rules
+from sshd import Sshd, keygen, make_key, needs_sshd, public, running
 
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.remote import compose
@@ -22,8 +24,6 @@ from dgummy.transport.base import Answer, Reached
 from dgummy.transport.keyfiles import KeyFile, read_key_file
 from dgummy.transport.ssh import SSHTransport
 from dgummy.transport.sshconfig import SSHTarget
-from paramiko_server import ParamikoServer, Rules
-from sshd import Sshd, keygen, make_key, needs_sshd, public, running
 
 NODE = Host("node")
 Start = Callable[..., Sshd]
@@ -173,7 +173,7 @@ def test_an_unknown_user(server: Sshd) -> None:
 
 def test_what_key_files_tell_without_their_passphrase(tmp_path: Path) -> None:
     key = make_key(tmp_path / "id", passphrase="secret")
-    blob = paramiko.PKey.from_path(key, b"secret").asbytes()
+    blob = paramiko.Ed25519Key.from_private_key_file(str(key), "secret").asbytes()
     (tmp_path / "id.pub").rename(tmp_path / "other.pub")
     assert read_key_file(str(key)) == KeyFile(str(key), blob, encrypted=True)
     assert read_key_file(str(tmp_path / "other.pub")) == KeyFile(str(tmp_path / "other.pub"), blob, public_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sshd import Sshd, needs_sshd, running
 
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.remote import compose
@@ -19,7 +20,8 @@ from dgummy.transport.base import Answer, Limits, Reached, Script, Transport
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.transport.local import LocalTransport
 from dgummy.transport.ssh import SSHTransport
-from sshd import Sshd, needs_sshd, running
+
+DEFAULT_LIMITS = Limits()
 
 HOSTILE = [
     "plain",
@@ -40,10 +42,10 @@ class Carrier:
     transport: Transport
     host: Host
 
-    def run(self, script: Script, limits: Limits = Limits(), **options: object) -> Answer | Failure:
+    def run(self, script: Script, limits: Limits = DEFAULT_LIMITS, **options: object) -> Answer | Failure:
         return self.transport.run_script(self.host, script, limits, **options)  # type: ignore[arg-type]
 
-    def answer(self, body: str, limits: Limits = Limits(), **variables: str | bytes) -> Answer:
+    def answer(self, body: str, limits: Limits = DEFAULT_LIMITS, **variables: str | bytes) -> Answer:
         reply = self.run(shell(body, **variables), limits)
         assert isinstance(reply, Answer), reply
         return reply

@@ -44,8 +44,9 @@ from dgummy.transport.rsync_text import (
 
 TICK_S = 0.25
 KILL_AFTER_S = 1.0
-MAX_STDERR_BYTES = 64 * 1024
-MAX_STDOUT_BYTES = 64 * 1024
+MAX_STDERR_BYTES = MAX_STDOUT_BYTES = 64 * 1024
+
+_COMMENT_SIGNS = (b"#", b";")
 
 ProgressSink = Callable[[int, float], None]
 """Called with bytes sent so far and per cent of the set."""
@@ -208,8 +209,9 @@ def push(
     flavour = flavours or detect_local()
     if isinstance(flavour, Failure):
         return flavour
+    files, lost = _takeable(flavour, files)
     if not files:
-        return Pushed(0, 0, 0.0)
+        return Pushed(0, 0, 0.0, lost)
     with tempfile.NamedTemporaryFile(prefix="dgummy-sync-") as names:
         names.write(b"".join(_as_listed(name) + b"\0" for name in files))
         names.flush()
@@ -235,7 +237,7 @@ def push(
             return Failure(FailureKind.SYNC, str(error), "Give the host or folder a plainer name.")
         except OSError as error:
             return Failure(FailureKind.MISSING_TOOL, f"rsync did not start: {error}", "Install rsync again.")
-    return _outcome(run, code, destination.ssh_name or "this machine", time.monotonic() - started)
+    return _outcome(run, code, destination.ssh_name or "this machine", time.monotonic() - started, lost)
 
 
 def _ended_silently(run: _Run, code: int, flavour: Flavour, destination: RemotePlace) -> bool:
@@ -253,20 +255,34 @@ def _aloud(words: list[str]) -> list[str]:
     return [quiet[0], "--stderr=all", *quiet[1:]]
 
 
+def _takeable(flavour: Flavour, files: Sequence[bytes]) -> tuple[Sequence[bytes], tuple[str, ...]]:
+    """Leave out what openrsync cannot send, and say so: a name that begins with # or ; is a comment to it.
+
+    With ./ before it, which helps elsewhere, its two sides disagree on the list of files.
+    """
+    if flavour.kind != "openrsync" or not any(name[:1] in _COMMENT_SIGNS for name in files):
+        return files, ()
+    kept = [name for name in files if name[:1] not in _COMMENT_SIGNS]
+    text = f"not sent, the rsync of macOS takes # and ; for comments: {len(files) - len(kept)} of the files"
+    return kept, (text + " (brew install rsync)",)
+
+
 def _as_listed(name: bytes) -> bytes:
     # A line of --files-from that begins with # or ; is taken for a comment, even with --from0.
-    return b"./" + name if name[:1] in (b"#", b";") else name
+    return b"./" + name if name[:1] in _COMMENT_SIGNS else name
 
 
-def _outcome(run: _Run, code: int, host: str, duration_s: float) -> Pushed | Failure:
+def _outcome(run: _Run, code: int, host: str, duration_s: float, notices: tuple[str, ...]) -> Pushed | Failure:
     stderr = run.stderr.decode("utf-8", "replace")
     if run.was_cancelled:
         return Failure(FailureKind.CANCELLED, f"sync to {host} was cancelled", "")
     if code != 0 and not only_vanished(code, stderr):
         return classify(code, stderr, host)
-    gone = vanished(stderr)
-    notices = (f"{len(gone)} of the files changed or went away during the sync",) if gone else ()
-    count, size = parse_stats(run.stdout.decode("utf-8", "replace"))
+    gone = set(vanished(stderr))
+    if gone:
+        notices += (f"{len(gone)} of the files changed or went away during the sync",)
+    # openrsync writes its statistics to stderr.
+    count, size = parse_stats(run.stdout.decode("utf-8", "replace") + "\n" + stderr)
     return Pushed(count, size, duration_s, notices)
 
 
