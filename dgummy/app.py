@@ -113,7 +113,7 @@ class App:
             home=self.home,
             state_dir=self.state_dir,
             owner=f"{_user()}@{platform.node().split('.')[0] or 'localhost'}",
-            find_project=lambda: project.find(cwd, self.home, os.environ),
+            find_project=lambda folder: project.find(folder, self.home, os.environ if folder == cwd else {}),
             ssh_config=self.ssh_config,
             ssh_hosts=self._ssh_hosts,
             now=utc_now,

@@ -41,7 +41,7 @@ class Surroundings:
     home: Path
     state_dir: Path
     owner: str
-    find_project: Callable[[], Project]
+    find_project: Callable[[Path], Project]
     ssh_config: Path | None
     ssh_hosts: Callable[[], list[str]]
     now: Callable[[], datetime]
@@ -155,9 +155,16 @@ class Cluster:
 
     # -- bringing and running ----------------------------------------------------------------------------------
 
-    def sync(self, wish: Wish, *, dry: bool = False, force: bool = False) -> list[SyncResult]:
-        """Bring the project to every host the wish names, in parallel; results in their order."""
+    def sync(
+        self, wish: Wish, *, path: Path | None = None, dry: bool = False, force: bool = False
+    ) -> list[SyncResult]:
+        """Bring the project to every host the wish names, in parallel; results in their order.
+
+        `path`: the project that this folder is in, instead of the current one; it must not be outside without `force`.
+        """
         self._force = force
+        if path is not None:
+            self._move_to(path)
         if self._is_here(wish):
             raise UsageError("there is no host to sync to", NO_HOSTS)
         hosts = self._chooser.hosts(wish)
@@ -236,7 +243,7 @@ class Cluster:
     @cached_property
     def project(self) -> Project:
         """The project that the current folder is in."""
-        return self._around.find_project()
+        return self._around.find_project(self._around.cwd)
 
     @cached_property
     def project_listing(self) -> Listing:
@@ -310,6 +317,13 @@ class Cluster:
             rng=around.rng,
             ssh_hosts=around.ssh_hosts,
         )
+
+    def _move_to(self, path: Path) -> None:
+        folder = self._around.cwd / path.expanduser()
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}", "name a project's folder")
+        check_root(folder, self._around.home, force=self._force, project=self.project.root)
+        self.project = self._around.find_project(folder)
 
     def _is_here(self, wish: Wish) -> bool:
         return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))

@@ -90,21 +90,22 @@ def _has_marker(folder: Path) -> bool:
 
 
 def check_root(root: Path, home: Path, *, force: bool = False, project: Path | None = None) -> None:
-    """Refuse to sync what nobody means to: `/`, the home folder, what is above it.
+    """Refuse to sync what hardly anybody means to, unless `force`: `/`, the home folder, what is above it.
 
-    With `project` (the user gave `root` as a path), also anything outside that project, unless `force`.
-    UsageError.
+    With `project` (the user gave `root` as a path), also anything outside that project. UsageError.
     """
+    if force:
+        return
     if _is_home_or_above(root, home):
         what = (
             "the home folder" if Path(os.path.realpath(root)) == Path(os.path.realpath(home)) else "all of " + str(root)
         )
-        raise UsageError(f"refusing to sync {what}", "Go to a project's folder first, or name it: inv sync --path DIR")
-    if project is None or force:
+        raise UsageError(f"refusing to sync {what}", "go to a project's folder first; --no-sync runs without one, --force syncs it all the same")
+    if project is None:
         return
     real_root, real_project = Path(os.path.realpath(root)), Path(os.path.realpath(project))
     if real_root != real_project and real_project not in real_root.parents:
-        raise UsageError(f"{root} is outside the project {project}", "If that is what you want, add --force.")
+        raise UsageError(f"{root} is outside the project {project}", "if that is what you want, add --force")
 
 
 def remote_dir_for(root: Path, home: Path, configured: str | None = None) -> str:

@@ -2,7 +2,8 @@
 
 Each `*.sh` beside this file defines shell functions and runs nothing by itself. A composed script is the shared
 `lib.sh`, the files asked for, and one call, all inside one brace group: a shell that got only part of it (a connection
-cut half-way) finds no closing brace and runs nothing. It says `begin` first and `end STATUS` last, so that whoever
+cut half-way) finds no closing brace and runs nothing, and one whose beginning was read by something in a login profile
+misses the opening line and gives up. It says `begin` first and `end STATUS` last, so that whoever
 carries it can tell "nothing ran" from "cut off", and needs no exit status from the carrier.
 """
 
@@ -41,8 +42,9 @@ def compose(
     """A script that defines what is in `files`, sets `variables`, and calls `call` with `args`."""
     mark = marker or f"dg-{secrets.token_hex(12)}"
     settings = {"MARK": mark, **(variables or {})}
-    lines = [b"{"]
+    lines = [b"DG_OPEN=" + mark.encode(), b"{"]
     lines += [name.encode() + b"=" + quote(value) for name, value in settings.items()]
+    lines.append(b'[ "$DG_OPEN" = ' + mark.encode() + b" ] || exit 97")
     lines.append(b"printf '%s begin\\n' \"$MARK\"")
     lines += [source(name).encode() for name in ("lib", *files)]
     lines.append(b" ".join([call.encode(), *(quote(arg) for arg in args)]) + b" </dev/null")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 
 
 @command(
+    positional=["path"],
+    optional=["path"],
     iterable=LIST_FLAGS,
     help={
+        "path": "the project this folder is in (default: the current one)",
         **HOST_HELP,
         **BACKEND_HELP,
         "dry": "show what would go, and send nothing",
@@ -40,6 +44,7 @@ def sync(
     c: Context,
     host: list[str],
     exclude: list[str],
+    path: str | None = None,
     group: str | None = None,
     dry: bool = False,
     force: bool = False,
@@ -54,7 +59,8 @@ def sync(
     from dgummy.render import documents, tables
 
     with session(c, {"backend": backend}, json=json) as now:
-        results = now.app.cluster.sync(wish(host, group, exclude), dry=dry, force=force)
+        place = Path(path) if path else None
+        results = now.app.cluster.sync(wish(host, group, exclude), path=place, dry=dry, force=force)
         if json:
             now.console.result(documents.dump(documents.sync(results, dry=dry)))
         elif dry:
