@@ -2,8 +2,8 @@
 
 They read the same settings as `inv` does: the user's file, the project's invoke.yaml, the environment. Every call looks
 anew (load and status come from the caches of 30 and 60 seconds). A host that cannot be reached raises
-`SSHConnectionError`; wrong settings and other refusals raise a `dgummy.errors.DgummyError`. All of these carry `message`,
-`remedy` and `code`.
+`SSHConnectionError`; wrong settings and other refusals raise a `dgummy.errors.DgummyError`. All of these carry
+`message`, `remedy` and `code`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def select_optimal_host(
 ) -> dict[str, Any] | None:
     """Choose the host with the most room for a kind of work.
 
-    Returns `{'host', 'score', 'cpu', 'mem', 'load', 'io', 'type', 'why', 'candidates', …}`: score 0..1, lower is better; cpu,
-    mem and io in per cent, load the one-minute load average, each None if it is not known. None if no host can take it.
+    Returns `{'host', 'score', 'cpu', 'mem', 'load', 'io', 'type', 'why', 'candidates', …}`: score 0..1, lower is
+    better; cpu, mem and io in per cent, load the one-minute load average, each None if it is not known. None if no host
+    can take it.
     """
     with _app() as app:
         wish = Wish(group=group, exclude=tuple(exclude or ()), task_type=task_type, requires=tuple(require))
@@ -58,8 +59,8 @@ def sync_and_execute_gummy(
 ) -> dict[str, Any]:
     """Bring a project to `host` and give its agent a task there; returns when the task is over.
 
-    Returns what `inv task --json` prints: `{'run_id', 'host', 'state', 'exit_code', 'attempts', 'sync', 'duration_s', …}`,
-    with `stdout_tail` and `stderr_tail` (at most 64 KiB each). `state` is "ok" only for a proven success. Raises
+    Returns what `inv task --json` prints: `{'run_id', 'host', 'state', 'exit_code', 'attempts', 'sync', …}`, with
+    `stdout_tail` and `stderr_tail` (at most 64 KiB each). `state` is "ok" only for a proven success. Raises
     SSHConnectionError if the host cannot be reached. `project_dir` defaults to the current folder.
     """
     tails = Tails()
@@ -80,8 +81,8 @@ def parallel_gummy_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
     """List the specialists on every host that answers: host → list of `{name, status, sessions, …}`.
 
-    `scope` is "global" for those in `~/.gummy`, "project" for those of the current project there; `sessions` counts turns,
-    `session_id` and `last_active` may be None.
+    `scope` is "global" for those in `~/.gummy`, "project" for those of the current project there; `sessions` counts
+    turns, `session_id` and `last_active` may be None.
     """
     with _app() as app:
         found = app.cluster.specialists(Wish())
@@ -89,9 +90,10 @@ def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
 
 
 def get_load_metrics(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
-    """Measure the load of every host: host → `{'reachable', 'reason', 'cpu_pct', 'mem_pct', 'io_pct', 'load1', 'cores', …}`.
+    """Measure the load of every host.
 
-    Figures that are not known are None; `score` is 0..1, lower is better.
+    Returns host → `{'reachable', 'reason', 'cpu_pct', 'mem_pct', 'io_pct', 'load1', 'cores', 'score', …}`. Figures that
+    are not known are None; `score` is 0..1, lower is better.
     """
     with _app() as app:
         observation, choice = app.cluster.load(Wish(), refresh=refresh)
@@ -108,8 +110,8 @@ def get_host_status(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
 def sync_directory(host: str, path: str | Path | None = None) -> dict[str, Any]:
     """Bring a project (default: the current folder's) to `host`.
 
-    Returns `{'host', 'ok', 'reason', 'remote_dir', 'files', 'bytes', 'deleted', 'duration_s', …}`; a failed sync is a value
-    with `ok` False. Raises SSHConnectionError if the host cannot be reached.
+    Returns `{'host', 'ok', 'reason', 'remote_dir', 'files', 'bytes', 'deleted', 'duration_s', …}`; a failed sync is a
+    value with `ok` False. Raises SSHConnectionError if the host cannot be reached.
     """
     with _app(path) as app:
         (result,) = app.cluster.sync(Wish(hosts=(host,)))
@@ -126,8 +128,8 @@ def run_remote_command(
 ) -> dict[str, Any]:
     """Run a shell command on `host`, in the project's folder there if it was synced, else in the home folder.
 
-    Nothing is synced. Returns what `inv run --json` prints, with `stdout_tail` and `stderr_tail`. Raises SSHConnectionError
-    if the host cannot be reached; a command that fails is a value.
+    Nothing is synced. Returns what `inv run --json` prints, with `stdout_tail` and `stderr_tail`. Raises
+    SSHConnectionError if the host cannot be reached; a command that fails is a value.
     """
     tails = Tails()
     with _app(None, tails) as app:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterable
-from itertools import pairwise
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
 from invoke.program import Program
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
@@ -25,23 +27,48 @@ _SIGPIPE_CODE = 141
 
 
 class Command(Task):  # type: ignore[type-arg]
-    """A task whose positional argument may stand after `--` as words (`inv run -- ls -la`), or be left out."""
+    """A task whose positional argument, if marked optional, may stand after `--` as words or be left out."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Fill positional arguments that are not on the command line with "" where that is meant."""
+        """Fill an optional positional argument that is not on the command line with ""; Invoke knows no such thing."""
         arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
         for argument in arguments:
-            if argument.positional and ("--" in sys.argv[1:] or self._goes_without(argument)):
+            if argument.kind in (int, float):
+                argument.kind = _number(argument)
+            if argument.positional and argument.optional and not self._is_given(arguments):
                 argument.set_value("")
         return arguments
 
-    def _goes_without(self, argument: Argument) -> bool:
-        """Whether an optional positional argument is not given; Invoke knows no such thing."""
-        if not argument.optional:
+    def _is_given(self, arguments: list[Argument]) -> bool:
+        """Whether a word that is no flag, and no flag's value, stands between our name and `--`."""
+        words = iter(words_around_dashes()[0])
+        if all(word.rpartition(".")[2] != self.name for word in words):  # reads on to just behind our name
             return False
-        words = [*sys.argv[1:], ""]
-        after = [word for name, word in pairwise(words) if name.rpartition(".")[2] == self.name]
-        return not after or not after[0] or after[0].startswith("-")
+        known = [*arguments, *Program().core_args()]
+        flags = {to_flag(name): argument.takes_value for argument in known for name in argument.names}
+        for word in words:
+            if not word.startswith("-"):
+                return True
+            flag, equals, _ = word.partition("=")
+            if flag not in flags:
+                return False  # else Invoke would take the misspelt flag for the argument
+            if flags[flag] and not equals:
+                next(words, None)
+        return False
+
+
+def _number(argument: Argument) -> Callable[[str], float]:
+    """What reads a number for an argument: Invoke ends in a traceback for one that is none."""
+    kind = argument.kind
+
+    def read(text: str) -> float:
+        try:
+            return kind(text)  # type: ignore[no-any-return]
+        except ValueError:
+            whole = "a whole number" if kind is int else "a number"
+            raise ParseError(f"--{argument.name}: {text!r} is not {whole}") from None
+
+    return read
 
 
 def command(name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -63,6 +90,8 @@ def bounded(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:
         os.environ.update(_aside)
+        # At its end Python looks through everything for cycles, several times: 40 ms for memory that goes anyway.
+        atexit.register(gc.freeze)
         code = run_bounded(lambda: body(*args, **kwargs), as_json=bool(kwargs.get("json")))
         if code:
             raise Exit(code=code)
@@ -74,7 +103,8 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
     """Do the work; gives back the exit code."""
     try:
         code = work()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except DgummyError as error:
         _complain(error, as_json=as_json)
         return int(error.code)
@@ -83,13 +113,13 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
             _note(error.message)
         return error.code
     except KeyboardInterrupt:
-        _note("interrupted")
+        _complain(DgummyError("interrupted", code=ExitCode.INTERRUPTED), as_json=as_json)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
         return _SIGPIPE_CODE
     except Exception as error:  # noqa: BLE001 - a bug of ours; the traceback is kept, the user is told where
-        _report_bug(error)
+        _complain(_bug(error), as_json=as_json)
         return ExitCode.BUG
     return code if isinstance(code, int) else 0
 
@@ -105,10 +135,13 @@ def set_env_aside() -> None:
     _aside.update(layers.set_env_aside(os.environ))
 
 
-def words_after_dashes() -> list[str]:
-    """What stands after the first `--` on our command line."""
+def words_around_dashes() -> tuple[list[str], list[str]]:
+    """What stands before and after the first `--` on our command line."""
     argv = sys.argv[1:]
-    return argv[argv.index("--") + 1 :] if "--" in argv else []
+    if "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    return argv[:at], argv[at + 1 :]
 
 
 def make_program() -> Program:
@@ -151,19 +184,21 @@ def _complain(error: DgummyError, *, as_json: bool) -> None:
     from dgummy.render.text import one_line
 
     console = Console()
-    console.note(f"✗ {one_line(error.message, 1000)}", "error")
-    if error.remedy:
-        console.note(f"  {one_line(error.remedy, 1000)}")
-    if as_json:
-        from dgummy.render import documents
+    with suppress(OSError, DgummyError):  # whom to tell, if nobody reads?
+        console.note(f"✗ {one_line(error.message, 1000)}", "error")
+        if error.remedy:
+            console.note(f"  {one_line(error.remedy, 1000)}")
+        if as_json:
+            from dgummy.render import documents
 
-        console.result(documents.dump(documents.error(error)))
+            console.result(documents.dump(documents.error(error)))
 
 
 def _note(text: str) -> None:
     from dgummy.render.console import Console
 
-    Console().note(text, "error")
+    with suppress(OSError):
+        Console().note(text, "error")
 
 
 def _forget_stdout() -> None:
@@ -174,7 +209,10 @@ def _forget_stdout() -> None:
         sys.stdout = None
 
 
-def _report_bug(error: Exception) -> None:
+def _bug(error: Exception) -> DgummyError:
+    """What to tell about a bug of ours; the traceback goes to a file."""
+    import tempfile
+
     text = "".join(traceback.format_exception(error))
     try:
         handle, path = tempfile.mkstemp(prefix="dgummy-traceback-", suffix=".txt")
@@ -183,4 +221,4 @@ def _report_bug(error: Exception) -> None:
         where = f"the traceback is in {path}"
     except OSError:
         where = text
-    _note(f"✗ a bug in dgummy: {type(error).__name__}: {error}\n  please report it; {where}")
+    return DgummyError(f"a bug in dgummy: {type(error).__name__}: {error}", f"please report it; {where}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from dgummy import agents, fanout, remote, specialists
 from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.dispatch import Dispatcher, Order
-from dgummy.errors import UsageError
+from dgummy.errors import NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
@@ -31,6 +31,7 @@ from dgummy.workspaces import WorkspaceSync
 
 _MAX_SPECIALISTS = 500
 NO_HOSTS = "no hosts are configured; `inv config.init` proposes some"
+_TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,7 @@ class Cluster:
 
     # -- bringing and running ----------------------------------------------------------------------------------
 
-    def sync(
-        self, wish: Wish, *, path: Path | None = None, dry: bool = False, force: bool = False
-    ) -> list[SyncResult]:
+    def sync(self, wish: Wish, *, path: Path | None = None, dry: bool = False, force: bool = False) -> list[SyncResult]:
         """Bring the project to every host the wish names, in parallel; results in their order.
 
         `path`: the project that this folder is in, instead of the current one; it must not be outside without `force`.
@@ -166,7 +165,7 @@ class Cluster:
         if path is not None:
             self._move_to(path)
         if self._is_here(wish):
-            raise UsageError("there is no host to sync to", NO_HOSTS)
+            raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._chooser.hosts(wish)
         syncer = self.syncer()
         token = new_run_id(self._around.now())
@@ -214,6 +213,8 @@ class Cluster:
         """Give an agent a task on the best host that has the agent."""
         if mode not in agents.MODES:
             raise UsageError(f"there is no mode {mode}", f"use one of {', '.join(agents.MODES)}")
+        if not text.strip():
+            raise UsageError("there is no task", _TASK_EXAMPLE)
         command = agents.command_line(self.settings.agent.command, mode, text, options.verify)
         self._check(command, options)
         order = Order(
@@ -336,6 +337,7 @@ class Cluster:
         here = ""
         if self._is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
+            self._check_fit(order.wish)
         chooser = self._local_chooser if here else self._chooser
         syncer: list[WorkspaceSync] = []
 
@@ -359,6 +361,21 @@ class Cluster:
             now=self._around.now,
         )
         return dispatcher.run(order, here=here)
+
+    def _check_fit(self, wish: Wish) -> None:
+        """NoHostError if this machine lacks what is required."""
+        chooser = self._local_chooser
+        if not wish.requires and not chooser.task_type(wish)[0].requires:
+            return
+        choice = chooser.pick(replace(wish, hosts=(LOCAL_HOST,), group=None, exclude=())).choice
+        if choice.host is None:
+            reason = choice.verdicts[0].reason
+            agent = self.settings.agent
+            install = f"install {agent.tool}: {agent.install}"
+            raise NoHostError(
+                f"this machine {reason}",
+                install if f"lacks {agent.tool}" in reason else "inv config.init proposes other hosts; or ask for less",
+            )
 
     def _check(self, command: str, options: RunOptions) -> None:
         if not command.strip():

@@ -27,6 +27,7 @@ from dgummy.units import format_duration
 
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 15.0
+_ELSEWHERE = {"no-dir": "the home folder", "no-subdir": "the project's folder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Supervision:
         self._began = clock()
         self._claimed = False
         self._announced = False
+        self._beats = 0
         self._offsets = {"out": 0, "err": 0}
         self._ending: Ending | None = None
         self._detached = threading.Event()
@@ -88,9 +90,9 @@ class Supervision:
                 )
             self._detached.wait(backoff_s)
             backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
-            heard_before = sum(self._offsets.values())
+            self._beats = 0
             ending = self._converse(self._resume_script(), again=True)
-            if sum(self._offsets.values()) > heard_before:
+            if self._beats:
                 deadline, backoff_s = None, _FIRST_BACKOFF_S
         return replace(ending, duration_s=self._clock() - self._began)
 
@@ -139,6 +141,7 @@ class Supervision:
 
     def _hear(self, frame: Frame) -> None:
         if isinstance(frame, Data):
+            self._beats += 1
             self._announce()
             self._offsets[frame.stream] = self._offsets.get(frame.stream, 0) + len(frame.data)
             self._emit(Output(self._spec.run_id, self._host.name, frame.stream, frame.data))
@@ -149,29 +152,29 @@ class Supervision:
         if fact.name in ("run", "running"):
             self._claimed = True
             self._announce()
-        elif fact.name == "no-dir":
-            self._emit(
-                Notice(
-                    f"{fact.value} is not there; the command runs in the home folder",
-                    "warning",
-                    self._host.name,
-                )
-            )
-        elif fact.name == "exit":
-            self._ending = _read_exit(fact.value)
-        elif fact.name == "lost":
-            self._ending = Ending(
-                RunState.LOST,
-                reason=fact.value,
-                remedy="what it had done by then is unknown; run it again if that is safe",
-            )
-        elif fact.name == "void":
-            self._ending = self._voided()
-        elif fact.name == "failed":
-            self._ending = _never_began(failed(fact.value))
+        elif fact.name == "beat":
+            self._beats += 1
+        elif fact.name in _ELSEWHERE:
+            text = f"{fact.value} is not there; the command runs in {_ELSEWHERE[fact.name]}"
+            self._emit(Notice(text, "warning", self._host.name))
+        else:
+            self._ending = self._ending_in(fact) or self._ending
 
-    def _voided(self) -> Ending:
-        if self.cancelling.is_set():
+    def _ending_in(self, fact: Fact) -> Ending | None:
+        if fact.name == "exit":
+            return _read_exit(fact.value)
+        if fact.name == "lost":
+            return _lost(fact.value)
+        if fact.name == "absent":
+            return _lost("its folder was removed on the host")
+        if fact.name == "void":
+            return self._voided(fact.value)
+        if fact.name == "failed":
+            return _never_began(failed(fact.value))
+        return None
+
+    def _voided(self, why: str) -> Ending:
+        if self.cancelling.is_set() or why == "cancelled":
             return Ending(RunState.CANCELLED, 130, "cancelled before it started")
         return _never_began(Failure(FailureKind.CANCELLED, "the run was called off before it started"))
 
@@ -187,6 +190,11 @@ class Supervision:
             remedy=f"look there before you run it again: run id {self._spec.run_id}",
             duration_s=self._clock() - self._began,
         )
+
+
+def _lost(why: str) -> Ending:
+    remedy = "what it had done by then is unknown; run it again if that is safe"
+    return Ending(RunState.LOST, reason=why, remedy=remedy)
 
 
 def _never_began(failure: Failure) -> Ending:

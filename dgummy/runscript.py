@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from dgummy import remote
 from dgummy.transport.base import Script
@@ -13,6 +14,9 @@ from dgummy.transport.base import Script
 MAX_COMMAND_BYTES = 120_000
 """A little under what Linux takes as one argument (MAX_ARG_STRLEN is 131,072)."""
 
+_ASSIGNED = re.compile(r"(?:^|[\s;('])([A-Za-z_]\w*)=|\bfor (\w+)[ ;]|\bread -r ([\w ]+)", re.MULTILINE | re.ASCII)
+_COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)
+_MEANT_TO_CHANGE = frozenset({"PATH", "SHELL", "LC_ALL", "DGUMMY_RUN_ID"})
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RUN_FILES = ("workspace", "start", "follow")
 _SUPERVISOR_FILES = ("lib", "workspace", "supervise")
@@ -56,15 +60,39 @@ def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
         "DG_SUBDIR": spec.subdir,
         "DG_WORKSPACE": spec.workspace,
         "DG_OWNER": spec.owner,
-        "DG_TIMEOUT_S": "" if spec.timeout_s is None else f"{spec.timeout_s:g}",
+        "DG_TIMEOUT_S": "" if spec.timeout_s is None else _seconds(spec.timeout_s),
         "DG_KILL_S": str(math.ceil(spec.kill_s)),
-        "DG_GAP_S": "" if spec.gap_s is None else f"{spec.gap_s:g}",
+        "DG_GAP_S": "" if spec.gap_s is None else _seconds(spec.gap_s),
         "DG_PATH_DIRS": ":".join(spec.path_dirs),
         "DG_ENV_NAMES": " ".join(spec.env),
         "DG_SUPERVISOR": supervisor,
     }
     variables |= {f"DG_E_{name}": value for name, value in spec.env.items()}
-    return remote.compose(_RUN_FILES, "start_and_follow" if follow else "start_run", [spec.run_id], variables=variables)
+    call = "start_and_follow" if follow else "start_run"
+    script = remote.compose(_RUN_FILES, call, [spec.run_id], variables=variables)
+    return Script(_keep_users_values(spec.env) + script.text, script.marker)
+
+
+def _seconds(seconds: float) -> str:
+    """As every `sleep` takes it: no exponent, and fractions only where they matter."""
+    return str(math.ceil(seconds)) if seconds >= 10 else f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
+def _keep_users_values(given: Mapping[str, str]) -> bytes:
+    """A line for before the script: the user's own variables that have the name of one of ours go along like `given`."""
+    names = " ".join(sorted(_our_variables() - given.keys()))
+    keep = r'[ -z \"\${$DG_N+x}\" ] || { DG_KEEP=\"\$DG_KEEP $DG_N\"; DG_E_$DG_N=\$$DG_N; }'
+    return f'DG_KEEP=; for DG_N in {names}; do eval "{keep}"; done\n'.encode()
+
+
+@cache
+def _our_variables() -> frozenset[str]:
+    """Every variable that the scripts assign until the command begins, but for those that it is meant to see."""
+    names = {"MARK"}
+    for name in {*_RUN_FILES, *_SUPERVISOR_FILES, "lib"}:
+        code = _COMMENT.sub("", remote.source(name))
+        names |= {found for match in _ASSIGNED.findall(code) for found in " ".join(match).split()}
+    return frozenset(name for name in names if not name.startswith("DG_")) - _MEANT_TO_CHANGE
 
 
 def follow_script(run_id: str, out_offset: int, err_offset: int, probe_root: str = "") -> Script:

@@ -25,15 +25,15 @@ cancel_run() {
             kill -TERM "$SUP" 2>/dev/null
             ;;
         claimed | absent)
-            void_run "$1" && return
+            void_run "$1" cancelled && return
             ;;
         lost)
             # Its supervisor is gone; what is left of the command is ended here.
-            if [ "$CLAIM_BOOT" != "$BOOT" ] || ! is_process "$CMD" "$CMD_START"; then
+            if was_restarted || ! is_process "$CMD" "$CMD_START"; then
                 break
             fi
-            kill -TERM "-$CMD" 2>/dev/null
-            [ "$cancel_left" -gt 20 ] || kill -KILL "-$CMD" 2>/dev/null
+            kill -TERM "-$CMD" 2>/dev/null || kill -TERM "$CMD" 2>/dev/null
+            [ "$cancel_left" -gt 20 ] || kill -KILL "-$CMD" 2>/dev/null || kill -KILL "$CMD" 2>/dev/null
             ;;
         *) break ;;
         esac

@@ -20,6 +20,10 @@ follow_run() {
     quiet=0 beat_ms=0 announced=''
     while :; do
         look
+        if [ ! -f out ] || [ ! -f err ]; then
+            fact lost 'its folder was removed on the host'
+            return
+        fi
         out_was=$out_at err_was=$err_at
         # shellcheck disable=SC2046,SC2012 # our own two file names; ls tells sizes without reading the files, everywhere
         set -- $(ls -ln err out)
@@ -42,7 +46,7 @@ follow_run() {
             return
             ;;
         void)
-            fact void "$STATE"
+            tell_void
             return
             ;;
         esac
@@ -59,15 +63,28 @@ await_files() {
             break
         fi
         await_tries=$((await_tries + 1))
-        if [ "$await_tries" -gt 200 ]; then
-            void_run "$1" && return 1
+        if [ "$await_tries" -gt 400 ]; then
+            fact lost 'its files were removed on the host'
+            return 1
         fi
-        sleep 0.05 2>/dev/null || sleep 1
+        if [ "$await_tries" -eq 200 ] || { [ -d launch ] && [ ! -f proc ]; }; then
+            void_run "$1" >/dev/null
+        fi
+        await_nap=0.05
+        [ "$await_tries" -gt 10 ] || await_nap=0.02
+        sleep "$await_nap" 2>/dev/null || sleep 1
     done
     if [ -f void ]; then
-        fact void "$1"
+        tell_void
         return 1
     fi
+}
+
+# tell_void: that it never started, and "cancelled" if someone asked for that.
+tell_void() {
+    void_why=
+    { read -r void_why <void; } 2>/dev/null
+    fact void "$void_why"
 }
 
 # look: sets STATE. Cheap most of the time: where telling whether a process lives costs a fork, that is done now and then.

@@ -9,8 +9,9 @@
 #     proc             supervisor pid and start, command pid and start: "PID START PID START"
 #     launched         when the command was started (epoch seconds)
 #     verify           exit code of the --verify command, if there was one
-#     launch/          whoever makes this folder decides: the supervisor to start the command, a client to void the run
-#     void             there if a client voided it: the command never started and never will
+#     launch/          whoever makes this folder decides: the supervisor to start the command, a client to void the run.
+#                      A supervisor writes proc before: launch without proc is a client's
+#     void             there if it was voided: the command never started and never will; "cancelled" if that was asked for
 #     out, err         what the command printed
 #     cancel           there if someone asked for the end
 #     exit             "CODE REASON EPOCH" once it is over; REASON is exited, timed_out or cancelled
@@ -36,13 +37,13 @@ have() {
     command -v "$1" >/dev/null 2>&1
 }
 
-# Sets BOOT to something that changes when the machine is restarted.
+# Sets BOOT to something that changes when the machine is restarted. (On macOS the boot time moves when the clock is set.)
 boot_id() {
     BOOT=
     if [ -r "$DG_ROOT/proc/sys/kernel/random/boot_id" ]; then
         read -r BOOT <"$DG_ROOT/proc/sys/kernel/random/boot_id"
     elif have sysctl; then
-        BOOT=$(sysctl -n kern.boottime 2>/dev/null | tr -cd '0-9')
+        BOOT=$({ sysctl -n kern.bootsessionuuid || sysctl -n kern.boottime; } 2>/dev/null | tr -cd '0-9A-Fa-f')
     fi
     BOOT=${BOOT:-unknown}
 }
@@ -113,9 +114,14 @@ login_path() {
     LOGIN_PATH=
     mkdir -p "$DG_STATE"
     login_file=$DG_STATE/login-path.$$
-    # shellcheck disable=SC2016 # expanded by the inner shell
-    limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "\ndg-path %s\n" "$PATH"'\' \
-        </dev/null >"$login_file" 2>/dev/null
+    (
+        # A profile may start something that stays (an agent for keys, say): it must not keep the values of --env.
+        for login_name in ${DG_ENV_NAMES-}; do
+            unset "DG_E_$login_name"
+        done
+        # shellcheck disable=SC2016 # expanded by the inner shell
+        limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "\ndg-path %s\n" "$PATH"'\'
+    ) </dev/null >"$login_file" 2>/dev/null
     while read -r login_word login_rest; do
         [ "$login_word" = dg-path ] && LOGIN_PATH=$login_rest
     done <"$login_file"
@@ -123,8 +129,16 @@ login_path() {
     LOGIN_PATH=${LOGIN_PATH:-$PATH}
 }
 
-# run_state RUN_FOLDER: sets STATE to ended (with CODE, REASON, ENDED), void, running, claimed (nothing started yet) or
-# lost (with WHY). Sets CLAIMED, WORKSPACE, OWNER where known. Needs BOOT. Forks nothing on Linux.
+# was_restarted: whether the host was restarted since the claim that was read. An id that cannot be read proves nothing.
+was_restarted() {
+    case " $CLAIM_BOOT $BOOT " in
+    '  '* | *' unknown '*) return 1 ;;
+    esac
+    [ "$CLAIM_BOOT" != "$BOOT" ]
+}
+
+# run_state RUN_FOLDER: sets STATE to ended (with CODE, REASON, ENDED), void, running, claimed (nothing started yet), lost
+# (with WHY) or absent. Sets CLAIMED, WORKSPACE, OWNER where known. Needs BOOT. Forks nothing on Linux.
 run_state() {
     CODE='' REASON='' ENDED='' WHY='' CLAIMED='' CLAIM_BOOT='' WORKSPACE='' OWNER='' SUP='' SUP_START='' CMD='' CMD_START=''
     if [ -f "$1/claim" ]; then
@@ -140,7 +154,7 @@ run_state() {
         STATE=ended
     elif [ -f "$1/void" ]; then
         STATE=void
-    elif [ -n "$CLAIM_BOOT" ] && [ "$CLAIM_BOOT" != "$BOOT" ]; then
+    elif was_restarted; then
         STATE=lost WHY='the host was restarted while it ran'
     elif [ -f "$1/proc" ]; then
         read -r SUP SUP_START CMD CMD_START <"$1/proc"
@@ -152,6 +166,8 @@ run_state() {
         else
             STATE=lost WHY='its supervisor was killed on the host'
         fi
+    elif [ -d "$1/launch" ] && [ ! -f "$1/proc" ]; then
+        STATE=void
     elif [ -d "$1" ]; then
         STATE=claimed
     else

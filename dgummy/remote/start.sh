@@ -5,22 +5,22 @@
 # DG_KILL_S, DG_GAP_S ("" for none), DG_PATH_DIRS, DG_ENV_NAMES and a DG_E_NAME for each, DG_SUPERVISOR (lib.sh, workspace.sh
 # and supervise.sh as text).
 
-# void_run ID: make sure that the run never starts. Prints "void" if that is so, "started" if it came too late.
+# void_run ID [WHY]: make sure that the run never starts. Prints "void" if that is so, "started" if it came too late.
 void_run() {
-    if ! (umask 077 && mkdir -p "$DG_STATE/runs/$1") 2>/dev/null; then
-        fact failed "disk cannot write $DG_STATE/runs/$1"
+    void_dir=$DG_STATE/runs/$1
+    if ! (umask 077 && mkdir -p "$void_dir") 2>/dev/null; then
+        fact failed "disk cannot write $void_dir"
         return 1
     fi
-    if mkdir "$DG_STATE/runs/$1/launch" 2>/dev/null; then
-        : >"$DG_STATE/runs/$1/void"
-    fi
-    if [ -f "$DG_STATE/runs/$1/void" ]; then
-        rm -f "$DG_STATE/active/$1"
-        fact void "$1"
-    else
+    # A supervisor writes proc before it takes launch: where there is launch and no proc, a client was here before us.
+    if mkdir "$void_dir/launch" 2>/dev/null || { [ -d "$void_dir/launch" ] && [ ! -f "$void_dir/proc" ]; }; then
+        [ -s "$void_dir/void" ] || printf '%s' "${2:+$2$NL}" 2>/dev/null >"$void_dir/void"
+    elif [ ! -f "$void_dir/void" ]; then
         fact started "$1"
         return 1
     fi
+    rm -f "$DG_STATE/active/$1"
+    fact void "$1"
 }
 
 # start_run ID: claim the run's folder and launch its supervisor; where the folder is there already, do nothing.
@@ -32,10 +32,7 @@ start_run() {
         return
     fi
     resolve_dir "${DG_DIR:-~}"
-    if [ ! -d "$DIR/$DG_SUBDIR" ]; then
-        fact no-dir "$DIR/$DG_SUBDIR"
-        DIR=$HOME DG_SUBDIR=
-    fi
+    settle_dir || return
     if ! (umask 077 && mkdir -p "$DG_STATE/runs" "$DG_STATE/active") 2>/dev/null; then
         fact failed "disk cannot write $DG_STATE"
         return 1
@@ -50,8 +47,7 @@ start_run() {
     fi
     if ! fill_run "$1"; then
         # Nothing was launched, and with `launch` taken nothing ever will be.
-        mkdir "$run/launch" 2>/dev/null
-        : >"$run/void"
+        void_run "$1" >/dev/null
         fact failed "disk cannot write $run (is the disk full?)"
         return 1
     fi
@@ -59,10 +55,30 @@ start_run() {
     fact run claimed
 }
 
+# settle_dir: see that $DIR/$DG_SUBDIR is there. What has a workspace runs in it or nowhere. Other commands run in the
+# project's folder if just the subfolder is missing, in the home folder if there is no project.
+settle_dir() {
+    if [ -d "$DIR/$DG_SUBDIR" ]; then
+        return
+    elif [ -n "$DG_WORKSPACE" ]; then
+        [ -d "$DIR" ] && mkdir -p "$DIR/$DG_SUBDIR" 2>/dev/null && return
+        fact failed "permission the folder $DIR/$DG_SUBDIR is not there"
+        return 1
+    elif [ -d "$DIR" ]; then
+        fact no-subdir "$DIR/$DG_SUBDIR"
+    else
+        fact no-dir "$DIR"
+        DIR=$HOME
+    fi
+    DG_SUBDIR=
+}
+
+# exit.new is there from the beginning, so that the end can be written down even on a disk that the command has filled.
 fill_run() {
     (
         umask 077
-        printf '%s\n%s\n%s\n%s\n' "$(date +%s)" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
+        printf '%79s\n' '' >"$run/exit.new" &&
+            printf '%s\n%s\n%s\n%s\n' "$(date +%s)" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
             printf '%s' "$DG_COMMAND" >"$run/command" &&
             printf '%s' "$DG_SUPERVISOR" >"$run/supervisor" &&
             : >"$run/out" && : >"$run/err" && : >"$DG_STATE/active/$1"
@@ -73,7 +89,7 @@ fill_run() {
 launch_supervisor() {
     (
         # shellcheck disable=SC2034 # exported below, by name
-        DG_RUN=$run DG_ID=$1 DG_DIR=$DIR
+        DG_RUN=$run DG_ID=$1 DG_DIR=$DIR DG_ENV_NAMES="$DG_ENV_NAMES ${DG_KEEP-}"
         for name in DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
             DG_PATH_DIRS DG_ENV_NAMES; do
             export "${name?}"

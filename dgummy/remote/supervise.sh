@@ -8,12 +8,18 @@ supervise() {
     trap 'asked=1' TERM
     proc_start $$
     self_start=$START
-    put "$run/proc" "$$ $self_start"
+    if ! put "$run/proc" "$$ $self_start"; then # nobody could tell us from a dead one
+        mkdir "$run/launch" 2>/dev/null
+        : >"$run/void"
+        over_and_done
+        return
+    fi
     login_path
     PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
     export PATH
     [ -z "$DG_GAP_S" ] || take_turn
     if ! mkdir "$run/launch" 2>/dev/null; then # a client made sure that this never starts
+        [ -f "$run/void" ] || : >"$run/void"
         over_and_done
         return
     fi
@@ -21,7 +27,6 @@ supervise() {
         finish 130 cancelled
         return
     fi
-    [ -z "$DG_GAP_S" ] || pass_turn
     date +%s >"$run/launched"
     choose_launcher
     [ "$LAUNCHER" != monitor ] || set -m
@@ -29,6 +34,7 @@ supervise() {
     command_pid=$!
     proc_start "$command_pid"
     put "$run/proc" "$$ $self_start $command_pid $START"
+    [ -z "$DG_GAP_S" ] || pass_turn
     if [ -n "$DG_TIMEOUT_S" ]; then
         after "$DG_TIMEOUT_S" ask_for_end timed_out
         watchdog=$!
@@ -39,7 +45,7 @@ supervise() {
         finish "$status" exited
         return
     fi
-    end_group
+    end_command
     read -r reason <"$run/cancel" 2>/dev/null || reason=cancelled
     case $reason in
     timed_out) finish 124 timed_out ;;
@@ -47,9 +53,10 @@ supervise() {
     esac
 }
 
-# put FILE LINE: replace a file at once or not at all.
+# put FILE LINE: replace a file at once or not at all. Writes over FILE.new where that is there: on a full disk that works.
 put() {
-    printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
+    [ -f "$1.new" ] || : >"$1.new"
+    printf '%-79s\n' "$2" 2>/dev/null 1<>"$1.new" && mv "$1.new" "$1"
 }
 
 # after SECONDS COMMAND…: in the background; a TERM to $! ends it and its nap.
@@ -58,7 +65,11 @@ after() {
         trap 'kill "$nap" 2>/dev/null; exit' TERM
         sleep "$1" &
         nap=$!
-        wait "$nap"
+        if ! wait "$nap"; then # a sleep that knows no fractions
+            sleep "$((${1%%.*} + 1))" &
+            nap=$!
+            wait "$nap"
+        fi
         shift
         "$@"
     ) </dev/null >/dev/null 2>&1 &
@@ -68,27 +79,65 @@ after() {
 # begins does not end that wait.
 ask_for_end() {
     put "$run/cancel" "$1"
-    while kill -TERM "$$" 2>/dev/null; do
+    while is_process "$$" "$self_start" && kill -TERM "$$" 2>/dev/null; do
         sleep 1 &
         nap=$!
         wait "$nap"
     done
 }
 
-# end_group: TERM to all of the command's process group, KILL after a while, and not done before it is empty.
-end_group() {
-    kill -TERM "-$command_pid" 2>/dev/null
-    after "$DG_KILL_S" kill -KILL "-$command_pid"
+# end_command: TERM to all of the command's process group, KILL after a while, and not done before none of it is left.
+end_command() {
+    family=
+    group_alive "$command_pid" || family=$(descendants "$command_pid")
+    signal_family TERM
+    after "$DG_KILL_S" signal_family KILL
     killer=$!
     while proc_start "$command_pid"; do
         wait "$command_pid"
     done
     wait "$command_pid" 2>/dev/null # reap it, else it keeps the group alive as a zombie
     end_left=$((DG_KILL_S * 10 + 50))
-    while [ "$end_left" -gt 0 ] && group_alive "$command_pid"; do
+    while [ "$end_left" -gt 0 ] && family_alive; do
         sleep 0.1 2>/dev/null || sleep 1
         end_left=$((end_left - 1))
     done
+}
+
+# signal_family NAME: to the process group. Without perl and setsid, a shell that has no terminal may not have made one
+# (dash, BusyBox): then to all that descends from the command.
+signal_family() {
+    if [ -z "$family" ]; then
+        kill "-$1" "-$command_pid" 2>/dev/null
+    else
+        # shellcheck disable=SC2046,SC2086 # pids
+        kill "-$1" $(descendants $family) 2>/dev/null
+    fi
+}
+
+family_alive() {
+    [ -n "$family" ] || {
+        group_alive "$command_pid"
+        return
+    }
+    for family_pid in $family; do
+        proc_start "$family_pid" && return
+    done
+    return 1
+}
+
+# descendants PID…: these and all that was started below them, as far as parents still live.
+descendants() {
+    { ps -A -o pid= -o ppid= || ps -o pid,ppid; } 2>/dev/null | awk -v roots="$*" '
+        BEGIN { n = split(roots, words); for (i = 1; i <= n; i++) found[words[i]] }
+        { parent[$1] = $2 }
+        END {
+            do {
+                more = 0
+                for (pid in parent) if (!(pid in found) && parent[pid] in found) { found[pid]; more = 1 }
+            } while (more)
+            for (pid in found) print pid
+        }'
 }
 
 # Which program puts the command into a group of its own. A background job of a shell ignores INT and QUIT, and so would
@@ -108,8 +157,10 @@ choose_launcher() {
     fi
 }
 
-# run_command: becomes the command. Uses the login shell as ssh would, if it speaks sh.
+# run_command: becomes the command. Uses the login shell as ssh would, if it speaks sh. All it needs goes into its
+# arguments before the values of --env are set, for these may have any name.
 run_command() {
+    trap - HUP
     if ! cd "$DG_DIR/$DG_SUBDIR"; then
         exit 126
     fi
@@ -118,21 +169,21 @@ run_command() {
     *) SHELL=/bin/sh ;;
     esac
     set -- "$SHELL" -c "$DG_COMMAND"
+    # shellcheck disable=SC2016 # perl's own variables
+    case $LAUNCHER in
+    perl) set -- "$PERL" -e 'setpgrp; $SIG{$_} = "DEFAULT" for qw(INT QUIT HUP); exec { $ARGV[0] } @ARGV; exit 127' "$@" ;;
+    env) set -- "$SETSID" "$ENV" --default-signal=INT,QUIT,HUP "$@" ;;
+    setsid) set -- "$SETSID" "$@" ;;
+    esac
     DGUMMY_RUN_ID=$DG_ID
     export DGUMMY_RUN_ID SHELL
+    run_values=
     for name in $DG_ENV_NAMES; do
-        eval "$name=\$DG_E_$name; export $name; unset DG_E_$name"
+        run_values="$run_values export $name=\"\$DG_E_$name\"; unset DG_E_$name;"
     done
-    launcher=$LAUNCHER perl=$PERL setsid=$SETSID env=$ENV
-    unset DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S DG_PATH_DIRS \
-        DG_ENV_NAMES
-    # shellcheck disable=SC2016 # perl's own variables
-    case $launcher in
-    perl) exec "$perl" -e 'setpgrp; $SIG{$_} = "DEFAULT" for qw(INT QUIT HUP); exec { $ARGV[0] } @ARGV; exit 127' "$@" ;;
-    env) exec "$setsid" "$env" --default-signal=INT,QUIT,HUP "$@" ;;
-    setsid) exec "$setsid" "$@" ;;
-    *) exec "$@" ;;
-    esac
+    run_values="unset DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
+        DG_PATH_DIRS DG_ENV_NAMES; $run_values"
+    eval "$run_values exec \"\$@\""
 }
 
 # finish CODE REASON: write down the end, then let go of everything.
@@ -154,15 +205,16 @@ over_and_done() {
 # take_turn, pass_turn: starts on this host, whoever makes them, are at least DG_GAP_S apart. The turn is a folder; file proc
 # in it names the process that keeps it: first this supervisor, then one that sleeps out the gap and gives it back.
 take_turn() {
-    turn=$DG_STATE/turn turn_tries=0
+    turn=$DG_STATE/turn turn_nameless=0
     until mkdir "$turn" 2>/dev/null; do
         [ -z "$asked" ] || return 0
-        turn_tries=$((turn_tries + 1))
-        read -r turn_line <"$turn/proc" 2>/dev/null || turn_line=
+        { read -r turn_line <"$turn/proc"; } 2>/dev/null || turn_line=
+        turn_nameless=$((turn_nameless + 1))
+        [ -z "$turn_line" ] || turn_nameless=0
         # shellcheck disable=SC2086 # pid and start
         if [ -n "$turn_line" ] && ! is_process $turn_line; then
             break_lock "$turn" proc "$turn_line"
-        elif [ -z "$turn_line" ] && [ "$turn_tries" -gt 100 ]; then
+        elif [ "$turn_nameless" -gt 50 ]; then # whoever made it died before it said who it is
             break_lock "$turn" proc ''
         fi
         sleep 0.1 2>/dev/null || sleep 1

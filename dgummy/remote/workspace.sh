@@ -14,22 +14,36 @@ resolve_dir() {
     esac
 }
 
-# workspace_key DIR: sets DG_WS to the folder that remembers the workspace DIR (absolute).
+# real_dir DIR: the same with symbolic links followed, as far as it is there.
+real_dir() {
+    resolve_dir "$1"
+    real_dir=$(cd "$DIR" 2>/dev/null && pwd -P) && DIR=$real_dir
+}
+
+# workspace_key DIR: sets DG_WS to the folder that remembers the workspace DIR (absolute). Counts bytes, whatever the locale.
 workspace_key() {
-    ws_key=$(printf '%s' "$1" | sed 's/%/%25/g; s|/|%2F|g')
-    if [ "${#ws_key}" -gt 200 ]; then
-        # shellcheck disable=SC2046 # two words on purpose
-        set -- $(printf '%s' "$ws_key" | cksum)
-        ws_key=long-$1-$2
-    fi
+    ws_key=$(
+        LC_ALL=C
+        export LC_ALL
+        ws_key=$(printf '%s' "$1" | sed 's/%/%25/g; s|/|%2F|g')
+        if [ "${#ws_key}" -gt 200 ]; then
+            # shellcheck disable=SC2046 # two words on purpose
+            set -- $(printf '%s' "$ws_key" | cksum)
+            ws_key=long-$1-$2
+        fi
+        printf '%s' "$ws_key"
+    )
     DG_WS=$DG_STATE/workspaces/$ws_key
 }
 
-# break_lock LOCK LINE_FILE SEEN: remove a dead lock folder, but only if LINE_FILE in it still says SEEN. Two that try at
-# once cannot remove each other's new lock: the right to remove is a folder inside the lock.
+# break_lock LOCK LINE_FILE SEEN: remove a lock folder, but only if LINE_FILE in it still says SEEN. Two that try at once
+# cannot remove each other's new lock: the right to remove is a folder inside the lock (for a minute, in case of a crash).
 break_lock() {
-    mkdir "$1/breaking" 2>/dev/null || return 1
-    read -r break_now <"$1/$2" 2>/dev/null || break_now=
+    if ! mkdir "$1/breaking" 2>/dev/null; then
+        [ -z "$(find "$1/breaking" -prune -mmin +1 2>/dev/null)" ] || rmdir "$1/breaking" 2>/dev/null
+        return 1
+    fi
+    { read -r break_now <"$1/$2"; } 2>/dev/null || break_now=
     if [ "$break_now" = "$3" ]; then
         mv "$1" "$1.dead.$$" && rm -rf "$1.dead.$$"
     else
@@ -41,34 +55,44 @@ break_lock() {
 # lock_holder LEASE_S: who has $DG_WS/lock: sets HOLDER, HOLDER_OWNER, HOLDER_SINCE and HOLDER_ALIVE (yes, no, unsure).
 lock_holder() {
     HOLDER='' HOLDER_OWNER='' HOLDER_SINCE='' HOLDER_ALIVE=unsure
-    { read -r HOLDER <"$DG_WS/lock/run" && read -r HOLDER_OWNER <"$DG_WS/lock/owner"; } 2>/dev/null
-    read -r HOLDER_SINCE <"$DG_WS/lock/since" 2>/dev/null || return 0
+    {
+        read -r HOLDER <"$DG_WS/lock/run" && read -r HOLDER_OWNER <"$DG_WS/lock/owner" &&
+            read -r HOLDER_SINCE <"$DG_WS/lock/since"
+    } 2>/dev/null
+    [ -n "$HOLDER" ] && [ -n "$HOLDER_SINCE" ] || return 0
     run_state "$DG_STATE/runs/$HOLDER"
     case $STATE in
     running) HOLDER_ALIVE=yes ;;
-    ended | void | lost) HOLDER_ALIVE=no ;;
+    ended | void) HOLDER_ALIVE=no ;;
+    lost) # its supervisor is gone; what it watched over may not be
+        HOLDER_ALIVE=no
+        if ! was_restarted && is_process "$CMD" "$CMD_START"; then
+            HOLDER_ALIVE=yes
+        fi
+        ;;
     *) # its client still syncs, or died: it renews the lock while it lives
         HOLDER_ALIVE=yes
-        if [ "$(($(date +%s) - HOLDER_SINCE))" -gt "$1" ]; then
+        # Whatever of it is still under way somewhere must not begin later in a workspace that is no longer its own.
+        if [ "$(($(date +%s) - HOLDER_SINCE))" -gt "$1" ] && void_run "$HOLDER" >/dev/null; then
             HOLDER_ALIVE=no
-            # A start that is still under way somewhere must not begin later in a workspace that is no longer its own.
-            if [ "$STATE" = claimed ]; then
-                void_run "$HOLDER" >/dev/null || HOLDER_ALIVE=yes
-            fi
         fi
         ;;
     esac
 }
 
-# lock_workspace RUN OWNER LEASE_S: succeeds if RUN has the workspace now (also if it had it before).
+# lock_workspace RUN OWNER LEASE_S: succeeds if RUN has the workspace now (also if it had it before). Fails without a
+# HOLDER if the disk is full.
 lock_workspace() {
+    HOLDER='' HOLDER_OWNER=''
     lock_tries=0
     while [ "$lock_tries" -lt 8 ]; do
         lock_tries=$((lock_tries + 1))
         if mkdir "$DG_WS/lock" 2>/dev/null; then
             printf '%s\n' "$2" >"$DG_WS/lock/owner" && date +%s >"$DG_WS/lock/since" &&
-                printf '%s\n' "$1" >"$DG_WS/lock/run"
-            return
+                printf '%s\n' "$1" >"$DG_WS/lock/run" && return
+            rm -rf "$DG_WS/lock"
+            HOLDER=
+            return 1
         fi
         lock_holder "$3"
         [ "$HOLDER" != "$1" ] || return 0
@@ -86,9 +110,14 @@ lock_workspace() {
 
 # unlock_workspace RUN: give it back, if RUN has it.
 unlock_workspace() {
-    read -r unlock_run <"$DG_WS/lock/run" 2>/dev/null || return 0
-    [ "$unlock_run" = "$1" ] || return 0
-    mv "$DG_WS/lock" "$DG_WS/lock.gone.$$" 2>/dev/null && rm -rf "$DG_WS/lock.gone.$$"
+    unlock_tries=0
+    while [ "$unlock_tries" -lt 20 ]; do
+        { read -r unlock_run <"$DG_WS/lock/run"; } 2>/dev/null || return 0
+        [ "$unlock_run" = "$1" ] || return 0
+        ! break_lock "$DG_WS/lock" run "$1" || return 0
+        unlock_tries=$((unlock_tries + 1)) # somebody looks at it just now
+        sleep 0.1 2>/dev/null || sleep 1
+    done
 }
 
 # open_workspace DIR RUN OWNER LEASE_S MANIFEST_ID: make the folder, lock it, tell what a sync needs to know.
@@ -111,9 +140,13 @@ open_workspace() {
         fact failed "disk cannot write $DG_STATE"
         return 1
     }
-    [ -f "$DG_WS/path" ] || printf '%s\n' "$DIR" >"$DG_WS/path"
+    [ -s "$DG_WS/path" ] || printf '%s\n' "$DIR" >"$DG_WS/path"
     if ! lock_workspace "$2" "$3" "$4"; then
-        fact busy "$HOLDER $HOLDER_OWNER"
+        if [ -z "$HOLDER$HOLDER_OWNER" ] && [ ! -d "$DG_WS/lock" ]; then
+            fact failed "disk cannot write $DG_WS"
+        else
+            fact busy "${HOLDER:-?} $HOLDER_OWNER"
+        fi
         return 1
     fi
     tell_workspace "$5"
@@ -149,25 +182,25 @@ peek_workspace() {
 
 # close_workspace DIR RUN: a run that will not start gives its workspace back.
 close_workspace() {
-    resolve_dir "$1"
+    real_dir "$1"
     workspace_key "$DIR"
     unlock_workspace "$2"
 }
 
 # renew_workspace DIR RUN: say that the sync is still under way. Fails if the lock was lost.
 renew_workspace() {
-    resolve_dir "$1"
+    real_dir "$1"
     workspace_key "$DIR"
-    read -r renew_run <"$DG_WS/lock/run" 2>/dev/null || renew_run=
+    { read -r renew_run <"$DG_WS/lock/run"; } 2>/dev/null || renew_run=
     [ "$renew_run" = "$2" ] || return 1
     date +%s >"$DG_WS/lock/since.new" && mv "$DG_WS/lock/since.new" "$DG_WS/lock/since"
 }
 
 # enter_workspace DIR RUN: go there, if RUN still has it.
 enter_workspace() {
-    resolve_dir "$1"
+    real_dir "$1"
     workspace_key "$DIR"
-    read -r enter_run <"$DG_WS/lock/run" 2>/dev/null || enter_run=
+    { read -r enter_run <"$DG_WS/lock/run"; } 2>/dev/null || enter_run=
     if [ "$enter_run" != "$2" ] || ! cd "$DIR"; then
         fact busy "${enter_run:-nobody} "
         return 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import BinaryIO
+
+from dgummy.errors import DgummyError, ExitCode
 
 _STYLES = {"warning": "33", "error": "31", "good": "32", "dim": "2", "bold": "1"}
 
@@ -23,6 +26,7 @@ class Console:
         self._err = err or _binary(sys.stderr)
         environ = os.environ if environ is None else environ
         self._plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+        self.can_redraw = _is_terminal(self._err) and environ.get("TERM") != "dumb"
         self.out_is_terminal = _is_terminal(self._out)
         self.err_is_terminal = _is_terminal(self._err)
 
@@ -35,6 +39,11 @@ class Console:
     def out_colour(self) -> bool:
         """Whether stdout should be coloured."""
         return self.out_is_terminal and not self._plain
+
+    @property
+    def width(self) -> int | None:
+        """How many columns stdout has, None if it is no terminal."""
+        return shutil.get_terminal_size().columns if self.out_is_terminal else None
 
     def result(self, text: str) -> None:
         """Write a line (or lines) of the result."""
@@ -49,8 +58,18 @@ class Console:
     def write(self, stream: str, data: bytes) -> None:
         """Write bytes as they are to "out" or "err"."""
         target = self._out if stream == "out" else self._err
-        target.write(data)
-        target.flush()
+        try:
+            target.write(data)
+            target.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if stream == "out":
+                raise DgummyError(
+                    f"cannot write to stdout: {error.strerror}",
+                    "look for a full disk where the output goes",
+                    code=ExitCode.SOME_FAILED,
+                ) from error
 
 
 def _binary(stream: object) -> BinaryIO:

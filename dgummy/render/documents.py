@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dgummy.chooser import Pick
-from dgummy.cluster import Plan
-from dgummy.discovery import Proposal
-from dgummy.errors import DgummyError
-from dgummy.lab import Lab, NodeStatus
-from dgummy.model import RunResult, Sample, SyncResult
-from dgummy.observe import Observation, StatusObservation
-from dgummy.placement import Choice, Verdict
-from dgummy.render.text import clean
-from dgummy.specialists import Specialist
+from dgummy.model import Sample
+from dgummy.render.text import clean, without_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dgummy.chooser import Pick
+    from dgummy.cluster import Plan
+    from dgummy.discovery import Proposal
+    from dgummy.errors import DgummyError
+    from dgummy.lab import Lab, NodeStatus
+    from dgummy.model import RunResult, SyncResult
+    from dgummy.observe import Observation, StatusObservation
+    from dgummy.placement import Choice, Verdict
+    from dgummy.specialists import Specialist
 
 SCHEMA_VERSION = 1
 
@@ -138,7 +143,11 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
         "reason": result.reason or None,
         "remedy": result.remedy or None,
         "attempts": [
-            {"host": attempt.host, "outcome": attempt.outcome.value, "reason": attempt.reason or None}
+            {
+                "host": attempt.host,
+                "outcome": attempt.outcome.value,
+                "reason": without_state(attempt.reason, attempt.outcome.value) or None,
+            }
             for attempt in result.attempts
         ],
         "sync": {"files": sent.files, "bytes": sent.bytes, "duration_s": _round(sent.duration_s, 3)} if sent else None,
@@ -158,6 +167,11 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
 def settings(rows: list[tuple[str, Any, str]]) -> dict[str, Any]:
     """`inv config.show --json`: dotted key, value, origin."""
     return {"settings": [{"key": key, "value": value, "origin": origin} for key, value, origin in rows]}
+
+
+def files(found: Sequence[tuple[Path, str]]) -> dict[str, Any]:
+    """`inv config.path --json`."""
+    return {"files": [{"path": str(path), "exists": path.exists(), "purpose": purpose} for path, purpose in found]}
 
 
 def proposal(found: Proposal, text: str, path: str, *, written: bool) -> dict[str, Any]:
@@ -240,6 +254,6 @@ def _safe(value: Any) -> Any:
         return clean(value)
     if isinstance(value, dict):
         return {key: _safe(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_safe(item) for item in value]
     return value

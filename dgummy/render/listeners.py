@@ -16,13 +16,14 @@ from dgummy.events import (
     SyncProgress,
     SyncStarted,
 )
-from dgummy.model import RunState
+from dgummy.model import Attempt, RunState, SyncResult
 from dgummy.render import tables
 from dgummy.render.console import Console
 from dgummy.render.text import one_line
 from dgummy.units import format_bytes
 
 _TAIL_BYTES = 65536
+_NOT_TAKEN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, RunState.SKIPPED)
 
 
 class Tails:
@@ -59,6 +60,8 @@ class Screen:
         self._verbose = verbose
         self._progress = ProgressLine(console)
         self._mid_line = False
+        self._told: set[str] = set()
+        self._failed: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Listen."""
@@ -84,30 +87,49 @@ class Screen:
     def _say(self, event: Event) -> None:
         note = self._console.note
         if isinstance(event, HostChosen):
-            first, *rest = [one_line(reason) for reason in event.why] or [""]
-            note(f"→ {event.host}: {first}", "bold")
-            for reason in rest:
-                note(f"  {reason}", "dim")
+            head, rest = tables.headline(event.host, [why for why in event.why if not why.startswith("type general")])
+            note(head, "bold")
+            if rest:
+                note(f"  {' · '.join(rest)}", "dim")
         elif isinstance(event, SyncStarted):
             note(f"[Syncing to {event.host}…]", "dim")
             for line in tables.sending(event.top_level, event.excluded):
-                note(line, "dim")
+                self._once(line, "dim")
         elif isinstance(event, SyncFinished):
-            note(tables.synced(event.result), "good" if event.result.ok else "error")
-            if event.result.failure is not None and event.result.failure.remedy:
-                note(f"  {one_line(event.result.failure.remedy)}")
+            self._synced(event.result)
         elif isinstance(event, RunStarted):
             note(f"[{event.host}] run {event.run_id}: {one_line(event.command, 100)}", "dim")
-        elif isinstance(event, AttemptEnded) and event.attempt.outcome not in (RunState.OK, RunState.FAILED):
-            attempt = event.attempt
-            note(f"✗ {attempt.host}: {attempt.outcome.value}: {one_line(attempt.reason)}", "warning")
+        elif isinstance(event, AttemptEnded):
+            self._tried(event.attempt)
+
+    def _once(self, text: str, style: str) -> None:
+        """A line that several hosts, or several looks at the same thing, would only repeat."""
+        if text not in self._told:
+            self._told.add(text)
+            self._console.note(text, style)
+
+    def _synced(self, result: SyncResult) -> None:
+        self._console.note(tables.synced(result), "good" if result.ok else "error")
+        if result.failure is not None:
+            self._failed.add(result.host)
+            if result.failure.remedy:
+                self._once(f"  {one_line(result.failure.remedy, 500)}", "")
+
+    def _tried(self, attempt: Attempt) -> None:
+        """A host that did not take the run; how it ended where it ran is said by the last line."""
+        if attempt.outcome in _NOT_TAKEN and attempt.host not in self._failed:
+            self._failed.add(attempt.host)
+            self._console.note(tables.attempt(attempt), "warning")
 
     def _notice(self, notice: Notice) -> None:
         where = f"{notice.host}: " if notice.host else ""
-        self._console.note(f"{where}{one_line(notice.text, 500)}", "warning" if notice.level == "warning" else "")
+        self._once(f"{where}{one_line(notice.text, 500)}", "warning" if notice.level == "warning" else "")
 
     def _ended(self, event: RunEnded) -> None:
         result = event.result
+        if result.fallback or (not result.host and len(result.attempts) > 1):
+            for attempt in result.attempts:
+                self._tried(attempt)
         for line in tables.changes(result):
             self._console.note(line)
         if result.report:
@@ -115,18 +137,18 @@ class Screen:
         text, style = tables.ended(result)
         self._console.note(text, style)
         if result.remedy and result.state is not RunState.OK:
-            self._console.note(f"  {one_line(result.remedy)}")
+            self._once(f"  {one_line(result.remedy, 500)}", "")
 
     def _output(self, event: Output) -> None:
         self._progress.clear()
         stream = "err" if self._json else event.stream
         self._console.write(stream, event.data)
-        if self._console.out_is_terminal or stream == "err":
+        if stream == "err" or (self._console.out_is_terminal and self._console.err_is_terminal):
             self._mid_line = not event.data.endswith((b"\n", b"\r"))
 
     def _end_line(self) -> None:
         """A notice begins on a line of its own, where a person would see both."""
-        if self._mid_line and self._console.err_is_terminal:
+        if self._mid_line:
             self._console.note("")
         self._mid_line = False
 
@@ -142,7 +164,7 @@ class ProgressLine:
     def show(self, event: SyncProgress) -> None:
         """Draw how far each sync is."""
         self._sent[event.host] = event
-        if not self._console.err_is_terminal:
+        if not self._console.can_redraw:
             return
         parts = [f"{sync.host} {sync.pct:.0f}% {format_bytes(sync.bytes)}" for sync in self._sent.values()]
         self._console.write("err", f"\r\x1b[K  {' · '.join(parts)[:150]}".encode())

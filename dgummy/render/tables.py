@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
-from dgummy.chooser import Pick
-from dgummy.cluster import Plan
-from dgummy.lab import NodeStatus
-from dgummy.model import HostReport, RunResult, RunState, SyncResult
-from dgummy.observe import Observation, StatusObservation
-from dgummy.placement import Choice
-from dgummy.render.text import one_line
+from dgummy.model import Attempt, HostReport, RunResult, RunState, SyncResult
+from dgummy.render.text import one_line, without_state
 from dgummy.units import format_bytes, format_count, format_duration, format_pct
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dgummy.chooser import Pick
+    from dgummy.cluster import Plan
+    from dgummy.lab import NodeStatus
+    from dgummy.observe import Observation, StatusObservation
+    from dgummy.placement import Choice
 
 _LOAD_HEADERS = ("HOST", "CPU", "MEM", "I/O", "LOAD", "CORES", "RUNS", "SCORE", "")
 
 
-def load(observation: Observation, choice: Choice, now: datetime) -> str:
-    """The table of `inv load`."""
+def load(observation: Observation, choice: Choice, now: datetime, width: int | None = None) -> str:
+    """The table of `inv load`. Where it is wider than `width` columns, reasons are cut short."""
     scores = {verdict.host: verdict.score for verdict in choice.verdicts}
     rows = [_load_row(report, scores.get(report.host), choice.host) for report in observation.reports]
-    table = tabulate(rows, _LOAD_HEADERS, tablefmt="plain", disable_numparse=True)
+    table = _table(rows, _LOAD_HEADERS)
+    if width is not None and max(map(len, table.splitlines())) > width:
+        brief = {report.host: report.failure.kind.value for report in observation.reports if report.failure}
+        table = _table([(*row[:-1], brief.get(row[0], row[-1])) for row in rows], _LOAD_HEADERS)
     return f"{table}\n{_age(observation.source, observation.measured_at, now)}"
 
 
@@ -45,29 +51,39 @@ def _load_row(report: HostReport, score: float | None, best: str | None) -> tupl
 
 
 def status(observation: StatusObservation, backend: str, now: datetime) -> str:
-    """The table of `inv status`."""
-    rows = []
+    """The table of `inv status`, and below it what is wrong with the hosts that do not answer."""
+    rows, troubles = [], []
     for found in observation.statuses:
         latency = "" if found.latency_ms is None else f"{found.latency_ms:.0f} ms"
-        reason = "" if found.failure is None else one_line(str(found.failure))
         sign = "✓ online" if found.online else "✗ offline"
-        rows.append((found.host, sign, found.address, latency, reason))
-    table = tabulate(rows, ("HOST", "STATUS", "ADDRESS", "LATENCY", ""), tablefmt="plain", disable_numparse=True)
+        failure = found.failure
+        rows.append((found.host, sign, found.address, latency, failure.kind.value if failure else ""))
+        if failure is not None and failure.detail:
+            troubles.append(f"✗ {found.host}: {one_line(str(failure), 1000)}")
+        if failure is not None and failure.remedy:
+            troubles.append(f"  {one_line(failure.remedy, 1000)}")
+    table = _table(rows, ("HOST", "STATUS", "ADDRESS", "LATENCY", ""))
     age = _age(observation.source, observation.measured_at, now)
-    return f"{table}\n{age}; backend: {backend}"
+    return "\n".join([table, *troubles, f"{age}; backend: {backend}"])
 
 
 def pick(picked: Pick) -> str:
     """The answer of `inv pick`: the host, why, and a reason for every candidate."""
     choice = picked.choice
-    head = f"→ {choice.host}" if choice.host else "no host can take it"
-    if choice.score is not None:
-        head += f" (score {choice.score:.2f})"
-    lines = [head, *(f"  {one_line(reason)}" for reason in picked.why), ""]
+    head, rest = headline(choice.host or "", picked.why)
+    lines = [head, *(f"  {reason}" for reason in rest), ""]
     rows = [
         (_sign(verdict.chosen, verdict.eligible), verdict.host, one_line(verdict.reason)) for verdict in choice.verdicts
     ]
-    return "\n".join(lines) + tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return "\n".join(lines) + _table(rows)
+
+
+def headline(host: str, why: Sequence[str]) -> tuple[str, list[str]]:
+    """Say `→ node-1 has the most room …`: the host with the first reason, and the other reasons. No host: ""."""
+    first, *rest = [one_line(reason) for reason in why] or [""]
+    if not host:
+        return f"✗ {first}", rest
+    return (f"→ {first}" if first.startswith(f"{host} ") else f"→ {host}: {first}"), rest
 
 
 def _sign(chosen: bool, eligible: bool) -> str:
@@ -82,7 +98,7 @@ def synced(result: SyncResult) -> str:
     if result.files or result.deleted:
         text = f"✓ Synced {format_count(result.files, 'file')} ({format_bytes(result.bytes)}) in {took}"
     else:
-        text = f"✓ Nothing to send: {format_count(result.total_files, 'file')} up to date, checked in {took}"
+        text = f"✓ Up to date: {format_count(result.total_files, 'file')}, checked in {took}"
     if result.deleted:
         text += f", deleted {result.deleted:,}"
     return f"{text} → {result.host}:{one_line(result.remote_dir)}"
@@ -131,13 +147,25 @@ _ENDINGS = {
 def ended(result: RunResult) -> tuple[str, str]:
     """The last line about a run, and its style."""
     sign, style = _ENDINGS.get(result.state, ("✗", "error"))
-    where = f" on {result.host}" if result.host else ""
-    text = f"{sign} {result.state.value.replace('_', ' ')}{where} in {format_duration(result.duration_s)}"
-    if result.reason:
-        text += f": {one_line(result.reason)}"
+    text = f"{sign} {result.state.value.replace('_', ' ')}"
+    reason = without_state(result.reason, result.state.value)
+    if result.host:
+        text += f" on {result.host} in {format_duration(result.duration_s)}"
+    elif len(result.attempts) == 1:
+        text += f": {result.attempts[0].host}"
+    elif result.attempts:
+        text, reason = f"{sign} no host could take it", ""
+    if reason:
+        text += f": {one_line(reason, 500)}"
     if result.cost_usd is not None:
         text += f" · ${result.cost_usd:.4f}"
     return f"{text} · run {result.run_id}", style
+
+
+def attempt(tried: Attempt) -> str:
+    """One line about a host that did not take a run."""
+    reason = without_state(tried.reason, tried.outcome.value)
+    return f"✗ {tried.host}: {tried.outcome.value.replace('_', ' ')}" + (f": {one_line(reason, 500)}" if reason else "")
 
 
 def changes(result: RunResult, shown: int = 20) -> list[str]:
@@ -159,10 +187,18 @@ def _age(source: str, measured_at: datetime, now: datetime) -> str:
 
 
 def settings(rows: Sequence[tuple[str, object, str]], *, origin: bool) -> str:
-    """The table of `inv config.show`."""
-    shown = [(key, _value(value), where) if origin else (key, _value(value)) for key, value, where in rows]
+    """The table of `inv config.show`, without what was not said about each host."""
+    told = [row for row in rows if not (row[0].startswith("hosts.") and row[2] == "default")]
+    shown = [(key, _value(value), where) if origin else (key, _value(value)) for key, value, where in told]
     headers = ("KEY", "VALUE", "FROM") if origin else ("KEY", "VALUE")
-    return tabulate(shown, headers, tablefmt="plain", disable_numparse=True)
+    return _table(shown, headers)
+
+
+def files(found: Sequence[tuple[Path, str]]) -> str:
+    """The list of `inv config.path`."""
+    return _table(
+        [(one_line(str(path)), purpose + ("" if path.exists() else " (not there)")) for path, purpose in found]
+    )
 
 
 def _value(value: object) -> str:
@@ -175,4 +211,11 @@ def lab(nodes: Sequence[NodeStatus]) -> str:
     """The table of `inv lab.status`."""
     signs = {"up": "✓ up", "hung": "… hung", "down": "✗ down"}
     rows = [(node.name, signs[node.state.value], f"127.0.0.1:{node.port}", str(node.active_runs)) for node in nodes]
-    return tabulate(rows, ("NODE", "STATE", "ADDRESS", "RUNS"), tablefmt="plain", disable_numparse=True)
+    return _table(rows, ("NODE", "STATE", "ADDRESS", "RUNS"))
+
+
+def _table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
+    """Aligned columns. Tabulate is imported here: what shows no table, `inv run` for one, does without it."""
+    from tabulate import tabulate
+
+    return tabulate(rows, headers, tablefmt="plain", disable_numparse=True)

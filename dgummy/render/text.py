@@ -17,6 +17,14 @@ def clean(text: str) -> str:
     return _CONTROLS.sub("", _ESCAPES.sub("", readable))
 
 
+def without_state(reason: str, state: str) -> str:
+    """A reason that does not begin by repeating the state that is shown beside it."""
+    for word in (state, state.replace("_", " ")):
+        for separator in (": ", "; "):
+            reason = reason.removeprefix(word + separator)
+    return reason
+
+
 def one_line(text: str, width: int = 200) -> str:
     """Cleaned, on one line, cut to `width` characters."""
     flat = " ".join(clean(text).split())

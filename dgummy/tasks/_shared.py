@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from dgummy import units
-from dgummy.cli import words_after_dashes
+from dgummy.cli import words_around_dashes
 from dgummy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,12 +100,26 @@ def wish(
     )
 
 
-def command_text(given: str) -> str:
-    """The command: one string as it is, or the words after `--`, each quoted as it needs."""
-    words = words_after_dashes()
-    if given and words:
+def command_text(given: str | bool | None) -> str:
+    """The command: one string as it is, or the words after `--`, each quoted as it needs.
+
+    One word with blanks in it (`-- "make test"`) is a string that stands after `--`.
+    """
+    text = given if isinstance(given, str) else ""  # Invoke makes True of a bare --cmd
+    words = words_around_dashes()[1]
+    if text and words:
         raise UsageError("there is a command both before and after --", "give it once")
-    return given or shlex.join(words)
+    is_string = len(words) == 1 and " " in words[0].strip()
+    return text or (words[0] if is_string else shlex.join(words))
+
+
+def plain_text(given: str | bool | None) -> str:
+    """A text that no shell reads: one string, or the words after `--` with blanks between."""
+    text = given if isinstance(given, str) else ""
+    words = words_around_dashes()[1]
+    if text and words:
+        raise UsageError("there is a text both before and after --", "give it once")
+    return text or " ".join(words)
 
 
 def duration_s(text: str | None) -> float | None:

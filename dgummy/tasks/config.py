@@ -40,17 +40,11 @@ def path(c: Context, json: bool = False) -> int:
 
     Example: inv config.path
     """
-    from dgummy.render import documents
+    from dgummy.render import documents, tables
 
     with session(c, json=json) as now:
-        files = _files(now.app)
-        if json:
-            now.console.result(
-                documents.dump({"files": [{"path": str(file), "exists": file.exists()} for file in files]})
-            )
-        else:
-            for file in files:
-                now.console.result(f"{file}" + ("" if file.exists() else "  (not there)"))
+        files = _files(c, now.app)
+        now.console.result(documents.dump(documents.files(files)) if json else tables.files(files))
     return 0
 
 
@@ -79,8 +73,7 @@ def check(c: Context, json: bool = False) -> int:
                 )
             )
         else:
-            where = {"config": "our settings", "d": "the d command's settings"}.get(app.inventory.source, "nowhere")
-            now.console.result(f"✓ the settings are good: {hosts} hosts in {groups} groups, from {where}")
+            now.console.result(f"✓ the settings are good: {_hosts_found(hosts, groups, app.inventory.source)}")
     return 0
 
 
@@ -140,15 +133,37 @@ def _user_file(app: App) -> Path:
     return layers.expand_path(named, app.home) if named else layers.user_config_path(os.environ, app.home)
 
 
-def _files(app: App) -> list[Path]:
+def _hosts_found(hosts: int, groups: int, source: str) -> str:
+    from dgummy.cluster import NO_HOSTS
+    from dgummy.units import format_count
+
+    if not hosts:
+        return NO_HOSTS
+    where = "the settings of d" if source == "d" else "our settings"
+    return f"{format_count(hosts, 'host')} in {format_count(groups, 'group')}, from {where}"
+
+
+def _files(c: Context, app: App) -> list[tuple[Path, str]]:
+    """The files, in the order they are read, each with what it is for."""
     from pathlib import Path
 
-    from dgummy import inventory
+    from dgummy import inventory, layers
+
+    own = (_user_file(app), "your settings")
+    project = [(Path(path), "this project's, under `dgummy:`") for path in _invoke_file(c)]
+    named = (own[0], f"your settings, as {layers.CONFIG_VARIABLE} says")
+    files = [*project, named] if os.environ.get(layers.CONFIG_VARIABLE) else [own, *project]
+    return [(inventory.d_config_path(app.home), "the groups of d, where the settings below have none"), *files]
+
+
+def _invoke_file(c: Context) -> list[str]:
+    """The project's settings file that Invoke read, or the one that it would read."""
+    from pathlib import Path
+
     from dgummy.cli import project_settings_folder
 
-    files = [_user_file(app)]
+    found = getattr(c.config, "_project_path", None)
+    if found and Path(found).is_file():
+        return [str(found)]
     root = project_settings_folder(Path.cwd())
-    if root is not None:
-        files.append(root / "invoke.yaml")
-    files.append(inventory.d_config_path(app.home))
-    return files
+    return [] if root is None else [str(root / "invoke.yaml")]

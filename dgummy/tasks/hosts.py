@@ -5,7 +5,17 @@ from __future__ import annotations
 from invoke.context import Context
 
 from dgummy.cli import command
-from dgummy.tasks._shared import BACKEND_HELP, CHOICE_HELP, HOST_HELP, LIST_FLAGS, REFRESH_HELP, session, wish
+from dgummy.tasks._shared import (
+    BACKEND_HELP,
+    CHOICE_HELP,
+    HOST_HELP,
+    LIST_FLAGS,
+    REFRESH_HELP,
+    Session,
+    plain_text,
+    session,
+    wish,
+)
 
 _LOOK_HELP = {**HOST_HELP, **REFRESH_HELP, **BACKEND_HELP}
 
@@ -60,14 +70,15 @@ def load(
         if json:
             now.console.result(documents.dump(documents.load(observation, choice)))
         else:
-            now.console.result(tables.load(observation, choice, utc_now()))
+            now.console.result(tables.load(observation, choice, utc_now(), now.console.width))
+            _say_why_here(now)
     return 0
 
 
 @command(
     positional=["text"],
-    iterable=LIST_FLAGS,
     optional=["text"],
+    iterable=LIST_FLAGS,
     help={"text": "what is to be done, to derive its type from", **CHOICE_HELP, **REFRESH_HELP, **BACKEND_HELP},
 )
 def pick(
@@ -90,6 +101,17 @@ def pick(
     from dgummy.render import documents, tables
 
     with session(c, {"backend": backend}, json=json) as now:
-        picked = now.app.cluster.pick(wish(host, group, exclude, type, require, text or ""), refresh=refresh)
-        now.console.result(documents.dump(documents.pick(picked)) if json else tables.pick(picked))
+        asked = wish(host, group, exclude, type, require, plain_text(text))
+        picked = now.app.cluster.pick(asked, refresh=refresh)
+        if json:
+            now.console.result(documents.dump(documents.pick(picked)))
+        else:
+            now.console.result(tables.pick(picked))
+            _say_why_here(now)
     return 0 if picked.choice.host else ExitCode.NO_HOST
+
+
+def _say_why_here(now: Session) -> None:
+    """A table with this machine alone wants an explanation."""
+    if now.app.cluster.here:
+        now.console.note(now.app.cluster.here)

@@ -17,6 +17,7 @@ from dgummy.tasks._shared import (
     Session,
     command_text,
     duration_s,
+    plain_text,
     session,
     variables,
     wish,
@@ -59,7 +60,8 @@ def sync(
     from dgummy.render import documents, tables
 
     with session(c, {"backend": backend}, json=json) as now:
-        place = Path(path) if path else None
+        folder = plain_text(path)
+        place = Path(folder) if folder else None
         results = now.app.cluster.sync(wish(host, group, exclude), path=place, dry=dry, force=force)
         if json:
             now.console.result(documents.dump(documents.sync(results, dry=dry)))
@@ -72,14 +74,19 @@ def sync(
     return ExitCode.SOME_FAILED if failures else 0
 
 
-@command(positional=["cmd"], iterable=LIST_FLAGS, help={"cmd": "the command, as one string or after --", **RUN_HELP})
+@command(
+    positional=["cmd"],
+    optional=["cmd"],
+    iterable=LIST_FLAGS,
+    help={"cmd": "the command, as one string or after --", **RUN_HELP},
+)
 def run(
     c: Context,
-    cmd: str,
     host: list[str],
     exclude: list[str],
     require: list[str],
     env: list[str],
+    cmd: str | None = None,
     group: str | None = None,
     type: str | None = None,  # noqa: A002 - named as the flag
     timeout: str | None = None,
@@ -106,9 +113,10 @@ def run(
 @command(
     name="task",
     positional=["text"],
+    optional=["text"],
     iterable=LIST_FLAGS,
     help={
-        "text": "what the agent is to do",
+        "text": "what the agent is to do, as one string or after --",
         **RUN_HELP,
         "mode": "task, plan or execute",
         "verify": "a command that must pass on that host afterwards for the task to count as done",
@@ -116,11 +124,11 @@ def run(
 )
 def task(
     c: Context,
-    text: str,
     host: list[str],
     exclude: list[str],
     require: list[str],
     env: list[str],
+    text: str | None = None,
     mode: str = "task",
     verify: str | None = None,
     group: str | None = None,
@@ -138,7 +146,7 @@ def task(
     Example: inv task 'optimize database queries'
     """
     with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
-        words = command_text(text)
+        words = plain_text(text)
         asked = wish(host, group, exclude, type, require, words)
         options = replace(_options(now, timeout, env, no_sync, force), verify=verify)
         if dry:

@@ -1,0 +1,96 @@
+#!/bin/sh
+# check.sh lint|test [PYTEST-ARGUMENT…]: every check of this project, one after the other, then a summary.
+# One that fails does not keep the next from running. Exit code 0 if all are fine, else 1. POSIX sh.
+# shellcheck disable=SC2317 # the checks are called through `step`
+set -u
+unset CDPATH
+cd -- "$(dirname -- "$0")/.." || exit 1
+
+purpose=${1:?usage: check.sh lint|test}
+shift
+python=.venv/bin/python
+results=build/tests.xml
+summary=
+failed=0
+
+# step NAME COMMAND…
+step() {
+    name=$1
+    shift
+    printf '\n── %s\n' "$name"
+    since=$(date +%s)
+    if "$@"; then mark='ok    '; else
+        mark=FAILED
+        failed=1
+    fi
+    summary="$summary$(printf '%s  %-12s %4d s  %s' "$mark" "$name" "$(($(date +%s) - since))" "${note-}")
+"
+    note=
+}
+
+# Every file that sh runs: by its name, or by its first line if it is executable.
+shell_files() {
+    find dgummy tests scripts benchmarks .ci -type f \( -name '*.sh' -o -perm -100 \) 2>/dev/null | sort |
+        while IFS= read -r file; do
+            first=
+            case $file in
+            *.sh) ;;
+            *) IFS= read -r first <"$file" || true ;;
+            esac
+            case $file:$first in
+            *.sh: | *:'#!'*/sh | *:'#!'*/bash | *:'#!'*' sh') printf '%s\n' "$file" ;;
+            esac
+        done
+}
+
+check_shell() {
+    if ! command -v shellcheck >/dev/null; then
+        note='skipped: no shellcheck on this machine'
+        [ -z "${CI-}" ]
+        return
+    fi
+    files=$(shell_files)
+    [ -n "$files" ] || return 1
+    note="$(printf '%s\n' "$files" | wc -l | tr -d ' ') files"
+    old_ifs=$IFS
+    IFS='
+'
+    # shellcheck disable=SC2086 # one file per line
+    shellcheck $files
+    code=$?
+    IFS=$old_ifs
+    return "$code"
+}
+
+# pytest's own exit code is 0 if every test was skipped; here at least one must have run.
+check_tests() {
+    rm -f "$results"
+    "$python" -m pytest -n auto --junitxml="$results" "$@"
+    code=$?
+    note=$("$python" - "$results" <<'END'
+import sys
+import xml.etree.ElementTree as ElementTree
+
+try:
+    suite = next(ElementTree.parse(sys.argv[1]).iter("testsuite"))
+    total, skipped, failures, errors = (int(suite.get(key, "0")) for key in ("tests", "skipped", "failures", "errors"))
+except (OSError, ElementTree.ParseError, StopIteration):
+    sys.exit("no results")
+print(f"{total - skipped - failures - errors} passed, {failures + errors} failed, {skipped} skipped")
+sys.exit(total - skipped <= 0)
+END
+    ) || {
+        note="no test ran. $note"
+        return 1
+    }
+    return "$code"
+}
+
+step 'ruff check' "$python" -m ruff check .
+step 'ruff format' "$python" -m ruff format --check .
+step mypy "$python" -m mypy
+step shellcheck check_shell
+[ "$purpose" = lint ] || step pytest check_tests "$@"
+
+printf '\n── summary\n%s' "$summary"
+exit "$failed"
