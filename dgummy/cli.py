@@ -107,6 +107,7 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
             sys.stdout.flush()
     except DgummyError as error:
         _complain(error, as_json=as_json)
+        _settle_stdout()
         return int(error.code)
     except Exit as error:
         if error.message:
@@ -158,7 +159,9 @@ class Dgummy(Program):
     def parse_collection(self) -> None:
         """Read the settings of the project that we are in, as `inv` does where it finds a tasks.py."""
         super().parse_collection()
-        root = project_settings_folder(Path.cwd())
+        root = None
+        with suppress(OSError):  # a folder that is gone is refused by whatever needs one
+            root = project_settings_folder(Path.cwd())
         if root is not None:
             self.config.set_project_location(str(root))
             self.config.load_project()
@@ -199,6 +202,15 @@ def _note(text: str) -> None:
 
     with suppress(OSError):
         Console().note(text, "error")
+
+
+def _settle_stdout() -> None:
+    """What could not be written to a full disk must not be tried again at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _forget_stdout()
 
 
 def _forget_stdout() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from dgummy import agents, fanout, remote, specialists
 from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.dispatch import Dispatcher, Order
-from dgummy.errors import NoHostError, UsageError
+from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
@@ -199,7 +199,7 @@ class Cluster:
         self._check(command, options)
         order = Order(
             kind="run",
-            command=command,
+            command=f" {command}" if command.startswith("-") else command,  # a shell would take it for its own option
             shown=command,
             wish=replace(wish, text=wish.text or command),
             sync=options.sync,
@@ -258,6 +258,13 @@ class Cluster:
     def remote_dir(self, host: Host) -> str:
         """Where the project goes on a host: absolute, or `~/…`."""
         return remote_dir_for(self.project.root, self._around.home, host.remote_dir)
+
+    def _remote_dir_if_any(self, host: Host) -> str:
+        """Like `remote_dir`; the home folder there, where the current folder can be no project."""
+        try:
+            return self.remote_dir(host)
+        except ConfigError:
+            return "~"
 
     def syncer(self) -> WorkspaceSync:
         """Something that syncs this project."""
@@ -354,7 +361,7 @@ class Cluster:
             self._local,
             lambda: self.project,
             the_syncer,
-            self.remote_dir,
+            self.remote_dir if order.sync else self._remote_dir_if_any,
             self._look_here,
             owner=self._around.owner,
             emit=self._emit,
@@ -371,11 +378,9 @@ class Cluster:
         if choice.host is None:
             reason = choice.verdicts[0].reason
             agent = self.settings.agent
-            install = f"install {agent.tool}: {agent.install}"
-            raise NoHostError(
-                f"this machine {reason}",
-                install if f"lacks {agent.tool}" in reason else "inv config.init proposes other hosts; or ask for less",
-            )
+            lacks_agent = f"lacks {agent.tool}" in reason
+            remedy = f"install {agent.tool}: {agent.install}" if lacks_agent else "ask for less, or offer other hosts"
+            raise NoHostError(f"this machine {reason}", remedy)
 
     def _check(self, command: str, options: RunOptions) -> None:
         if not command.strip():

@@ -84,16 +84,21 @@ class Spoken:
     dry_run: bool = False
 
 
+def is_like_d(top_help: str) -> bool:
+    """Whether the help of a program lists all that we need as sub-commands."""
+    top = parse_help(top_help)
+    return {*top.commands, *(word for usage in top.usages for word in usage[:2])}.issuperset(USE_CASES)
+
+
 def spoken_of(top_help: str, helps: Mapping[str, str]) -> Spoken | None:
     """What a program says of itself, or None if it is not clearly a `d`.
 
     `top_help` is "" for a set of one-word commands; `helps` holds the help of each use case that there is. `run` or
     `sync` must show how a host is named; if both do, they must agree.
     """
-    top = parse_help(top_help)
-    listed = {word for usage in top.usages for word in usage[:2]} | set(top.commands)
-    if top_help and not listed.issuperset(USE_CASES):
+    if top_help and not is_like_d(top_help):
         return None
+    top = parse_help(top_help)
     each = {use: parse_help(text) for use, text in helps.items()}
     forms = {use: _form(each[use], use) or _form(top, use) for use in ("run", "sync") if use in each}
     told = {form for form in forms.values() if form is not None}

@@ -313,11 +313,18 @@ class Dispatcher:
                 supervision.detach()
                 text = f"could not cancel on {host.name}: {reply}; run {run_id} may go on there"
                 return Ending(RunState.LOST, reason=text, remedy=reply.remedy)
-            job.wait(self._settings.timeouts.script_s)
+            ended = reply.has("exit") or reply.has("void")
+            job.wait(self._settings.timeouts.script_s if ended or reply.has("lost") else 0)
         except KeyboardInterrupt:
             supervision.detach()
             return Ending(RunState.CANCELLED, 130, f"left on {host.name} before the end was seen; run id {run_id}")
-        return job.result() if job.wait(0) else Ending(RunState.CANCELLED, 130, "cancelled")
+        if job.wait(0):
+            return job.result()
+        supervision.detach()
+        if ended:
+            return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
+        text = f"it was told to end and has not; run {run_id} may go on on {host.name}"
+        return Ending(RunState.LOST, reason=text, remedy="look there, and end it by hand")
 
     def _prove(self, order: Order, course: _Course, site: Site, ending: Ending) -> tuple[Ending, Evidence | None]:
         """An agent's exit code alone proves nothing: look at what it left."""
@@ -357,7 +364,11 @@ class Dispatcher:
         else:
             course.failed[host.name] = str(failure)
             course.failures.append(failure)
-        self._end_attempt(course, Attempt(host.name, _outcome(failure), str(failure)), began, None)
+        attempt = Attempt(host.name, _outcome(failure), str(failure))
+        if failure.kind is FailureKind.BUSY and attempt in course.attempts:
+            self._journal.unplace(course.run_id)  # told once; while we wait, it may be so for hours
+        else:
+            self._end_attempt(course, attempt, began, None)
 
     def _end_attempt(self, course: _Course, attempt: Attempt, began: datetime, sync: SyncResult | None) -> None:
         course.attempts.append(attempt)

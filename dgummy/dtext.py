@@ -20,13 +20,13 @@ SYNC_EXCLUDE = (
 )
 """What the released `sync` leaves out, always: rsync patterns."""
 
-MAX_CHARS = 1_000_000
+MAX_CHARS = 256 * 1024
 MAX_LINE_CHARS = 4096
 _TAIL_CHARS = 64 * 1024
 _SHOWN_CHARS = 200
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_FIGURE = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_FIGURE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _CELL = re.compile(r"\S+(?: \S+)*")
 
 
@@ -316,9 +316,9 @@ _EXIT_STATUS = re.compile(r"(?:.*: )?exit status (\d{1,3})")
 
 
 def split_run(stdout: str, stderr: str) -> Told:
-    """Take apart what `run` or `sync` printed. `Error: …` comes twice, with the usage in between."""
-    out = [line for line in plain(stdout).split("\n") if not _RUN_CHATTER.match(line)]
-    lines = plain(stderr).split("\n")
+    """Take apart the end of what `run` or `sync` printed. `Error: …` comes twice, with the usage in between."""
+    out = [line for line in plain(stdout[-_TAIL_CHARS:]).split("\n") if not _RUN_CHATTER.match(line)]
+    lines = plain(stderr[-_TAIL_CHARS:]).split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     error = lines.pop()[len("Error: ") :].strip() if lines and lines[-1].startswith("Error: ") else ""
@@ -366,7 +366,9 @@ class SyncCount:
         elif (sent := self._SENT.match(line)) is not None:
             self.bytes += int(re.sub(r"\D", "", sent.group(1)))
             self.files = max(self.files, int(sent.group(2)))
-        elif self._dry and not line.endswith("/") and not self._PROGRESS.match(line):
+        elif self._dry and not (
+            line.endswith("/") or line.startswith("created directory ") or self._PROGRESS.match(line)
+        ):
             self.files += 1
 
 

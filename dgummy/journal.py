@@ -65,7 +65,11 @@ class Journal:
             RunState.REFUSED,
             RunState.SKIPPED,
         ):
-            self._guard(lambda ledger: ledger.unplace(run_id), default=None)
+            self.unplace(run_id)
+
+    def unplace(self, run_id: str) -> None:
+        """Nothing is on its way to the host that was chosen last."""
+        self._guard(lambda ledger: ledger.unplace(run_id), default=None)
 
     def close_run(self, result: RunResult) -> None:
         """Record how a run ended."""

@@ -149,11 +149,11 @@ class Supervision:
             self._hear_fact(frame)
 
     def _hear_fact(self, fact: Fact) -> None:
+        if fact.name in ("running", "beat"):
+            self._beats += 1
         if fact.name in ("run", "running"):
             self._claimed = True
             self._announce()
-        elif fact.name == "beat":
-            self._beats += 1
         elif fact.name in _ELSEWHERE:
             text = f"{fact.value} is not there; the command runs in {_ELSEWHERE[fact.name]}"
             self._emit(Notice(text, "warning", self._host.name))

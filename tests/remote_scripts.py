@@ -18,6 +18,7 @@ from dgummy.transport.base import Script
 from dgummy.transport.framing import Data, Fact, FrameReader
 
 SHELLS = (["dash"], ["bash"], ["busybox", "sh"])
+KINDS = [kind for kind in ("dash", "bash", "busybox") if shutil.which(kind)]
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Heard:
 
     def first(self, name: str, default: str = "") -> str:
         return next((fact.value for fact in self.facts if fact.name == name), default)
+
+    def has(self, name: str) -> bool:
+        return any(fact.name == name for fact in self.facts)
 
     @property
     def out(self) -> bytes:
@@ -187,6 +191,9 @@ class Box:
                 environ = (entry / "environ").read_bytes()
                 if environ.startswith(marks[0]) or marks[1] in environ:
                     os.kill(int(entry.name), signal.SIGKILL)
+
+
+MakeBox = Callable[..., Box]
 
 
 def read(status: int, stdout: bytes, stderr: bytes, marker: str) -> Heard:

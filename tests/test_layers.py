@@ -35,12 +35,16 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.events",
         "dgummy.model",
         "dgummy.units",
-        # A package without code, and the records that a script's output is made of: decisions read them.
+        # A package without code, the records that a script's output is made of, and how foreign text becomes a line:
+        # decisions read such records and such text.
         "dgummy.transport",
         "dgummy.transport.framing",
+        "dgummy.transport.plaintext",
     ),
     Floor.DECISIONS: (
         "dgummy.agents",
+        "dgummy.dhelp",
+        "dgummy.dtext",
         "dgummy.explain",
         "dgummy.hostset",
         "dgummy.placement",
@@ -70,12 +74,16 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.remote",
         "dgummy.transport.auth",
         "dgummy.transport.base",
+        "dgummy.transport.dcall",
+        "dgummy.transport.dcmd",
+        "dgummy.transport.dfind",
+        "dgummy.transport.dscript",
         "dgummy.transport.hostkeys",
         "dgummy.transport.keyfiles",
         "dgummy.transport.knownhosts",
         "dgummy.transport.local",
-        "dgummy.transport.plaintext",
         "dgummy.transport.pool",
+        "dgummy.transport.relay",
         "dgummy.transport.rsync",
         "dgummy.transport.rsync_text",
         "dgummy.transport.runner",
@@ -147,6 +155,8 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
         "dgummy.app",
         "dgummy.transport.runner",
         "dgummy.transport.local",
+        "dgummy.transport.dcmd",
+        "dgummy.transport.dscript",
         "dgummy.transport.ssh",
     ),
 }
@@ -162,7 +172,10 @@ THREADS_IN = {
 }
 
 LONG_MODULES: dict[str, str] = {}
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS = {
+    "dgummy.placement.choose": "a third is its signature; what it does is one straight line",
+    "dgummy.transport.rsync.push": "a third is its signature; one rsync from start to outcome reads best in one place",
+}
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 40
 
@@ -299,7 +312,7 @@ def wrong_directions(modules: Mapping[str, Module], floor_of: Mapping[str, Floor
             for loaded in _with_packages(target):
                 if loaded == module.name or module.name.startswith(f"{loaded}."):
                     continue  # the packages that we are in
-                if floor_of[loaded] > floor_of[module.name]:
+                if floor_of.get(loaded, Floor.VOCABULARY) > floor_of.get(module.name, Floor.ADAPTERS):
                     yield (
                         f"{module.name}:{line} ({floor_of[module.name].name}) imports {target}, "
                         f"which is above it ({floor_of[loaded].name})"
@@ -350,7 +363,7 @@ def _components(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:
 def impurities(module: Module) -> Iterator[str]:
     """What reads or changes the world: files, clock, environment, random source, processes, network."""
     for found in module.imports():
-        if found.target.split(".")[0] in IMPURE_MODULES:
+        if found.target.split(".")[0] in IMPURE_MODULES and not found.target.startswith("pathlib.PurePosixPath"):
             yield f"{module.name}:{found.line} imports {found.target}"
         if found.target.startswith("random.") and found.target != "random.Random":
             yield f"{module.name}:{found.line} imports {found.target}"
@@ -442,39 +455,39 @@ def every(rule: Callable[[Module], Iterator[str]], modules: Iterable[Module]) ->
 def test_every_module_has_one_floor() -> None:
     named = [name for names in FLOORS.values() for name in names]
     assert len(named) == len(set(named)), "a module stands on two floors"
-    assert not MODULES.keys() - FLOOR_OF.keys(), "give these a floor"
-    assert not FLOOR_OF.keys() - MODULES.keys(), "these are gone: take them out"
+    assert sorted(MODULES.keys() - FLOOR_OF.keys()) == [], "give these a floor"
+    assert sorted(FLOOR_OF.keys() - MODULES.keys()) == [], "these are gone: take them out"
 
 
 def test_imports_go_down() -> None:
-    assert not list(wrong_directions(MODULES, FLOOR_OF))
+    assert list(wrong_directions(MODULES, FLOOR_OF)) == []
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    assert not list(cycles(MODULES))
+    assert list(cycles(MODULES)) == []
 
 
 def test_pure_floors_are_pure() -> None:
-    assert not every(impurities, on(*PURE_FLOORS))
+    assert every(impurities, on(*PURE_FLOORS)) == []
 
 
 def test_libraries_stay_where_they_belong() -> None:
-    assert not every(outsiders, MODULES.values())
+    assert every(outsiders, MODULES.values()) == []
 
 
 def test_threads_are_made_in_few_places() -> None:
-    assert not every(threads, (module for name, module in MODULES.items() if name not in THREADS_IN))
+    assert every(threads, (module for name, module in MODULES.items() if name not in THREADS_IN)) == []
     idle = [name for name in THREADS_IN if not list(threads(MODULES[name]))]
-    assert not idle, "no threads there any more: take them out"
+    assert idle == [], "no threads there any more: take them out"
 
 
 def test_nothing_below_the_screen_prints_or_prompts() -> None:
     floors = [floor for floor in Floor if floor < Floor.SCREEN]
-    assert not every(talk, on(*floors))
+    assert every(talk, on(*floors)) == []
 
 
 def test_local_state_speaks_to_nobody() -> None:
-    assert not every(network, on(Floor.VOCABULARY, Floor.DECISIONS, Floor.LOCAL_STATE))
+    assert every(network, on(Floor.VOCABULARY, Floor.DECISIONS, Floor.LOCAL_STATE)) == []
 
 
 def test_listing_the_tasks_loads_nothing_heavy() -> None:
@@ -494,7 +507,7 @@ def test_listing_the_tasks_loads_nothing_heavy() -> None:
             if not found.late and found.target.split(".")[0] in NEVER_AT_ONCE_FROM_TASKS
         ]
     assert {"dgummy.cli", "dgummy.tasks.work"} <= seen
-    assert not heavy
+    assert heavy == []
 
 
 def test_modules_and_functions_are_short() -> None:
@@ -503,7 +516,7 @@ def test_modules_and_functions_are_short() -> None:
     unexplained = {
         name: lines for name, lines in {**modules, **functions}.items() if name not in (LONG_MODULES | LONG_FUNCTIONS)
     }
-    assert not unexplained, "split these, or give a reason"
+    assert unexplained == {}, "split these, or give a reason"
     assert LONG_MODULES.keys() <= modules.keys(), "short enough now: take it out"
     assert LONG_FUNCTIONS.keys() <= functions.keys(), "short enough now: take it out"
 
@@ -560,7 +573,7 @@ def test_an_import_that_may_be_is_left_alone(text: str) -> None:
         "p.even_lower": Floor.VOCABULARY,
         "p.high": Floor.SCREEN,
     }
-    assert not list(wrong_directions(modules, floors))
+    assert list(wrong_directions(modules, floors)) == []
 
 
 def test_the_package_around_what_is_imported_counts_too() -> None:
@@ -585,7 +598,7 @@ def test_a_cycle_is_seen_also_through_a_function() -> None:
     )
     assert list(cycles(modules)) == ["p.a → p.b → p.c"]
     modules["p.c"] = parse("p.c", "")
-    assert not list(cycles(modules))
+    assert list(cycles(modules)) == []
 
 
 @pytest.mark.parametrize(
@@ -619,12 +632,13 @@ def test_an_impurity_is_seen(text: str) -> None:
         "import random\ndef f(rng: random.Random) -> float:\n    return rng.random()",
         "from datetime import datetime\ndef f(now: datetime) -> str:\n    return now.isoformat()",
         "import math, re, json, hashlib",
+        "from pathlib import PurePosixPath",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pathlib import Path",
         "import random\ndef f(seed: int) -> random.Random:\n    return random.Random(seed)",
     ],
 )
 def test_what_is_pure_is_left_alone(text: str) -> None:
-    assert not list(impurities(parse("m", text)))
+    assert list(impurities(parse("m", text))) == []
 
 
 @pytest.mark.parametrize(
@@ -659,7 +673,7 @@ def test_each_rule_sees_what_it_is_for(rule: Callable[[Module], Iterator[str]], 
     ],
 )
 def test_each_rule_leaves_alone_what_may_be(rule: Callable[[Module], Iterator[str]], name: str, text: str) -> None:
-    assert not list(rule(parse(name, text)))
+    assert list(rule(parse(name, text))) == []
 
 
 def test_a_long_function_is_seen_wherever_it_is() -> None:

@@ -20,7 +20,7 @@ from dgummy.errors import ConfigError, SyncError, UsageError
 from dgummy.project import Project, check_root, find, listing, remote_dir_for
 from dgummy.remote import compose, quote
 from dgummy.syncplan import Listing, decode_manifest, encode_manifest, manifest_id
-from tests.remote_scripts import SHELLS, Heard, hear
+from remote_scripts import SHELLS, Heard, hear
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on this machine")
 

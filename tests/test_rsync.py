@@ -26,7 +26,7 @@ import pytest
 from dgummy.model import Failure, FailureKind
 from dgummy.transport import rsync, rsync_text
 from dgummy.transport.rsync import Pushed, RemotePlace, push
-from tests.sshd import Sshd, make_key, needs_sshd, running
+from sshd import Sshd, make_key, needs_sshd, running
 
 DATA = Path(__file__).parent / "data" / "rsync"
 FAILURES = json.loads((DATA / "failures.json").read_text())

@@ -130,7 +130,7 @@ open_workspace() {
     fi
     home=$(cd "$HOME" && pwd -P)
     case $home/ in
-    "$DIR"/*)
+    "${DIR%/}"/*)
         fact failed "permission $DIR is the home folder or holds it"
         return 1
         ;;

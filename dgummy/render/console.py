@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import sys
@@ -74,6 +76,9 @@ class Console:
 
 def _binary(stream: object) -> BinaryIO:
     """The bytes below a text stream; a stream without any gets what can be decoded."""
+    if isinstance(stream, io.TextIOBase):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()  # what somebody else printed comes before what we write
     buffer = getattr(stream, "buffer", None)
     if buffer is not None:
         return buffer  # type: ignore[no-any-return]

@@ -90,6 +90,9 @@ def wish(
     """Flags as a wish."""
     from dgummy.chooser import Wish
 
+    for flag, names in (("--host", host), ("--exclude", exclude)):
+        if not all(name.strip() for name in names):
+            raise UsageError(f"{flag}: the name is empty", f"name a host, or leave {flag} out")
     return Wish(
         hosts=tuple(host),
         group=group or None,

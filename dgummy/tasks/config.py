@@ -123,7 +123,7 @@ def _propose(app: App) -> Any:
         groups = inventory.d_groups(inventory.d_config_path(app.home))
     except ConfigError as error:
         app.bus(Notice(f"left out d's groups: {error.message}", "warning"))
-    return discovery.propose(config_hosts(None), groups, discovery.tailscale_status(5.0), platform.node())
+    return discovery.propose(config_hosts(app.ssh_config), groups, discovery.tailscale_status(5.0), platform.node())
 
 
 def _user_file(app: App) -> Path:
@@ -160,10 +160,11 @@ def _invoke_file(c: Context) -> list[str]:
     """The project's settings file that Invoke read, or the one that it would read."""
     from pathlib import Path
 
+    from dgummy.app import current_folder
     from dgummy.cli import project_settings_folder
 
     found = getattr(c.config, "_project_path", None)
     if found and Path(found).is_file():
         return [str(found)]
-    root = project_settings_folder(Path.cwd())
+    root = project_settings_folder(current_folder())
     return [] if root is None else [str(root / "invoke.yaml")]

@@ -19,7 +19,7 @@ from pathlib import Path
 from dgummy.transport.base import Deadline
 from dgummy.units import format_bytes, format_duration
 
-TICK_S = 0.1
+TICK_S = 0.25
 LINGER_S = 0.5
 """How long output is waited for once the program has ended. What it left behind may hold the pipes open."""
 
@@ -95,6 +95,7 @@ class _Call:
     total: Deadline = field(init=False)
     kept: dict[str, bytes] = field(default_factory=lambda: {"out": b"", "err": b""})
     heard_at: float = 0.0
+    next_tick: float = 0.0
     ended_at: float | None = None
     problem: str = ""
     timed_out: bool = False
@@ -133,8 +134,13 @@ class _Call:
                     if not chunk:
                         selector.unregister(key.fileobj)
                     self._take(key.data, chunk)
-                if self.on_tick is not None:
-                    self.on_tick()
+                self._tick()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self.on_tick is not None and now >= self.next_tick:
+            self.next_tick = now + TICK_S
+            self.on_tick()
 
     def _take(self, stream: str, chunk: bytes) -> None:
         if chunk:
