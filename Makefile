@@ -10,7 +10,7 @@ help:
 	@echo 'make clean   remove .venv, caches and what was built'
 	@echo
 	@echo 'The first three make a virtual environment in .venv, and say what they install before they do.'
-	@echo 'PYTHON=/path/to/python3 chooses the interpreter (3.10 or newer).'
+	@echo 'PYTHON=/path/to/python3 chooses the interpreter that .venv is made with (3.10 or newer).'
 
 demo:
 	@sh scripts/setup.sh demo

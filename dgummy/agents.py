@@ -8,6 +8,7 @@ Files and result lines are as gummy writes them; see remote/agent.sh for where.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ _FILES = {
     "plan": ("plan.log", "plan-report.md", "plan.md"),
     "execute": ("execute.log", "execution-report.md"),
 }
+# A long line is cut off on the way. Before the first text that may hold anything there are only plain values.
+_IS_ERROR = re.compile(r'\{(?:\s*"\w+":\s*(?:"\w*"|[\w.+-]+),)*?\s*"is_error":\s*true\b')
+_CUT_SHORT = {"type": "result", "is_error": True, "result": "its result is too long to be shown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,11 @@ def evidence_args(run_id: str, directory: str, mode: str, text: str) -> list[str
 
 
 def read_result(line: str) -> dict[str, object] | None:
-    """A result line as the agent logged it, or None for anything else."""
+    """A result line as the agent logged it, or None for anything else. Of one that was cut short, whether it is an error."""
     try:
         result = json.loads(line)
     except ValueError:
-        return None
+        return dict(_CUT_SHORT) if _IS_ERROR.match(line) else None
     return result if isinstance(result, dict) and result.get("type") == "result" else None
 
 

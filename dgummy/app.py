@@ -22,11 +22,14 @@ from dgummy.fanout import Bus
 if TYPE_CHECKING:
     import invoke.config
 
+    from dgummy.backends import Carriers
     from dgummy.cluster import Cluster
     from dgummy.inventory import Inventory
     from dgummy.render.console import Console
     from dgummy.settings import Settings
     from dgummy.transport.base import Transport
+    from dgummy.transport.dcmd import DCommand
+    from dgummy.transport.dfind import Found, NotFound
     from dgummy.transport.hostkeys import HostKeyQuestion
     from dgummy.transport.sshconfig import SSHTarget
 
@@ -122,11 +125,32 @@ class App:
         return Cluster(
             self.settings,
             self.inventory,
-            transport=self._ssh_transport,
-            local=LocalTransport(),
+            carriers=self._carriers(LocalTransport()),
             around=around,
             emit=self.bus,
         )
+
+    def _carriers(self, local: Transport) -> Carriers:
+        from dgummy import backends
+
+        chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self._find_d)
+        found, asked = chosen.found, self.settings.backend == "d"
+        if found is None:
+            return backends.Carriers(chosen, local, self._ssh_transport)
+
+        def d() -> DCommand:
+            from dgummy.transport.dcmd import DCommand
+
+            limits = self.settings.timeouts
+            return DCommand(found, timeout_s=self.settings.d.timeout_s, idle_s=limits.sync_idle_s)
+
+        return backends.Carriers(chosen, local, self._ssh_transport, d, strict=asked)
+
+    def _find_d(self) -> Found | NotFound:
+        from dgummy.transport.dfind import find
+
+        cache_path = self.state_dir / "cache" / "d.json"
+        return find(self.settings.d.command, path=os.environ.get("PATH", ""), cache_path=cache_path)
 
     def _ssh_hosts(self) -> list[str]:
         from dgummy.transport.sshconfig import config_hosts

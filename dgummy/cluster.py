@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dgummy import agents, fanout, remote, specialists
+from dgummy.backends import NO_HOSTS, Backend, Carriers
 from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.dispatch import Dispatcher, Order
 from dgummy.errors import ConfigError, NoHostError, UsageError
@@ -18,7 +20,7 @@ from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
 from dgummy.ledger_rows import new_run_id
-from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
+from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, Sample, SyncResult
 from dgummy.observe import Observation, Observer, StatusObservation
 from dgummy.placement import Choice
 from dgummy.project import Project, check_root, listing, remote_dir_for
@@ -29,8 +31,11 @@ from dgummy.syncplan import Listing
 from dgummy.transport.base import Limits, Transport
 from dgummy.workspaces import WorkspaceSync
 
+if TYPE_CHECKING:
+    from dgummy.dpush import DPush
+    from dgummy.transport.dcmd import DCommand
+
 _MAX_SPECIALISTS = 500
-NO_HOSTS = "no hosts are configured; `inv config.init` proposes some"
 _TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
 
 
@@ -61,17 +66,6 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """What carries the work, and why that."""
-
-    name: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.why})" if self.why else self.name
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run would do: where it would go, and what would be sent there (None: nothing)."""
 
@@ -87,15 +81,14 @@ class Cluster:
         settings: Settings,
         inventory: Inventory,
         *,
-        transport: Callable[[], Transport],
-        local: Transport,
+        carriers: Carriers,
         around: Surroundings,
         emit: Listener,
     ) -> None:
         self.settings = settings
         self.inventory = inventory
-        self._make_transport = transport
-        self._local = local
+        self._carriers = carriers
+        self._local = carriers.local
         self._around = around
         self._emit = emit
         self._force = False
@@ -104,16 +97,15 @@ class Cluster:
     @property
     def here(self) -> str:
         """Why everything runs on this machine, "" if there are hosts to choose from."""
-        if self.settings.backend == "local":
-            return "the backend is set to local"
-        return "" if self.inventory.hosts else NO_HOSTS
+        backend = self.backend
+        if backend.name != LOCAL_HOST:
+            return ""
+        return backend.why if backend.why == NO_HOSTS else "the backend is set to local"
 
     @property
     def backend(self) -> Backend:
         """What carries the work."""
-        if self.here:
-            return Backend(LOCAL_HOST, self.here)
-        return Backend(self._transport.name, "as set" if self.settings.backend != "auto" else "auto")
+        return self._carriers.backend
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -123,7 +115,7 @@ class Cluster:
             observation = self._local_observer.load([Host(LOCAL_HOST)], refresh=refresh)
             return observation, self._chooser.judge([Host(LOCAL_HOST)], observation, wish)
         hosts = self._chooser.hosts(wish)
-        observation = self._observer.load(hosts, refresh=refresh)
+        observation = self._observer.load(hosts, refresh=refresh, detail=False)
         return observation, self._chooser.judge(hosts, observation, wish)
 
     def status(self, wish: Wish, *, refresh: bool = False) -> StatusObservation:
@@ -146,7 +138,7 @@ class Cluster:
             here = host.name == LOCAL_HOST
             folder = str(self.project.root) if here else self.remote_dir(host)
             script = remote.compose(("workspace", "specialists"), "list_specialists", [str(_MAX_SPECIALISTS), folder])
-            answer = (self._local if here else self._transport).run_script(
+            answer = (self._local if here else self._control).run_script(
                 host, script, Limits(total_s=self.settings.timeouts.probe_s)
             )
             return answer if isinstance(answer, Failure) else specialists.parse(answer.facts)
@@ -235,8 +227,9 @@ class Cluster:
     def close(self) -> None:
         """Close connections and files."""
         self.journal.close()
-        if "_transport" in self.__dict__:
-            self._transport.close()
+        for carrier in (self.__dict__.get(name) for name in ("_control", "_runner")):
+            if carrier is not None:
+                carrier.close()
         self._local.close()
 
     # -- parts, made when first needed -------------------------------------------------------------------------
@@ -269,7 +262,7 @@ class Cluster:
     def syncer(self) -> WorkspaceSync:
         """Something that syncs this project."""
         return WorkspaceSync(
-            self._transport,
+            self._control,
             self.project.root,
             self.project_listing,
             remote_dir=self.remote_dir,
@@ -277,29 +270,82 @@ class Cluster:
             timeouts=self.settings.timeouts,
             ssh_config=self._around.ssh_config,
             emit=self._emit,
+            by_d=self._by_d(),
         )
 
+    def _by_d(self) -> DPush | None:
+        if self._d is None:
+            return None
+        from dgummy.dpush import DPush
+
+        home, strict = self._around.home, self._carriers.strict
+        return DPush(self._d, self.project.root, home, strict=strict, emit=self._emit)
+
     @cached_property
-    def _transport(self) -> Transport:
-        return self._make_transport()
+    def _d(self) -> DCommand | None:
+        return self._carriers.d() if self._carriers.d is not None else None
+
+    @cached_property
+    def _control(self) -> Transport:
+        """For short scripts: ssh, which is quicker at them; `d` where ssh does not get through."""
+        ssh = self._carriers.ssh()
+        if self._d is None:
+            return ssh
+        from dgummy.transport.dcmd import DTransport
+        from dgummy.transport.relay import Relay
+
+        # Where the OpenSSH client, which d uses, knows a way in that Fabric does not.
+        kinds = frozenset({FailureKind.AUTHENTICATION, FailureKind.PROXY})
+        return Relay(ssh, DTransport(self._d), self._say_of, on=kinds)
+
+    @cached_property
+    def _runner(self) -> Transport:
+        """For runs: `d` where it is the backend."""
+        if self._d is None:
+            return self._control
+        from dgummy.transport.dcmd import DTransport
+        from dgummy.transport.relay import Relay
+
+        by_d = DTransport(self._d)
+        return by_d if self._carriers.strict else Relay(by_d, self._carriers.ssh(), self._say_of)
+
+    def _say_of(self, host: str, text: str) -> None:
+        self._emit(Notice(text, "warning", host))
 
     @cached_property
     def _observer(self) -> Observer:
         hosts = self.inventory.hosts
-        parts = [str(self._around.ssh_config or ""), self.settings.agent.tool, self._transport.name]
+        parts = [str(self._around.ssh_config or ""), self.settings.agent.tool]
         parts += [repr((host.name, host.paths, host.probe_root, host.path_dirs)) for host in hosts.values()]
-        return self._new_observer(self._transport, parts)
+        by_ssh = self._new_observer(lambda: self._control, "ssh", parts)
+        if self._d is None:
+            return by_ssh
+        from dgummy.observe_d import DObserver
+
+        around = self._around
+        return DObserver(
+            self._d,
+            by_ssh,
+            self.inventory,
+            self.settings,
+            strict=self._carriers.strict,
+            key_parts=parts,
+            state_dir=around.state_dir,
+            emit=self._emit,
+            now=around.now,
+        )
 
     @cached_property
     def _local_observer(self) -> Observer:
-        return self._new_observer(self._local, [LOCAL_HOST, self.settings.agent.tool])
+        return self._new_observer(lambda: self._local, LOCAL_HOST, [self.settings.agent.tool])
 
-    def _new_observer(self, transport: Transport, parts: Sequence[str]) -> Observer:
+    def _new_observer(self, transport: Callable[[], Transport], name: str, parts: Sequence[str]) -> Observer:
         around = self._around
         return Observer(
             transport,
             self.settings,
-            key_parts=parts,
+            name=name,
+            key_parts=[name, *parts],
             state_dir=around.state_dir,
             emit=self._emit,
             now=around.now,
@@ -357,7 +403,8 @@ class Cluster:
             self.settings,
             chooser,
             self.journal,
-            self._local if here else self._transport,
+            self._local if here else self._runner,
+            self._local if here else self._control,
             self._local,
             lambda: self.project,
             the_syncer,

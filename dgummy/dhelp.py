@@ -38,7 +38,7 @@ class Help:
 
 
 _MAX_LINE_CHARS = 512
-_FLAG = re.compile(r"\s*(?:-\w, +)?--([a-zA-Z][\w-]*)(?:[ =]([^\s]+))?(?:\s{2,}.*)?")
+_FLAG = re.compile(r"\s*(?:-\w, +)?--([a-zA-Z][\w-]*)(?:\[=[^\]]*\])?(?:[ =]([^\s]+))?(?:\s{2,}.*)?")
 _GAP = re.compile(r" {2,}| *\t\s*")
 _WORD = re.compile(r"\[[^\]]*\]\S*|<[^>]*>\S*|\{[^}]*\}\S*|\"[^\"]*\"|'[^']*'|\S+")
 _USAGE = re.compile(r"\s*usage:?\s*(.*)", re.IGNORECASE)

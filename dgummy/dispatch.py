@@ -72,6 +72,7 @@ class Site:
     directory: str
     workspace: Workspace | None = None
     sync: SyncResult | None = None
+    machine: str = ""
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Dispatcher:
         chooser: Chooser,
         journal: Journal,
         transport: Transport,
+        control: Transport,
         local: Transport,
         project: Callable[[], Project],
         syncer: Callable[[], WorkspaceSync],
@@ -111,6 +113,7 @@ class Dispatcher:
         self._chooser = chooser
         self._journal = journal
         self._transport = transport
+        self._control = control
         self._local = local
         self._project = project
         self._syncer = syncer
@@ -229,7 +232,7 @@ class Dispatcher:
         self._emit(HostChosen(course.run_id, host.name, pick.why))
         attempt_began = self._now()
         self._journal.update(course.run_id, host=host.name, state=RunState.SYNCING)
-        site = Site(host, self._transport, self._remote_dir(host))
+        site = Site(host, self._transport, self._remote_dir(host), machine=self._machine(pick))
         if order.sync:
             synced = self._sync(host, course)
             if synced.workspace is None:
@@ -249,6 +252,11 @@ class Dispatcher:
         attempt = Attempt(host.name, ending.state, ending.reason)
         self._end_attempt(course, attempt, attempt_began, site.sync)
         return self._result(course, host.name, ending, sync=site.sync, evidence=evidence)
+
+    def _machine(self, pick: Pick) -> str:
+        """Which machine was chosen. Our own ssh leads to the one that was probed; `d` reads its own settings."""
+        sample = pick.choice.sample
+        return sample.boot_id if sample is not None and self._transport is not self._control else ""
 
     def _sync(self, host: Host, course: _Course) -> Synced:
         syncer = self._syncer()
@@ -274,6 +282,7 @@ class Dispatcher:
             kill_s=self._settings.timeouts.kill_s,
             gap_s=self._settings.agent.start_gap_s if order.mode else None,
             path_dirs=site.host.path_dirs,
+            machine=site.machine,
             env=order.env,
             probe_root=site.host.probe_root,
         )
@@ -337,7 +346,8 @@ class Dispatcher:
             variables={"DG_ROOT": site.host.probe_root},
         )
         limits = Limits(total_s=self._settings.timeouts.script_s)
-        answer = site.transport.run_script(site.host, script, limits)
+        control = self._local if site.host.name == LOCAL_HOST else self._control
+        answer = control.run_script(site.host, script, limits)
         if isinstance(answer, Failure):
             unknown = f"it ended with exit code {ending.exit_code}, but what it left could not be looked at: {answer}"
             return replace(ending, state=RunState.LOST, reason=unknown, remedy=answer.remedy), None

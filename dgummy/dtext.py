@@ -193,6 +193,7 @@ def to_sample(load: DLoad) -> Sample:
         cpu_pct=None if cpu_pct is None else min(100.0, cpu_pct),
         load1=load.load1,
         cores=load.cores,
+        knows_runs=False,
         mem_total_bytes=total,
         mem_available_bytes=None if load.mem_pct is None else round(_MADE_UP_BYTES * (1 - load.mem_pct / 100)),
     )

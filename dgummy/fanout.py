@@ -62,7 +62,7 @@ def each(
     """
     halt = stop or threading.Event()
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None] = queue.SimpleQueue()
     for item in items:
         todo.put(item)
 
@@ -71,20 +71,26 @@ def each(
             try:
                 item = todo.get_nowait()
             except queue.Empty:
-                return
+                break
             try:
                 done.put((item, work(item), None))
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                 done.put((item, None, error))
+        done.put(None)
 
-    for number in range(min(jobs, len(items))):
+    working = min(jobs, len(items))
+    for number in range(working):
         threading.Thread(target=worker, name=f"dgummy-worker-{number}", daemon=True).start()
     try:
-        for _ in items:
+        while working:
             try:
-                item, value, error = done.get(timeout=patience_s())
+                outcome = done.get(timeout=patience_s())
             except queue.Empty:
                 return
+            if outcome is None:
+                working -= 1
+                continue
+            item, value, error = outcome
             if error is not None:
                 raise error
             yield item, value  # type: ignore[misc]  # a result, since there was no error

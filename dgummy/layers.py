@@ -24,6 +24,7 @@ DEFAULT_ORIGIN = "default"
 
 _KEYS: dict[str, Any] = {
     "backend": None,
+    "d": {"command": None, "timeout_s": None},
     "groups": None,
     "group": None,
     "hosts": None,

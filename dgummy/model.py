@@ -63,6 +63,7 @@ class FailureKind(str, Enum):
     BUSY = "workspace in use"
     UNFIT = "no host is fit for it"
     SYNC = "sync failed"
+    WRONG_MACHINE = "another machine"
     CANCELLED = "cancelled"
     CONFIG = "ssh configuration"
     INTERNAL = "internal error"
@@ -136,7 +137,8 @@ class Sample:
 
     Percentages are 0..100 over the whole machine. `psi_*_pct` are the kernel's `some avg10` pressure figures.
     `cores` respects CPU affinity and cgroup quota; memory respects a cgroup limit. `clock_offset_s` is host clock
-    minus ours. `tools` are the programs found on the login PATH.
+    minus ours. `tools` are the programs found on the login PATH. `boot_id` tells this boot of this machine from any other.
+    `knows_runs` is False where nobody looked for active runs.
     """
 
     cpu_pct: float | None = None
@@ -157,6 +159,8 @@ class Sample:
     tools: frozenset[str] = frozenset()
     active_runs: tuple[ActiveRun, ...] = ()
     clock_offset_s: float | None = None
+    boot_id: str = ""
+    knows_runs: bool = True
 
     @property
     def mem_pct(self) -> float | None:

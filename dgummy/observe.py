@@ -46,41 +46,55 @@ class StatusObservation:
 class Observer:
     """Measures hosts through one transport, and remembers for as long as the settings say.
 
-    `key_parts` name everything that the figures depend on besides the host's name (see `dgummy.cache`).
+    `transport` is made when something has to be measured; `name` is what results show as their source. `key_parts` name
+    everything that the figures depend on besides the host's name (see `dgummy.cache`).
     """
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Callable[[], Transport],
         settings: Settings,
         *,
+        name: str,
         key_parts: Iterable[str],
         state_dir: Path,
         emit: Listener,
         now: Callable[[], datetime],
     ) -> None:
         self._transport = transport
+        self._name = name
         self._settings = settings
         self._key = cache.make_key(key_parts)
         self._private_dir = state_dir / "cache"
         self._emit = emit
         self._now = now
 
-    def load(self, hosts: Sequence[Host], *, refresh: bool = False, patience_s: float | None = None) -> Observation:
-        """The load of each host. With `patience_s`, hosts that answer much later than the first are not waited for."""
+    def load(
+        self,
+        hosts: Sequence[Host],
+        *,
+        refresh: bool = False,
+        patience_s: float | None = None,
+        detail: bool = True,  # noqa: ARG002 - our own probe tells everything in one go
+    ) -> Observation:
+        """The load of each host. With `patience_s`, hosts that answer much later than the first are not waited for.
+
+        `detail` is asked for where more than figures is needed: tools, active runs.
+        """
         settings = self._settings.cache
         path = Path(settings.load_path).expanduser()
         known = () if refresh else self._read(path, settings.load_ttl_s, cache.decode_reports)
         reports = {report.host: report for report in known}
         missing = [host for host in hosts if host.name not in reports]
         if missing:
+            self._transport()  # made once, before many threads want it
             fresh = self._measure_all(missing, patience_s)
             reports |= fresh
             kept = [report for report in fresh.values() if not _left_behind(report)]
             merged = cache.merge(known, kept, ttl_s=settings.load_ttl_s, now=self._now())
             self._write(path, cache.encode_reports(merged))
         ordered = tuple(reports[host.name] for host in hosts)
-        source = self._transport.name if missing else "cache"
+        source = self._name if missing else "cache"
         return Observation(ordered, source, _oldest(ordered, self._now()))
 
     def status(self, hosts: Sequence[Host], *, refresh: bool = False) -> StatusObservation:
@@ -91,17 +105,18 @@ class Observer:
         statuses = {status.host: status for status in known}
         missing = [host for host in hosts if host.name not in statuses]
         if missing:
-            found = fanout.in_order(missing, self._reach, jobs=self._settings.jobs)
+            self._transport()
+            found = self._reach_all(missing)
             statuses |= {status.host: status for status in found}
             merged = cache.merge(known, found, ttl_s=settings.status_ttl_s, now=self._now())
             self._write(path, cache.encode_statuses(merged))
         ordered = tuple(statuses[host.name] for host in hosts)
-        source = self._transport.name if missing else "cache"
+        source = self._name if missing else "cache"
         return StatusObservation(ordered, source, _oldest(ordered, self._now()))
 
     def measure(self, host: Host) -> HostReport:
         """Probe one host now."""
-        reached = self._transport.connect(host)
+        reached = self._transport().connect(host)
         if isinstance(reached, Failure):
             return HostReport(host.name, self._now(), failure=reached)
         script = remote.compose(
@@ -110,7 +125,7 @@ class Observer:
             [str(PROBE_INTERVAL_S), *probe.TOOLS, *self._agent_tool()],
             variables={"DG_ROOT": host.probe_root, "DG_PATH_DIRS": ":".join(host.path_dirs)},
         )
-        reply = self._transport.run_script(host, script, Limits(total_s=self._settings.timeouts.probe_s))
+        reply = self._transport().run_script(host, script, Limits(total_s=self._settings.timeouts.probe_s))
         return self._report(host, reached, reply)
 
     def _report(self, host: Host, reached: Reached, reply: Answer | Failure) -> HostReport:
@@ -146,8 +161,11 @@ class Observer:
                 reports[host.name] = HostReport(host.name, self._now(), failure=late)
         return reports
 
+    def _reach_all(self, hosts: Sequence[Host]) -> list[HostStatus]:
+        return fanout.in_order(hosts, self._reach, jobs=self._settings.jobs)
+
     def _reach(self, host: Host) -> HostStatus:
-        reached = self._transport.connect(host)
+        reached = self._transport().connect(host)
         if isinstance(reached, Failure):
             return HostStatus(host.name, self._now(), online=False, failure=reached)
         return HostStatus(host.name, self._now(), online=True, address=reached.address, latency_ms=reached.latency_ms)

@@ -94,6 +94,7 @@ def parse(facts: Iterable[Fact], *, received_at_s: float | None = None, lock_lea
         tools=frozenset(islice(filter(None, map(_word, known.all("tool"))), MAX_TOOLS)),
         active_runs=_active_runs(known, now_s, lock_lease_s),
         clock_offset_s=offset_s,
+        boot_id=_word(known.first("boot")),
     )
 
 

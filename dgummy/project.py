@@ -100,7 +100,10 @@ def check_root(root: Path, home: Path, *, force: bool = False, project: Path | N
         what = (
             "the home folder" if Path(os.path.realpath(root)) == Path(os.path.realpath(home)) else "all of " + str(root)
         )
-        raise UsageError(f"refusing to sync {what}", "go to a project's folder first; --no-sync runs without one, --force syncs it all the same")
+        raise UsageError(
+            f"refusing to sync {what}",
+            "go to a project's folder first; --no-sync runs without one, --force syncs it all the same",
+        )
     if project is None:
         return
     real_root, real_project = Path(os.path.realpath(root)), Path(os.path.realpath(project))

@@ -28,7 +28,7 @@ class RunSpec:
 
     directory: the project folder there, absolute or `~/…`, "" for home; subdir: below it. workspace: the folder the run
     has to itself, absolute, "" for none. timeout_s: None for no limit. gap_s: least time between two starts on that
-    host. env: values travel on the script's stdin and stay in memory.
+    host. machine: the boot id (`Sample.boot_id`) of the machine it was chosen for, "" for any. env: values travel on the script's stdin and stay in memory.
     """
 
     run_id: str
@@ -41,6 +41,7 @@ class RunSpec:
     kill_s: float = 10.0
     gap_s: float | None = None
     path_dirs: tuple[str, ...] = ()
+    machine: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     probe_root: str = ""
 
@@ -55,6 +56,7 @@ def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
     supervisor = "\n".join(remote.source(name) for name in _SUPERVISOR_FILES) + "\nsupervise\n"
     variables: dict[str, str | bytes] = {
         "DG_ROOT": spec.probe_root,
+        "DG_MACHINE": spec.machine,
         "DG_COMMAND": spec.command,
         "DG_DIR": spec.directory,
         "DG_SUBDIR": spec.subdir,
@@ -79,9 +81,9 @@ def _seconds(seconds: float) -> str:
 
 
 def _keep_users_values(given: Mapping[str, str]) -> bytes:
-    """A line for before the script: the user's own variables that have the name of one of ours go along like `given`."""
+    """A line for before the script: the user's own variables that are named as one of ours go along like `given`."""
     names = " ".join(sorted(_our_variables() - given.keys()))
-    keep = r'[ -z \"\${$DG_N+x}\" ] || { DG_KEEP=\"\$DG_KEEP $DG_N\"; DG_E_$DG_N=\$$DG_N; }'
+    keep = r"[ -z \"\${$DG_N+x}\" ] || { DG_KEEP=\"\$DG_KEEP $DG_N\"; DG_E_$DG_N=\$$DG_N; }"
     return f'DG_KEEP=; for DG_N in {names}; do eval "{keep}"; done\n'.encode()
 
 

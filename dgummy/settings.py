@@ -107,10 +107,22 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     start_gap_s: float = 1.1
 
 
+class DSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The `d` command.
+
+    command: the program, a name or an absolute path (default: `dw`, else `d`, on PATH). timeout_s: how long one call of
+    its load or status may take.
+    """
+
+    command: str | None = None
+    timeout_s: float = 60.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be configured, with its default."""
 
     backend: str = "auto"
+    d: DSettings = DSettings()
     groups: dict[str, tuple[str, ...]] = {}
     group: str = "dev"
     hosts: dict[str, HostSettings] = {}

@@ -22,7 +22,7 @@ from dgummy.settings import (
     suggestion,
 )
 
-BACKENDS = ("auto", "ssh", "local")
+BACKENDS = ("auto", "d", "ssh", "local")
 FALLBACKS = ("local", "none")
 MAX_JOBS = 512
 MAX_GROUP_HOSTS = 10_000

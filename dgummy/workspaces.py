@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dgummy import remote, syncplan
 from dgummy.events import Listener, Notice, SyncFinished, SyncProgress, SyncStarted
@@ -16,6 +17,9 @@ from dgummy.syncplan import Listing, SyncPlan
 from dgummy.transport import rsync
 from dgummy.transport.base import Answer, Limits, Reached, Transport, failed
 from dgummy.transport.framing import Data, Frame
+
+if TYPE_CHECKING:
+    from dgummy.dpush import DPush
 
 LEASE_S = 120
 """A workspace whose client has not been heard of for so long, and has started no run, is free again."""
@@ -63,6 +67,7 @@ class WorkspaceSync:
         timeouts: Timeouts,
         ssh_config: Path | None,
         emit: Listener,
+        by_d: DPush | None = None,
     ) -> None:
         self._transport = transport
         self._source = source
@@ -72,6 +77,7 @@ class WorkspaceSync:
         self._timeouts = timeouts
         self._ssh_config = ssh_config
         self._emit = emit
+        self._by_d = by_d
         self.cancelled = threading.Event()
 
     def to(self, host: Host, run_id: str) -> Synced:
@@ -224,6 +230,11 @@ class WorkspaceSync:
                 renewed = time.monotonic()
                 self._call(workspace.host, "renew_workspace", [workspace.directory, workspace.run_id])
 
+        if self._by_d is not None and workspace.run_id:
+            wanted = self._remote_dir(workspace.host)
+            pushed = self._by_d.push(workspace.host, wanted, plan, on_tick=tick, cancelled=self.cancelled)
+            if pushed is not None:
+                return pushed
         place = rsync.RemotePlace(reached.ssh_name, workspace.directory, opened.rsync_path)
         return rsync.push(
             self._source,

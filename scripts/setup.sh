@@ -22,13 +22,19 @@ venv=.venv
 good_python='import sys; sys.exit(sys.version_info < (3, 10))'
 
 say() { printf 'setup: %s\n' "$*" >&2; }
+indented() { printf '       %s\n' "$@"; }
 die() {
     say "$1"
     shift
-    for line; do printf '       %s\n' "$line" >&2; done
+    indented "$@" >&2
     exit 1
 }
-have() { command -v "$1" >/dev/null 2>&1; }
+have() {
+    case $1 in
+    *-venv) can_make_venv ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 words() { tr '\n' ' ' | sed 's/ *$//'; }
 
 # --- programs -------------------------------------------------------------------------------------------------------
@@ -41,6 +47,7 @@ sshd openssh-server openssh must
 rsync rsync rsync must
 git git git must
 END
+    [ -z "$venv_package" ] || echo "$venv_package $venv_package - must"
     [ "$purpose" = demo ] || cat <<'END'
 shellcheck shellcheck shellcheck -
 busybox busybox - -
@@ -147,9 +154,9 @@ ensure_programs() {
             brew install $packages >&2 </dev/null || true
         fi
         ;;
-    apt-by-hand) say "missing: $absent; I may not install here (not root, and no sudo without a password)" ;;
-    none-mac) say "missing: $absent; there is no Homebrew (https://brew.sh) to install with" ;;
-    none) say "missing: $absent; there is neither apt-get nor brew to install with" ;;
+    apt-by-hand) why=', and I may not install here (not root, and no sudo without a password)' ;;
+    none-mac) why=', and there is no Homebrew (https://brew.sh) to install with' ;;
+    none) why=', and there is neither apt-get nor brew to install with' ;;
     esac
     judge_programs
 }
@@ -158,24 +165,26 @@ ensure_programs() {
 judge_programs() {
     still=$(missing program)
     [ -n "$still" ] || return 0
-    if [ -n "$(missing program must)" ]; then
-        die "these programs are needed and missing: $still" "$(advice)" "Then run make $purpose again."
+    needed=$(missing program must)
+    if [ -n "$needed" ]; then
+        say "missing: $still${why-}"
+        say "make $purpose does not go without $needed. To install all of it:"
+        advice
+        exit 1
     fi
-    say "going on without $still: tests that need them are skipped"
-    say "  $(advice)"
+    say "going on without $still: tests that need them are skipped${why-}. To install them:"
+    advice
 }
 
 advice() {
     case $(package_manager) in
     apt-by-hand | apt)
-        switch=
-        have sshd || switch='(touch /etc/ssh/sshd_not_to_be_run before it, if no sshd is to start on port 22)'
-        echo "To install them: sudo apt-get install --no-install-recommends $(missing debian) $switch"
+        have sshd || indented "sudo install -D /dev/null /etc/ssh/sshd_not_to_be_run   # or sshd starts on port 22"
+        indented "sudo apt-get install --no-install-recommends $(missing debian)"
         ;;
-    brew) echo "To install them: brew install $(missing brew)" ;;
-    none-mac) echo "To install them: get Homebrew from https://brew.sh, then brew install $(missing brew)" ;;
-    *) echo "To install them: the packages of your system that have $(missing program)" ;;
-    esac
+    brew | none-mac) indented "brew install $(missing brew)" ;;
+    *) indented "the packages of your system that have $(missing program)" ;;
+    esac >&2
 }
 
 # --- Python ---------------------------------------------------------------------------------------------------------
@@ -208,30 +217,27 @@ ensure_python() {
         "https://www.python.org/downloads/, pyenv or uv), or name it: make $purpose PYTHON=/path/to/python3"
 }
 
-# Debian keeps what makes a virtual environment in a package of its own.
-ensure_venv_module() {
-    if "$python" -c 'import ensurepip, venv' 2>/dev/null; then return 0; fi
-    version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-    package=$version-venv
-    [ "$(readlink -f /usr/bin/python3 2>/dev/null)" != "/usr/bin/$version" ] || package=python3-venv
+can_make_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
+
+# Debian keeps what makes a virtual environment in a package of its own: its name if that is missing.
+find_venv_package() {
+    if can_make_venv; then return 0; fi
     case $("$python" -c 'import sys; print(sys.base_prefix)'):$(package_manager) in
-    /usr:apt)
-        say "installing with apt-get: $package"
-        install_apt "$package" || true
-        ;;
-    /usr:apt-by-hand) ;;
+    /usr:apt*) ;;
     *) die "$python has no ensurepip, so it cannot make a virtual environment" "Use another: make $purpose PYTHON=…" ;;
     esac
-    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        die "$python cannot make a virtual environment yet" \
-            "To install what it lacks: sudo apt-get install $package" "Then run make $purpose again."
+    version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+    venv_package=$version-venv
+    [ "$(readlink -f /usr/bin/python3 2>/dev/null)" != "/usr/bin/$version" ] || venv_package=python3-venv
 }
 
 # What the environment was made from; another line there means that it has to be made anew.
 stamp() { printf '%s %s\n' "$(cksum <pyproject.toml)" "$(pwd)"; }
 stamp_says() { [ "$(cat "$venv/.setup-$1" 2>/dev/null)" = "$(stamp)" ]; }
 
-venv_works() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "$good_python" 2>/dev/null; }
+# An upgrade of the system's Python leaves an interpreter that runs, but looks for its packages elsewhere.
+good_venv='import sys; sys.exit(sys.version_info < (3, 10) or sys.prefix + "/lib" not in " ".join(sys.path))'
+venv_works() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "$good_venv" 2>/dev/null; }
 
 venv_is_ready() {
     if ! stamp_says test; then
@@ -243,15 +249,18 @@ venv_is_ready() {
 # requirements KEY: the names in a list of pyproject.toml.
 requirements() { sed -n "/^$1 = \[/,/^]/s/^  \"\([A-Za-z0-9_.-]*\).*/\1/p" pyproject.toml | words; }
 
-ensure_venv() {
-    if venv_is_ready; then return 0; fi
-    if ! { venv_works && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && ! stamped_elsewhere; }; then
-        ensure_python
-        ensure_venv_module
-        [ ! -e "$venv" ] || say "$venv cannot be used as it is: making it anew"
-        say "making a virtual environment in $venv with $("$python" --version) ($python)"
-        "$python" -m venv --clear "$venv"
-    fi
+# Whether there is an environment to install into: it may be half done, but not another Python's or folder's.
+venv_is_usable() {
+    venv_works && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && ! stamped_elsewhere
+}
+
+make_venv() {
+    [ ! -e "$venv" ] || say "$venv cannot be used as it is: making it anew"
+    say "making a virtual environment in $venv with $("$python" --version) ($python)"
+    "$python" -m venv --clear "$venv" || die "that failed; what Python said is above"
+}
+
+fill_venv() {
     target=.
     packages=$(requirements dependencies)
     if [ "$purpose" = test ]; then
@@ -272,6 +281,13 @@ stamped_elsewhere() { cat "$venv"/.setup-demo "$venv"/.setup-test 2>/dev/null | 
 
 pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2 </dev/null; }
 
+venv_package=
+if venv_is_ready; then state=ready; elif venv_is_usable; then state=usable; else
+    state=none
+    ensure_python
+    find_venv_package
+fi
 ensure_programs
-ensure_venv
-missing program >"$venv/.setup-without"
+[ "$state" != none ] || make_venv
+[ "$state" = ready ] || fill_venv
+[ "$purpose" = demo ] || missing program >"$venv/.setup-without"

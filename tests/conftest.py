@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import labs
-from tests.labs import NodeLab
-from tests.remote_scripts import KINDS, Box, MakeBox
+import labs
+from labs import NodeLab
+from remote_scripts import KINDS, Box, MakeBox
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ import pytest
 
 from dgummy import lab as dlab
 from dgummy import layers
+from dgummy.backends import Backend, Carriers
 from dgummy.cluster import Cluster, Surroundings
 from dgummy.events import Event
 from dgummy.inventory import build as build_inventory
@@ -175,7 +176,7 @@ class NodeLab:
             home=self.home,
             state_dir=self.lab.directory / "state",
             owner="tester@here",
-            find_project=lambda: find_project(project, self.home, {}),
+            find_project=lambda cwd: find_project(cwd, self.home, {}),
             ssh_config=self.lab.ssh_config_path,
             ssh_hosts=list,
             now=lambda: datetime.now(timezone.utc),
@@ -184,8 +185,9 @@ class NodeLab:
         cluster = Cluster(
             chosen,
             build_inventory(chosen, self.home / "no-such-file"),
-            transport=lambda: transport(real) if transport else real,
-            local=LocalTransport(),
+            carriers=Carriers(
+                Backend("ssh", "as set"), LocalTransport(), lambda: transport(real) if transport else real
+            ),
             around=around,
             emit=(heard if heard is not None else []).append,
         )

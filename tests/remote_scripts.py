@@ -82,10 +82,11 @@ def run(shell: list[str], home: Path, spec: RunSpec, *, follow: bool = True, **k
 
 # -- a whole machine, as far as a script can see ---------------------------------------------------------------
 
-_TOOLS = (
-    "awk cat chmod cksum cp cut date dd df env expr find grep head id kill ln ls mkdir mktemp mv nproc od perl printf ps "
-    "pwd readlink rm rmdir sed seq setsid sleep sort stat tail tee test timeout touch tr true false uname wc xargs"
-).split()
+_TOOLS = tuple(
+    """awk cat chmod cksum cp cut date dd df env expr find grep head id kill ln ls mkdir mktemp mv nproc od perl printf ps
+    pwd readlink rm rmdir sed seq setsid sleep sort stat tail tee test timeout touch tr true false uname wc xargs
+    """.split()  # noqa: SIM905 - easier to read
+)
 _DATA_S = 40.0
 
 
@@ -106,7 +107,9 @@ class Box:
         self.bin.mkdir(parents=True)
         self.home.mkdir()
         busybox = shutil.which("busybox")
-        applets = set(subprocess.run([busybox, "--list"], capture_output=True, text=True).stdout.split()) if busybox else ()
+        applets = (
+            set(subprocess.run([busybox, "--list"], capture_output=True, text=True).stdout.split()) if busybox else ()
+        )
         for tool in _TOOLS:
             found = busybox if self.kind == "busybox" and tool in applets else shutil.which(tool)
             if found and tool not in self.without and not (self.kind == "busybox" and tool == "perl"):
@@ -181,16 +184,29 @@ class Box:
         except OSError:
             return []
 
+    def processes(self, *variables: str) -> dict[int, str]:
+        """What runs with this home folder (and these other variables set): command lines by pid, zombies left out."""
+        marks = [f"\0{mark}".encode() for mark in (f"HOME={self.home}\0", *variables)]
+        found = {}
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            environ = b"\0" + read_proc(pid, "environ")
+            if pid != os.getpid() and all(mark in environ for mark in marks) and is_alive(pid):
+                found[pid] = read_proc(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")
+        return found
+
     def end_everything(self) -> None:
         """Kill whatever still runs in this home folder."""
-        marks = (f"HOME={self.home}\0".encode(), f"\0HOME={self.home}\0".encode())
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                environ = (entry / "environ").read_bytes()
-                if environ.startswith(marks[0]) or marks[1] in environ:
-                    os.kill(int(entry.name), signal.SIGKILL)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def read_proc(pid: int, name: str) -> bytes:
+    """A file of a process, empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
 
 
 MakeBox = Callable[..., Box]
@@ -209,10 +225,8 @@ def read(status: int, stdout: bytes, stderr: bytes, marker: str) -> Heard:
 
 def is_alive(pid: int) -> bool:
     """Whether a process lives and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    stat = read_proc(pid, "stat").rpartition(b")")[2].split()
+    return bool(stat) and stat[0] != b"Z"
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:

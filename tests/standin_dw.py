@@ -48,6 +48,7 @@ def install(
     dialect: released, seed, or "imposter" for something else altogether. probes: whether run looks at the load first,
     as the released one does. log: each call is added to it, as one line of JSON words. delay_s: before every answer.
     """
+    assert set((faults or {}).values()) <= set(FAULTS), faults
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "dialect": dialect,
@@ -80,6 +81,7 @@ def main(raw: str, program: str, *args: str) -> int:
     match = re.fullmatch(r"dw(load|status|sync|run)", name)
     if match:
         words.insert(0, match.group(1))
+        name = "dw" if options["dialect"] == "released" else name
     called = "--help" if words[-1:] == ["--help"] else next((word for word in words if not word.startswith("-")), "")
     fault = options["faults"].get(called, "")
     if fault in BREAKS:

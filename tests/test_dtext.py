@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -430,6 +431,14 @@ def test_the_released_dialect() -> None:
     old = [text.replace("dw", "d") for text in (TOP_HELP, RUN_HELP, SYNC_HELP, LOAD_HELP)]
     assert dialect_of(*old) is Dialect.RELEASED
     assert dialect_of(TOP_HELP, "", "", "") is None
+    # As later versions of its flag library print them.
+    newer = {
+        use: re.sub(r"--(all|help|dry-run) ", r"--\1[=true|false] ", text)
+        for use, text in (("run", RUN_HELP), ("sync", SYNC_HELP))
+    }
+    assert "--dry-run[=true|false]" in newer["sync"]
+    spoken = spoken_of(TOP_HELP, newer)
+    assert spoken is not None and spoken.dialect is Dialect.RELEASED and spoken.dry_run
     page = "Usage: dw run [--host H | --all | -g GROUP] [--] COMMAND…"
     assert dialect_of(TOP_HELP, page, SYNC_HELP, LOAD_HELP) is Dialect.RELEASED
 

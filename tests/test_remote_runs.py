@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from dgummy.remote import compose
 from dgummy.runscript import RunSpec, cancel_script, follow_script, report_script, start_script, void_script
 from dgummy.transport.framing import Fact
-from tests.remote_scripts import KINDS, Box, Heard, MakeBox, is_alive, read, wait_for
+from remote_scripts import KINDS, Box, Heard, MakeBox, is_alive, read, wait_for
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes through /proc")
 
@@ -79,7 +80,7 @@ def test_out_and_err_stay_in_order_when_they_are_apart_in_time(box: Box) -> None
 
 HOSTILE = "\n".join(
     [
-        "printf '%s\\n' \"it's\" 'a \"b\" $HOME `id` \\ ! * ?' \"tab\there\"",
+        'printf \'%s\\n\' "it\'s" \'a "b" $HOME `id` \\ ! * ?\' "tab\there"',
         "cat <<'EOF'\n$x `y` \\\nEOF",
         "echo é😀 '\x01\x1b[31m' # comment ' \" `",
         "echo $((1 + 1)) \"$(printf 'in%s' ner)\" end",
@@ -105,7 +106,7 @@ def test_a_command_of_119000_bytes(box: Box) -> None:
 def test_an_empty_environment_value_and_hostile_ones(any_box: Box) -> None:
     env = {
         "EMPTY": "",
-        "QUOTES": "it's \"q\" `id` $(id) \\ \\n $HOME",
+        "QUOTES": 'it\'s "q" `id` $(id) \\ \\n $HOME',
         "LINES": "one\ntwo\n\n",
         "UNICODE": "é😀",
         "CONTROL": "\x01\x1b[31m\t",
@@ -116,10 +117,10 @@ def test_an_empty_environment_value_and_hostile_ones(any_box: Box) -> None:
     assert {name: got[name.encode()].decode() for name in env} == env
 
 
-OUR_OWN_NAMES = (
-    "name run status launcher perl setsid env asked killer watchdog reason nap PERL SETSID ENV LAUNCHER STATE "
-    "CODE START OWNER DIR NL MARK BOOT turn command_pid self_start DG_DIR DG_ID DG_STATE DG_ENV_NAMES DG_COMMAND"
-).split()
+OUR_OWN_NAMES = """
+    name run status launcher perl setsid env asked killer watchdog reason nap PERL SETSID ENV LAUNCHER STATE CODE START
+    OWNER DIR NL MARK BOOT turn command_pid self_start DG_DIR DG_ID DG_STATE DG_ENV_NAMES DG_COMMAND
+""".split()  # noqa: SIM905 - easier to read
 
 
 def test_variables_with_the_names_that_our_scripts_use(any_box: Box) -> None:
@@ -151,11 +152,7 @@ def test_values_of_env_are_in_no_file_and_no_argument_list(any_box: Box) -> None
     for path in any_box.home.rglob("*"):
         if path.is_file():
             assert secret.encode() not in path.read_bytes(), path
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            assert secret.encode() not in entry.read_bytes()
-        except OSError:
-            continue
+    assert not [line for line in any_box.processes().values() if secret in line]
     environ = Path(f"/proc/{any_box.pids()[1]}/environ").read_bytes()
     assert secret.encode() in environ  # so the search would have found it
 
@@ -171,11 +168,13 @@ def test_the_umask_of_the_command_is_the_users(box: Box) -> None:
 
 
 def test_signals_are_as_in_an_ordinary_session(any_box: Box) -> None:
-    """INT and QUIT are not ignored where perl, or an env that can, is there; setsid alone cannot undo it (documented)."""
+    """INT and QUIT are not ignored where perl, or an env that can, is there. setsid alone cannot undo it: documented."""
     heard = any_box.run("grep SigIgn /proc/self/status")
     ignored = int(heard.out.split()[1], 16)
     gnu = any_box.kind != "busybox"
-    can_undo = gnu and ((any_box.bin / "setsid").exists() or any_box.kind == "bash")  # job control of bash ignores nothing
+    can_undo = gnu and (
+        (any_box.bin / "setsid").exists() or any_box.kind == "bash"
+    )  # job control of bash ignores nothing
     for number in (signal.SIGINT, signal.SIGQUIT):
         assert bool(ignored >> (number - 1) & 1) is not can_undo, (number, hex(ignored))
     for number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD):
@@ -184,7 +183,11 @@ def test_signals_are_as_in_an_ordinary_session(any_box: Box) -> None:
 
 
 def test_the_command_leads_a_process_group_and_reads_nothing(any_box: Box) -> None:
-    heard = any_box.run("cat; ps -o pgid= -p $$; echo $$; readlink /proc/self/fd/0" if any_box.kind != "busybox" else "cat; cut -d' ' -f5 /proc/$$/stat; echo $$; readlink /proc/self/fd/0")
+    heard = any_box.run(
+        "cat; ps -o pgid= -p $$; echo $$; readlink /proc/self/fd/0"
+        if any_box.kind != "busybox"
+        else "cat; cut -d' ' -f5 /proc/$$/stat; echo $$; readlink /proc/self/fd/0"
+    )
     pgid, pid, stdin = heard.out.split()
     assert stdin == b"/dev/null"
     if any_box.kind == "bash" or (any_box.bin / "setsid").exists() or (any_box.bin / "perl").exists():
@@ -194,7 +197,7 @@ def test_the_command_leads_a_process_group_and_reads_nothing(any_box: Box) -> No
 
 def test_the_path_is_that_of_the_login_shell_with_ours_before_it(any_box: Box) -> None:
     (any_box.home / ".profile").write_text(f"echo noise; PATH='/only/at login:{any_box.bin}'; export PATH\n")
-    heard = any_box.run("printf %s \"$PATH\"", path_dirs=("/first", "/second"))
+    heard = any_box.run('printf %s "$PATH"', path_dirs=("/first", "/second"))
     assert heard.out.decode() == f"/first:/second:/only/at login:{any_box.bin}"
 
 
@@ -209,7 +212,7 @@ def test_a_profile_that_hangs_costs_seconds_not_the_run(make_box: MakeBox) -> No
 def test_the_folder_it_runs_in(box: Box) -> None:
     folder = box.home / "my pro'ject é"
     (folder / "sub dir").mkdir(parents=True)
-    assert box.run("pwd; echo \"$PWD\"", "r1", directory=str(folder)).out.decode() == f"{folder}\n" * 2
+    assert box.run('pwd; echo "$PWD"', "r1", directory=str(folder)).out.decode() == f"{folder}\n" * 2
     assert box.run("pwd", "r2", directory="~/my pro'ject é", subdir="sub dir").out.decode() == f"{folder}/sub dir\n"
     assert box.run("pwd", "r3").out.decode() == f"{box.home}\n"
 
@@ -308,7 +311,13 @@ def test_void_and_start_never_both_win(make_box: MakeBox) -> None:
                 start = start_script(RunSpec(run_id, f"echo {run_id} >>ran"), follow=False)
                 delay = chance.choice((0, 0, 0.01, 0.03, 0.06, 0.1, 0.2))
 
-                def race(box: Box = box, run_id: str = run_id, start: object = start, delay: float = delay, said: list[Heard] = said) -> None:
+                def race(
+                    box: Box = box,
+                    run_id: str = run_id,
+                    start: object = start,
+                    delay: float = delay,
+                    said: list[Heard] = said,
+                ) -> None:
                     process = box.popen(start.text)  # type: ignore[attr-defined]
                     time.sleep(delay)
                     said.append(box.hear(void_script(run_id)))
@@ -376,7 +385,9 @@ def small_disk(make_box: MakeBox, request: pytest.FixtureRequest) -> Iterator[Bo
     """A box whose state folder is a file system of 256 KiB."""
     box = make_box("dash")
     box.state.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "dgummy-test", str(box.state)], check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "dgummy-test", str(box.state)], check=False
+    )
     if done.returncode:
         pytest.skip("cannot mount a tmpfs here")
     yield box
@@ -586,7 +597,10 @@ def test_an_end_that_was_written_counts_even_after_a_restart(box: Box, tmp_path:
 
 # -- time limits and cancelling --------------------------------------------------------------------------------
 
-STUBBORN = "trap '' TERM INT HUP; (trap '' TERM; sleep 60) & sh -c 'trap \"\" TERM; while :; do sleep 1; done' & wait; sleep 60"
+STUBBORN = (
+    "trap '' TERM INT HUP; (trap '' TERM; sleep 60) & "
+    "sh -c 'trap \"\" TERM; while :; do sleep 1; done' & wait; sleep 60"
+)
 
 
 def test_a_time_limit_ends_the_command(any_box: Box) -> None:
@@ -604,20 +618,12 @@ def test_a_time_limit_ends_everything_in_the_group(any_box: Box) -> None:
     took_s = time.monotonic() - began
     assert heard.first("exit").split()[:2] == ["124", "timed_out"], heard
     assert 1.5 < took_s < 8, took_s
-    wait_for(lambda: not [pid for pid in of_the_command(any_box) if is_alive(pid)], 2)
+    wait_for(lambda: not of_the_command(any_box), 2)
 
 
 def of_the_command(box: Box) -> list[int]:
     """The processes that a run's command started, itself included."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            environ = b"\0" + (entry / "environ").read_bytes()
-            if f"\0HOME={box.home}\0".encode() in environ and b"\0DGUMMY_RUN_ID=" in environ:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+    return list(box.processes("DGUMMY_RUN_ID="))
 
 
 def test_term_comes_first_and_is_enough_for_the_well_behaved(box: Box) -> None:
@@ -628,19 +634,7 @@ def test_term_comes_first_and_is_enough_for_the_well_behaved(box: Box) -> None:
 def test_a_command_that_ends_in_time_leaves_no_watchdog(box: Box) -> None:
     heard = box.run("exit 3", timeout_s=300)
     assert heard.first("exit").startswith("3 exited")
-    marks = f"HOME={box.home}\0".encode()
-
-    def ours() -> list[bytes]:
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if marks in (entry / "environ").read_bytes():
-                    found.append((entry / "cmdline").read_bytes())
-            except OSError:
-                continue
-        return found
-
-    wait_for(lambda: not ours())
+    wait_for(lambda: not box.processes())
 
 
 @pytest.mark.parametrize("timeout_s", [1e6, 1e7, 86400 * 30.0, 1234567.25])
@@ -667,7 +661,7 @@ def test_cancel_ends_it_and_says_so(any_box: Box) -> None:
     assert of_the_command(any_box)
     heard = any_box.hear(cancel_script("r1", 1))
     assert heard.first("exit").split()[:2] == ["130", "cancelled"], heard
-    wait_for(lambda: not [pid for pid in of_the_command(any_box) if is_alive(pid)], 2)
+    wait_for(lambda: not of_the_command(any_box), 2)
     followed = any_box.hear(follow_script("r1", 0, 0))
     assert followed.out == b"before\n" and followed.first("exit").split()[:2] == ["130", "cancelled"]
 
@@ -729,12 +723,13 @@ def starts(box: Box) -> list[float]:
 def test_six_agents_at_once_begin_at_least_a_second_apart(make_box: MakeBox) -> None:
     box = make_box("dash")
     together = [
-        box.popen(start_script(RunSpec(f"r{n}", "cut -d' ' -f1 /proc/uptime >>starts", gap_s=1.1)).text) for n in range(6)
+        box.popen(start_script(RunSpec(f"r{n}", "cut -d' ' -f1 /proc/uptime >>starts", gap_s=1.1)).text)
+        for n in range(6)
     ]
     for process in together:
         process.communicate(timeout=60)
     times = starts(box)
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     assert len(times) == 6 and min(gaps) >= 1.0, gaps
     assert max(gaps) < 4, gaps
     wait_for(lambda: not (box.state / "turn").exists(), 3)

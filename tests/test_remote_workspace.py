@@ -14,7 +14,7 @@ import pytest
 from dgummy.remote import compose
 from dgummy.runscript import void_script
 from dgummy.transport.base import Script
-from tests.remote_scripts import KINDS, Box, Heard, MakeBox, is_alive, read, wait_for
+from remote_scripts import KINDS, Box, Heard, MakeBox, is_alive, read, wait_for
 
 FILES = ["start", "sync", "workspace"]
 
@@ -67,7 +67,7 @@ def test_ten_at_once_one_wins(box: Box) -> None:
 
 NAMES = [
     "with blanks",
-    "it's \"quoted\"",
+    'it\'s "quoted"',
     "é😀",
     "per%cent%2F",
     "dollar $HOME `id` \\ * ?",
@@ -211,7 +211,9 @@ def test_breakers_cannot_steal_a_live_lock(make_box: MakeBox) -> None:
         opened(box, "dead")
         for attempt in range(4):
             age(box, 1000)
-            script = [compose(FILES, "open_workspace", ["~/project", f"r{attempt}-{n}", "me", "100", "id"]) for n in range(8)]
+            script = [
+                compose(FILES, "open_workspace", ["~/project", f"r{attempt}-{n}", "me", "100", "id"]) for n in range(8)
+            ]
             running = [box.popen(one.text) for one in script]
             heard = [read(0, *p.communicate(timeout=40), s.marker) for p, s in zip(running, script, strict=True)]
             winners = [n for n, one in enumerate(heard) if one.has("dir")]
@@ -227,18 +229,11 @@ def test_giving_back_and_taking_over_at_once(make_box: MakeBox) -> None:
     """The end of one run and the wish of many others: at every moment at most one has it, and it is not lost."""
     box = make_box("dash")
     folder = str(box.home / "project")
-    check = (
-        "mkdir held || echo TWICE >>../bad; sleep 0.1; rmdir held"  # fails if another one is in there
-    )
+    check = "mkdir held || echo TWICE >>../bad; sleep 0.1; rmdir held"  # fails if another one is in there
     runs = 6
     scripts = []
     for number in range(runs):
-        lines = []
-        for part in (
-            compose(FILES, "open_workspace", [folder, f"r{number}", "me", "100", "id"], marker="dg-m"),
-        ):
-            lines.append(part.text)
-        scripts.append(Script(b"".join(lines), "dg-m"))
+        scripts.append(compose(FILES, "open_workspace", [folder, f"r{number}", "me", "100", "id"]))
     done: set[int] = set()
     (box.home / "project").mkdir()
     end = time.monotonic() + 60
@@ -247,7 +242,7 @@ def test_giving_back_and_taking_over_at_once(make_box: MakeBox) -> None:
         waiting = [number for number in range(runs) if number not in done]
         running = [(number, box.popen(scripts[number].text)) for number in waiting]
         for number, process in running:
-            heard = read(0, *process.communicate(timeout=40), "dg-m")
+            heard = read(0, *process.communicate(timeout=40), scripts[number].marker)
             if heard.has("dir"):
                 box.run(check, f"r{number}", follow=False, directory=folder, workspace=folder)
                 done.add(number)

@@ -470,7 +470,7 @@ def full() -> Iterator[io.FileIO]:
 
 
 def test_a_full_disk_ends_in_a_message_and_notes_are_let_go(full: io.FileIO) -> None:
-    console = Console(full, full, {})  # type: ignore[arg-type]
+    console = Console(full, full, {})
     with pytest.raises(DgummyError, match="No space left on device"):
         console.result("text")
     console.note("nobody hears")

@@ -1,4 +1,4 @@
-"""The conversation about one run, over a local shell and over ssh to a lab node: nothing is lost, nothing runs twice."""
+"""The conversation about one run, over a local shell and over ssh: nothing is lost, nothing runs twice."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from dgummy.model import Failure, FailureKind, Host, RunState
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec, cancel_script, report_script, start_script, void_script
 from dgummy.settings import Timeouts
-from dgummy.transport.base import Answer, Limits, Transport
+from dgummy.transport.base import Answer, Limits, Script, Transport
 from dgummy.transport.local import LocalTransport
-from tests.labs import REPO, NodeLab, fresh_id, session_sshds, until
+from labs import REPO, NodeLab, fresh_id, session_sshds, until
 
+NO_LIMITS = Limits()
 QUICK = Timeouts(connect_s=3, script_s=10, silence_s=8, reconnect_s=20, kill_s=2)
 
 
@@ -42,10 +43,19 @@ class Place:
     supervisions: list[Supervision] = field(default_factory=list)
 
     def supervise(
-        self, command: str, run_id: str = "", *, timeouts: Timeouts = QUICK, heard: list[Event] | None = None, **spec: object
+        self,
+        command: str,
+        run_id: str = "",
+        *,
+        timeouts: Timeouts = QUICK,
+        heard: list[Event] | None = None,
+        **spec: object,
     ) -> Supervision:
         asked = RunSpec(
-            run_id or fresh_id(), command, probe_root=self.host.probe_root, **{"kill_s": timeouts.kill_s, **spec}  # type: ignore[arg-type]
+            run_id or fresh_id(),
+            command,
+            probe_root=self.host.probe_root,
+            **{"kill_s": timeouts.kill_s, **spec},  # type: ignore[arg-type]
         )
         emit = (heard if heard is not None else []).append
         self.supervisions.append(Supervision(self.transport, self.host, asked, timeouts, emit))
@@ -108,7 +118,9 @@ def own(own_lab: NodeLab) -> Iterator[Place]:
 # -- in good order ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("code", "state"), [(0, RunState.OK), (1, RunState.FAILED), (75, RunState.FAILED), (255, RunState.FAILED)])
+@pytest.mark.parametrize(
+    ("code", "state"), [(0, RunState.OK), (1, RunState.FAILED), (75, RunState.FAILED), (255, RunState.FAILED)]
+)
 def test_a_run_and_its_exit_code(place: Place, code: int, state: RunState) -> None:
     ending, out, err = place.run(f"echo hello; printf 'e\\377' >&2; exit {code}")
     assert (ending.state, ending.exit_code) == (state, code)
@@ -140,8 +152,8 @@ def test_events_in_order(place: Place) -> None:
 
 
 def test_values_of_env_arrive(place: Place) -> None:
-    env = {"A": "it's \"q\" $HOME `id`\n\nend\n", "ENV": "production", "name": "é😀"}
-    _, out, _ = place.run("printf '%s|%s|%s' \"$A\" \"$ENV\" \"$name\"", env=env)
+    env = {"A": 'it\'s "q" $HOME `id`\n\nend\n', "ENV": "production", "name": "é😀"}
+    _, out, _ = place.run('printf \'%s|%s|%s\' "$A" "$ENV" "$name"', env=env)
     assert out.decode() == "|".join(env.values())
 
 
@@ -191,7 +203,7 @@ from dgummy.model import Host
 from dgummy.runs import Supervision
 from dgummy.runscript import RunSpec
 from dgummy.settings import Timeouts
-from tests.labs import NodeLab
+from labs import NodeLab
 import hashlib
 made = NodeLab(load(Path({str(node_lab.lab.directory)!r})), Path({str(node_lab.home)!r}))
 transport = made.transport()
@@ -342,7 +354,7 @@ def test_many_quiet_interruptions_do_not_add_up(own: Place) -> None:
 
 
 def test_a_client_that_is_killed_finds_its_run_again(own: Place) -> None:
-    """The whole client process dies of KILL; a new one with the same id goes on from any offset, and nothing ran twice."""
+    """The whole client process dies of KILL; a new one with the same id hears all of it, and nothing ran twice."""
     assert own.made is not None
     run_id = fresh_id()
     command = f"echo x >>started; {NUMBERS}"
@@ -350,7 +362,7 @@ def test_a_client_that_is_killed_finds_its_run_again(own: Place) -> None:
         "import sys; sys.path[:0] = [sys.argv[1]]\n"
         "from pathlib import Path\n"
         "from dgummy.lab import load\nfrom dgummy.runs import Supervision\nfrom dgummy.runscript import RunSpec\n"
-        "from dgummy.settings import Timeouts\nfrom tests.labs import NodeLab\n"
+        "from dgummy.settings import Timeouts\nfrom labs import NodeLab\n"
         "made = NodeLab(load(Path(sys.argv[2])), Path(sys.argv[3]))\nhost = made.host('node-1')\n"
         "spec = RunSpec(sys.argv[4], sys.argv[5], probe_root=host.probe_root)\n"
         "show = lambda e: (sys.stdout.buffer.write(getattr(e, 'data', b'')), sys.stdout.buffer.flush())\n"
@@ -477,10 +489,9 @@ class CutsStart:
     def connect(self, host: Host) -> object:
         return self.inner.connect(host)
 
-    def run_script(self, host: Host, script: object, limits: Limits = Limits(), sink: object = None) -> Answer | Failure:
-        from dgummy.transport.base import Script
-
-        assert isinstance(script, Script)
+    def run_script(
+        self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: object = None
+    ) -> Answer | Failure:
         self.calls += 1
         if self.calls == 1:
             self.inner.run_script(host, Script(script.text[: self.keep], script.marker), limits)

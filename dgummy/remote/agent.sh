@@ -36,7 +36,8 @@ evidence_log() {
         evidence_found=
         if [ -f "$evidence_file" ] && [ "$evidence_file" -nt "$run/claim" ]; then
             evidence_found=1
-            fact result "$(grep '"type": *"result"' "$evidence_file" | tail -n 1 | head -c 65536)"
+            # Not grep: for a log that holds bytes of no text it just says that it matches.
+            fact result "$(LC_ALL=C sed -n '/"type": *"result"/p' "$evidence_file" | tail -n 1 | tr -d '\000' | head -c 65536)"
         fi
         for evidence_end; do
             evidence_report=$HOME/.claude/agent_comms/gummy/$evidence_id-$evidence_end
@@ -52,11 +53,13 @@ evidence_log() {
     done
 }
 
-# Files written since the run was claimed; a sync keeps the times that files have at home. An agent's own memory (.gummy)
-# is no work of its.
+# Files changed since the run was claimed, by this host's clock: a sync keeps the times that files have at home, and a clock
+# that is ahead there would make them look new. (BusyBox has no -cnewer.) An agent's own memory (.gummy) is no work of its.
 evidence_changes() {
+    evidence_newer=-cnewer
+    find "$run/claim" -cnewer "$run/claim" >/dev/null 2>&1 || evidence_newer=-newer
     find . \( -name .git -o -name .gummy -o -name node_modules -o -name __pycache__ \) -prune -o \
-        \( -type f -o -type l \) -newer "$run/claim" -print 2>/dev/null | {
+        \( -type f -o -type l \) "$evidence_newer" "$run/claim" -print 2>/dev/null | {
         changed=0
         while IFS= read -r changed_name; do
             changed=$((changed + 1))

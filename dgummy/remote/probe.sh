@@ -25,6 +25,7 @@ probe() {
     probe_disk=$(df -Pk "$HOME" 2>/dev/null)
     fact df "${probe_disk##*"$NL"}"
     boot_id
+    fact boot "$BOOT"
     probe_runs
     probe_locks
     # A heavy profile takes a core for a second. It must not be measured as this machine's load, so it ends first;

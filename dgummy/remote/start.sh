@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Start a run, at most once. See lib.sh for the files.
 #
-# Variables from the caller: DG_COMMAND, DG_DIR ("" for home), DG_SUBDIR, DG_WORKSPACE, DG_OWNER, DG_TIMEOUT_S ("" for none),
+# Variables from the caller: DG_MACHINE (the boot id of the machine that was chosen, "" for any), DG_COMMAND, DG_DIR ("" for home), DG_SUBDIR, DG_WORKSPACE, DG_OWNER, DG_TIMEOUT_S ("" for none),
 # DG_KILL_S, DG_GAP_S ("" for none), DG_PATH_DIRS, DG_ENV_NAMES and a DG_E_NAME for each, DG_SUPERVISOR (lib.sh, workspace.sh
 # and supervise.sh as text).
 
@@ -30,6 +30,14 @@ start_run() {
     if [ -d "$run" ]; then
         fact run attached
         return
+    fi
+    if [ -n "$DG_MACHINE" ] && [ "$DG_MACHINE" != "$BOOT" ] && [ "$BOOT" != unknown ]; then
+        fact failed "machine it was chosen as one that booted as $DG_MACHINE, and this one booted as $BOOT"
+        return 1
+    fi
+    if [ -n "$DG_WORKSPACE" ] && ! owns_workspace "$DG_WORKSPACE" "$1"; then
+        fact failed "busy $DG_WORKSPACE is not, or no longer, held for this run"
+        return 1
     fi
     resolve_dir "${DG_DIR:-~}"
     settle_dir || return

@@ -108,6 +108,12 @@ lock_workspace() {
     return 1
 }
 
+# owns_workspace DIR RUN: whether RUN has the workspace DIR (absolute).
+owns_workspace() {
+    workspace_key "$1"
+    read -r owns_run <"$DG_WS/lock/run" 2>/dev/null && [ "$owns_run" = "$2" ]
+}
+
 # unlock_workspace RUN: give it back, if RUN has it.
 unlock_workspace() {
     unlock_tries=0

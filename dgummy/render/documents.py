@@ -48,7 +48,7 @@ def load(observation: Observation, choice: Choice) -> dict[str, Any]:
                 "load1": _round(sample.load1, 2),
                 "cores": _round(sample.cores, 2),
                 "score": _round(verdict.score if verdict else None, 4),
-                "active_runs": len(sample.active_runs) if report.reachable else None,
+                "active_runs": len(sample.active_runs) if report.reachable and sample.knows_runs else None,
                 "measured_at": _time(report.measured_at),
             }
         )

@@ -44,7 +44,7 @@ def _load_row(report: HostReport, score: float | None, best: str | None) -> tupl
         format_pct(sample.io_pct),
         "?" if sample.load1 is None else f"{sample.load1:.2f}",
         "?" if sample.cores is None else f"{sample.cores:g}",
-        str(len(sample.active_runs)),
+        str(len(sample.active_runs)) if sample.knows_runs else "?",
         "?" if score is None else f"{score:.2f}",
         "← best" if report.host == best else "",
     )

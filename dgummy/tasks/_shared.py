@@ -28,7 +28,7 @@ HOST_HELP = {
 }
 LIST_FLAGS = ["host", "exclude", "require", "env"]
 REFRESH_HELP = {"refresh": "measure anew instead of using the cache"}
-BACKEND_HELP = {"backend": "auto, ssh or local, instead of what the settings say"}
+BACKEND_HELP = {"backend": "auto, d, ssh or local, instead of what the settings say"}
 CHOICE_HELP = {
     **HOST_HELP,
     "type": "the kind of work (database, api, frontend, testing, security, general, or one of yours)",

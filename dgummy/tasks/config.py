@@ -134,7 +134,7 @@ def _user_file(app: App) -> Path:
 
 
 def _hosts_found(hosts: int, groups: int, source: str) -> str:
-    from dgummy.cluster import NO_HOSTS
+    from dgummy.backends import NO_HOSTS
     from dgummy.units import format_count
 
     if not hosts:

@@ -164,7 +164,7 @@ class _Search:
         program = programs[""]
         top = self._help(program)
         if not is_like_d(top):
-            said = (last_lines(top[:_SHOWN_CHARS], 1) or ["nothing"])[0]
+            said = (last_lines(top[:_SHOWN_CHARS], _SHOWN_CHARS) or ["nothing"])[0]
             return _Verdict(reason=f"not a d: its --help lists no load, status, sync and run, but says: {said}")
         # What the first answer tells clearly need not be asked again.
         spoken = spoken_of(top, dict.fromkeys(USE_CASES, ""))

@@ -333,7 +333,11 @@ class _Run:
                 if stream is not None:
                     selector.register(stream, selectors.EVENT_READ, take)
             while selector.get_map() or self.process.poll() is None:
-                _read_ready(selector)
+                if selector.get_map():
+                    _read_ready(selector)
+                else:  # it closed its pipes, and ends in a moment
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self.process.wait(TICK_S)
                 now = time.monotonic()
                 if now >= next_tick:
                     next_tick = now + TICK_S
