@@ -73,7 +73,7 @@ def evidence_args(run_id: str, directory: str, mode: str, text: str) -> list[str
 
 
 def read_result(line: str) -> dict[str, object] | None:
-    """A result line as the agent logged it, or None for anything else. Of one that was cut short, whether it is an error."""
+    """A result line as the agent logged it, None for anything else. Of one cut short, whether it is an error."""
     try:
         result = json.loads(line)
     except ValueError:

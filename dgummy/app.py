@@ -107,8 +107,9 @@ class App:
     def cluster(self) -> Cluster:
         """The use cases."""
         from dgummy import project
-        from dgummy.cluster import Cluster, Surroundings
+        from dgummy.cluster import Cluster
         from dgummy.transport.local import LocalTransport
+        from dgummy.wiring import Surroundings
 
         cwd = self._cwd or current_folder()
         around = Surroundings(

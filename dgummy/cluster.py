@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy import agents, fanout, remote, specialists
 from dgummy.backends import NO_HOSTS, Backend, Carriers
-from dgummy.chooser import Chooser, Pick, Wish
+from dgummy.chooser import Pick, Wish
 from dgummy.dispatch import Dispatcher, Order
 from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
 from dgummy.ledger_rows import new_run_id
-from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, Sample, SyncResult
-from dgummy.observe import Observation, Observer, StatusObservation
+from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
+from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice
 from dgummy.project import Project, check_root, listing, remote_dir_for
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
 from dgummy.settings import Settings
 from dgummy.specialists import Specialist
 from dgummy.syncplan import Listing
-from dgummy.transport.base import Limits, Transport
+from dgummy.transport.base import Limits
+from dgummy.wiring import Surroundings, Wiring
 from dgummy.workspaces import WorkspaceSync
 
 if TYPE_CHECKING:
     from dgummy.dpush import DPush
-    from dgummy.transport.dcmd import DCommand
 
 _MAX_SPECIALISTS = 500
 _TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the outside world gives: everything that would otherwise be read from globals."""
-
-    cwd: Path
-    home: Path
-    state_dir: Path
-    owner: str
-    find_project: Callable[[Path], Project]
-    ssh_config: Path | None
-    ssh_hosts: Callable[[], list[str]]
-    now: Callable[[], datetime]
-    rng: random.Random
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +75,7 @@ class Cluster:
         self._emit = emit
         self._force = False
         self.journal = Journal(around.state_dir / "runs.db", owner=around.owner, emit=emit, now=around.now)
+        self._parts = Wiring(settings, inventory, carriers, around, self.journal, emit)
 
     @property
     def here(self) -> str:
@@ -112,33 +95,33 @@ class Cluster:
     def load(self, wish: Wish, *, refresh: bool = False) -> tuple[Observation, Choice]:
         """The load of the hosts, and the choice that follows from it for work of no special kind."""
         if self._is_here(wish):
-            observation = self._local_observer.load([Host(LOCAL_HOST)], refresh=refresh)
-            return observation, self._chooser.judge([Host(LOCAL_HOST)], observation, wish)
-        hosts = self._chooser.hosts(wish)
-        observation = self._observer.load(hosts, refresh=refresh, detail=False)
-        return observation, self._chooser.judge(hosts, observation, wish)
+            observation = self._parts.local_observer.load([Host(LOCAL_HOST)], refresh=refresh)
+            return observation, self._parts.chooser.judge([Host(LOCAL_HOST)], observation, wish)
+        hosts = self._parts.chooser.hosts(wish)
+        observation = self._parts.observer.load(hosts, refresh=refresh, detail=False)
+        return observation, self._parts.chooser.judge(hosts, observation, wish)
 
     def status(self, wish: Wish, *, refresh: bool = False) -> StatusObservation:
         """Whether each host answers."""
         if self._is_here(wish):
-            return self._local_observer.status([Host(LOCAL_HOST)], refresh=True)
-        return self._observer.status(self._chooser.hosts(wish), refresh=refresh)
+            return self._parts.local_observer.status([Host(LOCAL_HOST)], refresh=True)
+        return self._parts.observer.status(self._parts.chooser.hosts(wish), refresh=refresh)
 
     def pick(self, wish: Wish, *, refresh: bool = False) -> Pick:
         """Which host should handle this, and why. Nothing is reserved."""
         if self._is_here(wish):
-            return self._local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
-        return self._chooser.pick(wish, refresh=refresh)
+            return self._parts.local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
+        return self._parts.chooser.pick(wish, refresh=refresh)
 
     def specialists(self, wish: Wish) -> dict[str, tuple[Specialist, ...] | Failure]:
         """The specialists on each host: global ones, and those of the current project there."""
-        hosts = (Host(LOCAL_HOST),) if self._is_here(wish) else self._chooser.hosts(wish)
+        hosts = (Host(LOCAL_HOST),) if self._is_here(wish) else self._parts.chooser.hosts(wish)
 
         def look(host: Host) -> tuple[Specialist, ...] | Failure:
             here = host.name == LOCAL_HOST
             folder = str(self.project.root) if here else self.remote_dir(host)
             script = remote.compose(("workspace", "specialists"), "list_specialists", [str(_MAX_SPECIALISTS), folder])
-            answer = (self._local if here else self._control).run_script(
+            answer = (self._local if here else self._parts.control).run_script(
                 host, script, Limits(total_s=self.settings.timeouts.probe_s)
             )
             return answer if isinstance(answer, Failure) else specialists.parse(answer.facts)
@@ -158,7 +141,7 @@ class Cluster:
             self._move_to(path)
         if self._is_here(wish):
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
-        hosts = self._chooser.hosts(wish)
+        hosts = self._parts.chooser.hosts(wish)
         syncer = self.syncer()
         token = new_run_id(self._around.now())
 
@@ -227,9 +210,7 @@ class Cluster:
     def close(self) -> None:
         """Close connections and files."""
         self.journal.close()
-        for carrier in (self.__dict__.get(name) for name in ("_control", "_runner")):
-            if carrier is not None:
-                carrier.close()
+        self._parts.close()
         self._local.close()
 
     # -- parts, made when first needed -------------------------------------------------------------------------
@@ -262,7 +243,7 @@ class Cluster:
     def syncer(self) -> WorkspaceSync:
         """Something that syncs this project."""
         return WorkspaceSync(
-            self._control,
+            self._parts.control,
             self.project.root,
             self.project_listing,
             remote_dir=self.remote_dir,
@@ -274,103 +255,12 @@ class Cluster:
         )
 
     def _by_d(self) -> DPush | None:
-        if self._d is None:
+        if self._parts.d is None:
             return None
         from dgummy.dpush import DPush
 
         home, strict = self._around.home, self._carriers.strict
-        return DPush(self._d, self.project.root, home, strict=strict, emit=self._emit)
-
-    @cached_property
-    def _d(self) -> DCommand | None:
-        return self._carriers.d() if self._carriers.d is not None else None
-
-    @cached_property
-    def _control(self) -> Transport:
-        """For short scripts: ssh, which is quicker at them; `d` where ssh does not get through."""
-        ssh = self._carriers.ssh()
-        if self._d is None:
-            return ssh
-        from dgummy.transport.dcmd import DTransport
-        from dgummy.transport.relay import Relay
-
-        # Where the OpenSSH client, which d uses, knows a way in that Fabric does not.
-        kinds = frozenset({FailureKind.AUTHENTICATION, FailureKind.PROXY})
-        return Relay(ssh, DTransport(self._d), self._say_of, on=kinds)
-
-    @cached_property
-    def _runner(self) -> Transport:
-        """For runs: `d` where it is the backend."""
-        if self._d is None:
-            return self._control
-        from dgummy.transport.dcmd import DTransport
-        from dgummy.transport.relay import Relay
-
-        by_d = DTransport(self._d)
-        return by_d if self._carriers.strict else Relay(by_d, self._carriers.ssh(), self._say_of)
-
-    def _say_of(self, host: str, text: str) -> None:
-        self._emit(Notice(text, "warning", host))
-
-    @cached_property
-    def _observer(self) -> Observer:
-        hosts = self.inventory.hosts
-        parts = [str(self._around.ssh_config or ""), self.settings.agent.tool]
-        parts += [repr((host.name, host.paths, host.probe_root, host.path_dirs)) for host in hosts.values()]
-        by_ssh = self._new_observer(lambda: self._control, "ssh", parts)
-        if self._d is None:
-            return by_ssh
-        from dgummy.observe_d import DObserver
-
-        around = self._around
-        return DObserver(
-            self._d,
-            by_ssh,
-            self.inventory,
-            self.settings,
-            strict=self._carriers.strict,
-            key_parts=parts,
-            state_dir=around.state_dir,
-            emit=self._emit,
-            now=around.now,
-        )
-
-    @cached_property
-    def _local_observer(self) -> Observer:
-        return self._new_observer(lambda: self._local, LOCAL_HOST, [self.settings.agent.tool])
-
-    def _new_observer(self, transport: Callable[[], Transport], name: str, parts: Sequence[str]) -> Observer:
-        around = self._around
-        return Observer(
-            transport,
-            self.settings,
-            name=name,
-            key_parts=[name, *parts],
-            state_dir=around.state_dir,
-            emit=self._emit,
-            now=around.now,
-        )
-
-    @cached_property
-    def _chooser(self) -> Chooser:
-        return self._new_chooser(self.inventory, self._observer)
-
-    @cached_property
-    def _local_chooser(self) -> Chooser:
-        alone = Inventory({LOCAL_HOST: (LOCAL_HOST,)}, {LOCAL_HOST: Host(LOCAL_HOST)}, "local", LOCAL_HOST)
-        return self._new_chooser(alone, self._local_observer)
-
-    def _new_chooser(self, inventory: Inventory, observer: Observer) -> Chooser:
-        around = self._around
-        return Chooser(
-            self.settings,
-            inventory,
-            observer,
-            self.journal,
-            now=around.now,
-            rng=around.rng,
-            ssh_hosts=around.ssh_hosts,
-        )
+        return DPush(self._parts.d, self.project.root, home, strict=strict, emit=self._emit)
 
     def _move_to(self, path: Path) -> None:
         folder = self._around.cwd / path.expanduser()
@@ -383,7 +273,7 @@ class Cluster:
         return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))
 
     def _look_here(self) -> Sample | None:
-        return self._local_observer.measure(Host(LOCAL_HOST)).sample
+        return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
         self._force = options.force
@@ -391,7 +281,7 @@ class Cluster:
         if self._is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
             self._check_fit(order.wish)
-        chooser = self._local_chooser if here else self._chooser
+        chooser = self._parts.local_chooser if here else self._parts.chooser
         syncer: list[WorkspaceSync] = []
 
         def the_syncer() -> WorkspaceSync:
@@ -403,8 +293,8 @@ class Cluster:
             self.settings,
             chooser,
             self.journal,
-            self._local if here else self._runner,
-            self._local if here else self._control,
+            self._local if here else self._parts.runner,
+            self._local if here else self._parts.control,
             self._local,
             lambda: self.project,
             the_syncer,
@@ -418,7 +308,7 @@ class Cluster:
 
     def _check_fit(self, wish: Wish) -> None:
         """NoHostError if this machine lacks what is required."""
-        chooser = self._local_chooser
+        chooser = self._parts.local_chooser
         if not wish.requires and not chooser.task_type(wish)[0].requires:
             return
         choice = chooser.pick(replace(wish, hosts=(LOCAL_HOST,), group=None, exclude=())).choice

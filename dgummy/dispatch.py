@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from dgummy import agents, remote
+from dgummy import agents, outcomes, remote
 from dgummy.agents import Evidence
 from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.events import AttemptEnded, HostChosen, Listener, Notice, RunEnded
@@ -29,7 +29,7 @@ from dgummy.model import (
     Sample,
     SyncResult,
 )
-from dgummy.placement import Choice, Obstacle, meets, parse_requirement
+from dgummy.placement import meets, parse_requirement
 from dgummy.project import Project
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec
@@ -40,7 +40,6 @@ from dgummy.workspaces import Synced, Workspace, WorkspaceSync
 
 _R = TypeVar("_R")
 _BUSY_POLL_S = 2.0
-_REFUSED = frozenset({FailureKind.HOST_KEY, FailureKind.AUTHENTICATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +161,9 @@ class Dispatcher:
                 return self._nobody(order, course, pick)
             if waiting_since is None:
                 waiting_since = time.monotonic()
-                self._emit(Notice(f"waiting: {_busy(pick.choice)}", "warning"))
+                self._emit(Notice(f"waiting: {outcomes.waiting_for(pick.choice)}", "warning"))
             elif time.monotonic() - waiting_since > patience_s:
-                reason = f"waited {format_duration(patience_s)}: {_busy(pick.choice)}"
+                reason = f"waited {format_duration(patience_s)}: {outcomes.waiting_for(pick.choice)}"
                 failure = Failure(FailureKind.BUSY, reason, "try again later, or use --no-sync for what needs no sync")
                 return self._result(course, "", _never(failure))
             time.sleep(_BUSY_POLL_S)
@@ -182,37 +181,23 @@ class Dispatcher:
 
     def _nobody(self, order: Order, course: _Course, pick: Pick) -> RunResult:
         """No host can take it: run here if that is what the user would want, else say why."""
+        probes = {report.host: report.failure for report in pick.observation.reports}
         for verdict in pick.choice.verdicts:
             if verdict.host not in course.failed:
-                course.attempts.append(Attempt(verdict.host, _outcome_of(verdict.obstacle), verdict.reason))
-        failure = self._cause(course, pick)
-        could_have = any(
-            attempt.outcome in (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED)
-            for attempt in course.attempts
-        )
-        if order.wish.hosts or order.fallback != LOCAL_HOST or not could_have:
+                attempt = outcomes.passed_over(verdict, probes.get(verdict.host))
+                course.attempts.append(attempt)
+                self._emit(AttemptEnded(course.run_id, attempt))
+        seen = [failure for failure in probes.values() if failure is not None]
+        agent = self._settings.agent
+        failure = outcomes.decisive([*course.failures, *seen], pick.choice.verdicts, agent.tool, agent.install)
+        stands_in = outcomes.might_have_run(course.attempts) and order.fallback == LOCAL_HOST
+        if order.wish.hosts or not stands_in:
             return self._result(course, "", _never(failure))
         lacking = self._lacking_here(order, course)
         if lacking:
             self._emit(Notice(f"not run here either: this machine lacks {lacking}", "warning"))
             return self._result(course, "", _never(failure))
         return self._run_here(order, course, f"no host could take it ({failure})", fallback=LOCAL_HOST)
-
-    def _cause(self, course: _Course, pick: Pick) -> Failure:
-        """The one failure that decides the exit code: a refusal before a failed sync before the rest."""
-        seen = [report.failure for report in pick.observation.reports if report.failure is not None]
-        failures = [*course.failures, *seen]
-        refused = [failure for failure in failures if failure.kind in _REFUSED]
-        unsynced = [failure for failure in failures if failure.kind.is_about_sync]
-        for decisive in (refused, unsynced, failures):
-            if decisive:
-                return decisive[-1]
-        verdicts = pick.choice.verdicts
-        reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in verdicts) or "no host is left"
-        agent = self._settings.agent
-        if any(f"lacks {agent.tool}" in verdict.reason for verdict in verdicts):
-            return Failure(FailureKind.UNFIT, reasons, f"install {agent.tool} on a host: {agent.install}")
-        return Failure(FailureKind.UNFIT, reasons, "inv pick shows what each host has; ask for less, or add a host")
 
     def _lacking_here(self, order: Order, course: _Course) -> str:
         """What this machine lacks for the order, "" if nothing."""
@@ -374,7 +359,7 @@ class Dispatcher:
         else:
             course.failed[host.name] = str(failure)
             course.failures.append(failure)
-        attempt = Attempt(host.name, _outcome(failure), str(failure))
+        attempt = Attempt(host.name, outcomes.outcome_of(failure), str(failure))
         if failure.kind is FailureKind.BUSY and attempt in course.attempts:
             self._journal.unplace(course.run_id)  # told once; while we wait, it may be so for hours
         else:
@@ -417,27 +402,5 @@ class Dispatcher:
         )
 
 
-def _busy(choice: Choice) -> str:
-    return "; ".join(
-        f"{verdict.host}: {verdict.reason}" for verdict in choice.verdicts if verdict.obstacle is Obstacle.BUSY
-    )
-
-
 def _never(failure: Failure) -> Ending:
-    return Ending(_outcome(failure), reason=str(failure), remedy=failure.remedy, not_started=failure)
-
-
-def _outcome(failure: Failure) -> RunState:
-    if failure.kind in _REFUSED:
-        return RunState.REFUSED
-    if failure.kind.is_about_sync:
-        return RunState.SYNC_FAILED
-    if failure.kind in (FailureKind.BUSY, FailureKind.UNFIT):
-        return RunState.SKIPPED
-    if failure.kind is FailureKind.CANCELLED:
-        return RunState.CANCELLED
-    return RunState.UNREACHABLE
-
-
-def _outcome_of(obstacle: Obstacle | None) -> RunState:
-    return RunState.UNREACHABLE if obstacle is Obstacle.UNREACHABLE else RunState.SKIPPED
+    return Ending(outcomes.outcome_of(failure), reason=str(failure), remedy=failure.remedy, not_started=failure)

@@ -1,7 +1,7 @@
 """Push a project with the `d` command's own sync, where that sends exactly the set that is to be sent.
 
-It takes no exclude options: it sends everything in a folder but a fixed list, ignored files with secrets included. So it is
-used only if its set and ours are the same, to the same place.
+It takes no exclude options: it sends everything in a folder but a fixed list, ignored files with secrets included. So
+it is used only if its set and ours are the same, to the same place.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def its_set(source: Path) -> Iterator[bytes]:
     folders = [b""]
     while folders:
         folder = folders.pop()
-        with os.scandir(os.path.join(os.fsencode(source), folder)) as entries:
+        with os.scandir(os.fsencode(source) + b"/" + folder) as entries:
             for entry in entries:
                 if any(fnmatchcase(os.fsdecode(entry.name), pattern) for pattern in dtext.SYNC_EXCLUDE):
                     continue

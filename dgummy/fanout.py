@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from dgummy.events import Event, Listener
 
@@ -46,6 +46,23 @@ class Job(Generic[R]):
         return self._value  # type: ignore[return-value]  # set, since there was no error
 
 
+_Done: TypeAlias = "queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None]"
+
+
+def _work_off(todo: queue.SimpleQueue[T], done: _Done[T, R], work: Callable[[T], R], halt: threading.Event) -> None:
+    """Take what is to be done, one by one; None at the end says that this worker is through."""
+    while not halt.is_set():
+        try:
+            item = todo.get_nowait()
+        except queue.Empty:
+            break
+        try:
+            done.put((item, work(item), None))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            done.put((item, None, error))
+    done.put(None)
+
+
 def each(
     items: Sequence[T],
     work: Callable[[T], R],
@@ -62,25 +79,15 @@ def each(
     """
     halt = stop or threading.Event()
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None] = queue.SimpleQueue()
+    done: _Done[T, R] = queue.SimpleQueue()
     for item in items:
         todo.put(item)
 
-    def worker() -> None:
-        while not halt.is_set():
-            try:
-                item = todo.get_nowait()
-            except queue.Empty:
-                break
-            try:
-                done.put((item, work(item), None))
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                done.put((item, None, error))
-        done.put(None)
-
     working = min(jobs, len(items))
     for number in range(working):
-        threading.Thread(target=worker, name=f"dgummy-worker-{number}", daemon=True).start()
+        threading.Thread(
+            target=_work_off, args=(todo, done, work, halt), name=f"dgummy-worker-{number}", daemon=True
+        ).start()
     try:
         while working:
             try:
@@ -122,5 +129,5 @@ class Bus:
                     listener(event)
                 except BrokenPipeError:
                     raise
-                except Exception as error:  # noqa: BLE001, PERF203 - kept, and shown by the error boundary
+                except Exception as error:  # noqa: BLE001 - kept, and shown by the error boundary
                     self.errors.append(error)

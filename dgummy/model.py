@@ -87,6 +87,7 @@ _FAILURE_CODES: dict[FailureKind, ExitCode] = {
     FailureKind.DISK_FULL: ExitCode.SYNC_FAILED,
     FailureKind.PERMISSION: ExitCode.SYNC_FAILED,
     FailureKind.SYNC: ExitCode.SYNC_FAILED,
+    FailureKind.MISSING_TOOL: ExitCode.SYNC_FAILED,
     FailureKind.CANCELLED: ExitCode.INTERRUPTED,
     FailureKind.CONFIG: ExitCode.CONFIG,
     FailureKind.INTERNAL: ExitCode.BUG,
@@ -137,8 +138,8 @@ class Sample:
 
     Percentages are 0..100 over the whole machine. `psi_*_pct` are the kernel's `some avg10` pressure figures.
     `cores` respects CPU affinity and cgroup quota; memory respects a cgroup limit. `clock_offset_s` is host clock
-    minus ours. `tools` are the programs found on the login PATH. `boot_id` tells this boot of this machine from any other.
-    `knows_runs` is False where nobody looked for active runs.
+    minus ours. `tools` are the programs found on the login PATH. `boot_id` tells this boot of this machine from any
+    other. `knows_runs` is False where nobody looked for active runs.
     """
 
     cpu_pct: float | None = None

@@ -63,6 +63,8 @@ class Supervision:
         self._clock = clock
         self._began = clock()
         self._claimed = False
+        self._doubtful = False  # a start of ours was lost on its way: it may be under way, or done, unheard
+        self._refusal: Failure | None = None
         self._announced = False
         self._beats = 0
         self._offsets = {"out": 0, "err": 0}
@@ -116,12 +118,14 @@ class Supervision:
     def _converse(self, script: Script, *, again: bool = False) -> Ending | None:
         """One attempt to hear the run out. None: the connection is gone, try again."""
         limits = Limits(total_s=None, idle_s=self._timeouts.silence_s)
+        self._refusal = None
         reply = self._transport.run_script(self._host, script, limits, self._hear)
         if self._ending is not None:
             return self._ending
         if isinstance(reply, Failure):
             if reply.kind is not FailureKind.LOST and not again:
                 return _never_began(reply)
+            self._doubtful = True
             self._emit(Notice(f"{reply}; trying to get back to run {self._spec.run_id}", "warning", self._host.name))
             return None
         if self._claimed:
@@ -129,14 +133,24 @@ class Supervision:
         return self._settle(reply)
 
     def _settle(self, reply: Answer) -> Ending | None:
-        """The script ended without saying what became of the run: make sure that it is not started, if we can."""
+        """The script ended without saying what became of the run: make sure that it is not started, if we can.
+
+        A refusal proves that this script started nothing. It proves nothing about one that was lost before, least of
+        all on another machine.
+        """
+        refusal = self._refusal
+        if refusal is not None:
+            if not self._doubtful:
+                return _never_began(refusal)
+            if refusal.kind is FailureKind.WRONG_MACHINE:
+                return None
         answer = self._transport.run_script(
             self._host, void_script(self._spec.run_id), Limits(total_s=self._timeouts.script_s)
         )
         if isinstance(answer, Answer) and answer.has("started"):
             self._claimed = True
-        elif isinstance(answer, Answer) and (answer.has("void") or answer.has("failed")):
-            return _never_began(Failure(FailureKind.SHELL, reply.noise or "the start script gave up"))
+        elif isinstance(answer, Answer) and (answer.has("void") or (answer.has("failed") and not self._doubtful)):
+            return _never_began(refusal or Failure(FailureKind.SHELL, reply.noise or "the start script gave up"))
         return None
 
     def _hear(self, frame: Frame) -> None:
@@ -154,6 +168,8 @@ class Supervision:
         if fact.name in ("run", "running"):
             self._claimed = True
             self._announce()
+        elif fact.name == "failed":
+            self._refusal = failed(fact.value)
         elif fact.name in _ELSEWHERE:
             text = f"{fact.value} is not there; the command runs in {_ELSEWHERE[fact.name]}"
             self._emit(Notice(text, "warning", self._host.name))
@@ -169,8 +185,6 @@ class Supervision:
             return _lost("its folder was removed on the host")
         if fact.name == "void":
             return self._voided(fact.value)
-        if fact.name == "failed":
-            return _never_began(failed(fact.value))
         return None
 
     def _voided(self, why: str) -> Ending:

@@ -28,7 +28,8 @@ class RunSpec:
 
     directory: the project folder there, absolute or `~/…`, "" for home; subdir: below it. workspace: the folder the run
     has to itself, absolute, "" for none. timeout_s: None for no limit. gap_s: least time between two starts on that
-    host. machine: the boot id (`Sample.boot_id`) of the machine it was chosen for, "" for any. env: values travel on the script's stdin and stay in memory.
+    host. machine: the boot id (`Sample.boot_id`) of the machine it was chosen for, "" for any. env: values travel on
+    the script's stdin and stay in memory.
     """
 
     run_id: str

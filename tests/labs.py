@@ -26,7 +26,7 @@ import pytest
 from dgummy import lab as dlab
 from dgummy import layers
 from dgummy.backends import Backend, Carriers
-from dgummy.cluster import Cluster, Surroundings
+from dgummy.cluster import Cluster
 from dgummy.events import Event
 from dgummy.inventory import build as build_inventory
 from dgummy.lab import Lab
@@ -40,6 +40,7 @@ from dgummy.transport.base import Transport
 from dgummy.transport.local import LocalTransport
 from dgummy.transport.ssh import SSHTransport
 from dgummy.transport.sshconfig import resolve
+from dgummy.wiring import Surroundings
 
 REPO = Path(__file__).parents[1]
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")

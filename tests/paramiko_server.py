@@ -12,9 +12,9 @@ from pathlib import Path
 
 import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
-from sshd import LOOPBACK, make_key, public
 
 from dgummy.transport.sshconfig import SSHTarget
+from sshd import LOOPBACK, make_key, public
 
 
 class Rules(paramiko.ServerInterface):

@@ -83,8 +83,8 @@ def run(shell: list[str], home: Path, spec: RunSpec, *, follow: bool = True, **k
 # -- a whole machine, as far as a script can see ---------------------------------------------------------------
 
 _TOOLS = tuple(
-    """awk cat chmod cksum cp cut date dd df env expr find grep head id kill ln ls mkdir mktemp mv nproc od perl printf ps
-    pwd readlink rm rmdir sed seq setsid sleep sort stat tail tee test timeout touch tr true false uname wc xargs
+    """awk cat chmod cksum cp cut date dd df env expr find grep head id kill ln ls mkdir mktemp mv nproc od perl printf
+    ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tee test timeout touch tr true false uname wc xargs
     """.split()  # noqa: SIM905 - easier to read
 )
 _DATA_S = 40.0
@@ -188,7 +188,7 @@ class Box:
         """What runs with this home folder (and these other variables set): command lines by pid, zombies left out."""
         marks = [f"\0{mark}".encode() for mark in (f"HOME={self.home}\0", *variables)]
         found = {}
-        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
             environ = b"\0" + read_proc(pid, "environ")
             if pid != os.getpid() and all(mark in environ for mark in marks) and is_alive(pid):
                 found[pid] = read_proc(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")

@@ -145,7 +145,8 @@ def test_changes_are_what_was_written_since_the_claim(box: Box) -> None:
     in_project(
         box,
         f"sleep {pause_s}; echo y >>touched; echo new >'sub dir/new é'; "
-        "mkdir -p .git .gummy/x node_modules/y a/__pycache__; echo z | tee .git/x .gummy/x/y node_modules/y/z a/__pycache__/b >/dev/null; ln -s nowhere link",
+        "mkdir -p .git .gummy/x node_modules/y a/__pycache__; "
+        "echo z | tee .git/x .gummy/x/y node_modules/y/z a/__pycache__/b >/dev/null; ln -s nowhere link",
     )
     _, found = evidence(box)
     assert set(found.changed) == {"touched", "sub dir/new é", "link"}

@@ -18,7 +18,7 @@ import pytest
 import standin_dw
 from dgummy import lab as labs
 from dgummy.dhelp import USE_CASES, Dialect
-from dgummy.dtext import DLoad, DStatus
+from dgummy.dtext import SYNC_EXCLUDE, DLoad, DStatus
 from dgummy.lab import Figures, Lab
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.transport.base import Answer, Limits, Reached
@@ -250,6 +250,10 @@ def test_the_stand_in_syncs_as_the_captures_show(scene: Scene) -> None:
             assert shape(got[stream], scene) == shape(want[stream], scene)
     remote = scene.lab.node("node-1").home / "projx"
     assert (remote / "src/b.py").read_text() == "2\n" and not (remote / ".git").exists()
+
+
+def test_what_sync_leaves_out() -> None:
+    assert list(SYNC_EXCLUDE) == standin_dw.EXCLUDE
 
 
 # -- load and status -----------------------------------------------------------------------------------------------

@@ -93,8 +93,8 @@ class Far:
         self.ssh_config = self.folder / "ssh_config"
         self.ssh_config.write_text(
             f"Host far\n HostName {self.address}\n User {getpass.getuser()}\n IdentityFile {self.key}\n"
-            f" IdentitiesOnly yes\n IdentityAgent none\n UserKnownHostsFile {self.folder / 'known'}\n GlobalKnownHostsFile /dev/null\n"
-            " StrictHostKeyChecking yes\n BatchMode yes\n"
+            f" IdentitiesOnly yes\n IdentityAgent none\n UserKnownHostsFile {self.folder / 'known'}\n"
+            " GlobalKnownHostsFile /dev/null\n StrictHostKeyChecking yes\n BatchMode yes\n"
         )
 
     def up(self) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sshd import keygen, make_key, public
 
 from dgummy.transport import hostkeys
 from dgummy.transport.hostkeys import Changed, Known, KnownHostsFile, Revoked, Unknown
+from sshd import keygen, make_key, public
 
 
 def blob(line: str) -> bytes:

@@ -168,7 +168,7 @@ def test_the_umask_of_the_command_is_the_users(box: Box) -> None:
 
 
 def test_signals_are_as_in_an_ordinary_session(any_box: Box) -> None:
-    """INT and QUIT are not ignored where perl, or an env that can, is there. setsid alone cannot undo it: documented."""
+    """INT and QUIT are not ignored where perl, or an env that can, is there. setsid alone cannot: documented."""
     heard = any_box.run("grep SigIgn /proc/self/status")
     ignored = int(heard.out.split()[1], 16)
     gnu = any_box.kind != "busybox"

@@ -231,9 +231,7 @@ def test_giving_back_and_taking_over_at_once(make_box: MakeBox) -> None:
     folder = str(box.home / "project")
     check = "mkdir held || echo TWICE >>../bad; sleep 0.1; rmdir held"  # fails if another one is in there
     runs = 6
-    scripts = []
-    for number in range(runs):
-        scripts.append(compose(FILES, "open_workspace", [folder, f"r{number}", "me", "100", "id"]))
+    scripts = [compose(FILES, "open_workspace", [folder, f"r{n}", "me", "100", "id"]) for n in range(runs)]
     done: set[int] = set()
     (box.home / "project").mkdir()
     end = time.monotonic() + 60

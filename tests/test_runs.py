@@ -517,6 +517,29 @@ def test_a_start_that_was_cut_off_is_started_again_once(place: Place) -> None:
     (place.home / "count").unlink()
 
 
+def test_a_refusal_after_a_lost_start_proves_nothing(place: Place) -> None:
+    """The first start may be under way, unheard: whatever the second is told, the run is lost, not free for another host."""
+    timeouts = Timeouts(connect_s=3, script_s=5, silence_s=8, reconnect_s=1.5, kill_s=1)
+    run_id = fresh_id()
+    spec = RunSpec(run_id, f"echo ran >>{place.home}/count", machine="another-boot", probe_root=place.host.probe_root)
+    refused = Supervision(place.transport, place.host, spec, timeouts, lambda _: None).follow()
+    assert refused.not_started is not None and refused.not_started.kind is FailureKind.WRONG_MACHINE
+    cutting = CutsStart(place.transport, 0)
+    ending = Supervision(cutting, place.host, spec, timeouts, lambda _: None).follow()
+    assert (ending.state, ending.not_started) == (RunState.LOST, None)
+    assert not (place.home / "count").exists()
+
+
+def test_a_refusal_after_a_lost_start_is_settled_by_voiding_it(own: Place) -> None:
+    """Where the host can make sure that it never starts, it has not started."""
+    run_id = fresh_id()
+    spec = RunSpec(run_id, "touch ran", directory="/nowhere", workspace="/nowhere", probe_root=own.host.probe_root)
+    ending = Supervision(CutsStart(own.transport, 0), own.host, spec, QUICK, lambda _: None).follow()
+    assert ending.not_started is not None, ending
+    answer = own.transport.run_script(own.host, report_script(run_id, own.host.probe_root))
+    assert isinstance(answer, Answer) and answer.has("void")
+
+
 # -- ending it -------------------------------------------------------------------------------------------------
 
 

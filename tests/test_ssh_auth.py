@@ -15,8 +15,6 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from paramiko_server import ParamikoServer, Rules
-from sshd import Sshd, keygen, make_key, needs_sshd, public, running
 
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.remote import compose
@@ -24,6 +22,8 @@ from dgummy.transport.base import Answer, Reached
 from dgummy.transport.keyfiles import KeyFile, read_key_file
 from dgummy.transport.ssh import SSHTransport
 from dgummy.transport.sshconfig import SSHTarget
+from paramiko_server import ParamikoServer, Rules
+from sshd import Sshd, keygen, make_key, needs_sshd, public, running
 
 NODE = Host("node")
 Start = Callable[..., Sshd]

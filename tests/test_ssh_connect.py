@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sshd import LOOPBACK, Sshd, free_port, keygen, make_key, needs_sshd, running
 
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.remote import compose
@@ -24,6 +23,7 @@ from dgummy.transport.framing import Frame
 from dgummy.transport.hostkeys import HostKeyQuestion
 from dgummy.transport.ssh import SSHTransport
 from dgummy.transport.sshconfig import SSHTarget, resolve
+from sshd import LOOPBACK, Sshd, free_port, keygen, make_key, needs_sshd, running
 
 pytestmark = needs_sshd
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sshd import Sshd, needs_sshd, running
 
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.remote import compose
@@ -20,6 +19,7 @@ from dgummy.transport.base import Answer, Limits, Reached, Script, Transport
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.transport.local import LocalTransport
 from dgummy.transport.ssh import SSHTransport
+from sshd import Sshd, needs_sshd, running
 
 DEFAULT_LIMITS = Limits()
 

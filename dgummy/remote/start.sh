@@ -36,7 +36,7 @@ start_run() {
         return 1
     fi
     if [ -n "$DG_WORKSPACE" ] && ! owns_workspace "$DG_WORKSPACE" "$1"; then
-        fact failed "busy $DG_WORKSPACE is not, or no longer, held for this run"
+        fact failed "machine $DG_WORKSPACE is not, or no longer, held for this run here"
         return 1
     fi
     resolve_dir "${DG_DIR:-~}"

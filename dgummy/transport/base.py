@@ -155,7 +155,6 @@ _FAILED_KINDS = {
         FailureKind.PERMISSION,
         "check who owns it, or set remote_dir to a folder you can write to",
     ),
-    "busy": (FailureKind.BUSY, "wait for it, or let the run go to another host"),
     "machine": (FailureKind.WRONG_MACHINE, "its name leads to two machines, or it was restarted: try again"),
     "disk": (FailureKind.DISK_FULL, "make room on that host (df -h), then try again"),
 }

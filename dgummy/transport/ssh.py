@@ -66,8 +66,6 @@ class SSHTransport:
         self._resolve = resolve
         self._connect_s = connect_s
         self._around = Surroundings(
-            # Without files and variables: ssh_config is not parsed per host, fabric.yaml has no say in our scripts.
-            config=fabric.Config(lazy=True, ssh_config=paramiko.SSHConfig()),
             known_hosts=KnownHosts(ask, ssh_config_path),
             browser_s=browser_s,
             interactive=interactive,

@@ -100,7 +100,6 @@ class Watchdog:
 class Surroundings:
     """What every connection attempt shares."""
 
-    config: fabric.Config
     known_hosts: KnownHosts
     browser_s: float
     interactive: bool
@@ -159,7 +158,9 @@ class Attempt:
             target.hostname,
             user=target.user,
             port=target.port,
-            config=self._around.config,
+            # Its own: one that is shared is not safe between threads. Without files and variables: ssh_config is not
+            # parsed per host, fabric.yaml has no say in our scripts.
+            config=fabric.Config(lazy=True, ssh_config=paramiko.SSHConfig()),
             connect_kwargs={
                 "sock": sock,
                 "transport_factory": self._make_transport,

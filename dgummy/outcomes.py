@@ -1,0 +1,63 @@
+"""What a failure of a host means for a run, and which of several decides. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dgummy.model import Attempt, Failure, FailureKind, RunState
+from dgummy.placement import Choice, Obstacle, Verdict
+
+_REFUSED = frozenset({FailureKind.HOST_KEY, FailureKind.AUTHENTICATION})
+_SKIPPED = frozenset({FailureKind.BUSY, FailureKind.UNFIT})
+_MIGHT_HAVE = frozenset({RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED})
+
+
+def outcome_of(failure: Failure) -> RunState:
+    """The state of a run that a host did not start."""
+    if failure.kind in _REFUSED:
+        return RunState.REFUSED
+    if failure.kind.is_about_sync:
+        return RunState.SYNC_FAILED
+    if failure.kind in _SKIPPED:
+        return RunState.SKIPPED
+    if failure.kind is FailureKind.CANCELLED:
+        return RunState.CANCELLED
+    return RunState.UNREACHABLE
+
+
+def passed_over(verdict: Verdict, failure: Failure | None) -> Attempt:
+    """A host that was not even tried, as an attempt with its reason; `failure` is why its probe failed."""
+    outcome = RunState.SKIPPED
+    if verdict.obstacle is Obstacle.UNREACHABLE:
+        outcome = outcome_of(failure) if failure is not None else RunState.UNREACHABLE
+    return Attempt(verdict.host, outcome, verdict.reason)
+
+
+def might_have_run(attempts: Sequence[Attempt]) -> bool:
+    """Whether a host would have taken the work had it been reachable: then this machine may stand in."""
+    return any(attempt.outcome in _MIGHT_HAVE for attempt in attempts)
+
+
+def waiting_for(choice: Choice) -> str:
+    """Whom a run waits for, in one line."""
+    return "; ".join(
+        f"{verdict.host}: {verdict.reason}" for verdict in choice.verdicts if verdict.obstacle is Obstacle.BUSY
+    )
+
+
+def decisive(failures: Sequence[Failure], verdicts: Sequence[Verdict], tool: str, install: str) -> Failure:
+    """The failure that decides the exit code: a refusal, else a failed sync, else something lacking, else the rest.
+
+    `tool` is the agent's program, `install` the command that installs it.
+    """
+    refused = [failure for failure in failures if failure.kind in _REFUSED]
+    unsynced = [failure for failure in failures if failure.kind.is_about_sync]
+    lacking = [verdict for verdict in verdicts if verdict.obstacle is Obstacle.REQUIREMENT]
+    if refused or unsynced:
+        return (refused or unsynced)[-1]
+    if failures and not lacking:
+        return failures[-1]
+    reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in lacking or verdicts) or "no host is left"
+    if any(f"lacks {tool}" in verdict.reason for verdict in lacking):
+        return Failure(FailureKind.UNFIT, reasons, f"install {tool} on a host: {install}")
+    return Failure(FailureKind.UNFIT, reasons, "inv pick shows what each host has; ask for less, or add a host")
