@@ -161,7 +161,7 @@ def _document(result: RunResult, host: str, tails: Tails) -> dict[str, Any]:
 def _app(project_dir: str | Path | None = None, listener: Callable[[Event], None] | None = None) -> Iterator[App]:
     from invoke.config import Config
 
-    from dgummy.cli import project_settings_folder
+    from dgummy.layers import project_settings_folder
 
     cwd = Path(project_dir).expanduser().resolve() if project_dir is not None else current_folder()
     config = Config(project_location=None, lazy=True)

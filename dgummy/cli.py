@@ -1,148 +1,15 @@
-"""The command line: one error boundary for every task, and the program `dgummy`."""
+"""The program `dgummy`: the same tasks as `inv`, for where there is no tasks.py."""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import gc
-import os
 import sys
-import traceback
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from invoke.exceptions import Exit, ParseError
-from invoke.parser.argument import Argument
-from invoke.parser.context import to_flag
 from invoke.program import Program
-from invoke.tasks import Task
-from invoke.tasks import task as invoke_task
 
 from dgummy import layers
-from dgummy.errors import DgummyError, ExitCode
-
-_SIGPIPE_CODE = 141
-
-
-class Command(Task):  # type: ignore[type-arg]
-    """A task whose positional argument, if marked optional, may stand after `--` as words or be left out."""
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Fill an optional positional argument that is not on the command line with ""; Invoke knows no such thing."""
-        arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
-        for argument in arguments:
-            if argument.kind in (int, float):
-                argument.kind = _number(argument)
-            if argument.positional and argument.optional and not self._is_given(arguments):
-                argument.set_value("")
-        return arguments
-
-    def _is_given(self, arguments: list[Argument]) -> bool:
-        """Whether a word that is no flag, and no flag's value, stands between our name and `--`."""
-        words = iter(words_around_dashes()[0])
-        if all(word.rpartition(".")[2] != self.name for word in words):  # reads on to just behind our name
-            return False
-        known = [*arguments, *Program().core_args()]
-        flags = {to_flag(name): argument.takes_value for argument in known for name in argument.names}
-        for word in words:
-            if not word.startswith("-"):
-                return True
-            flag, equals, _ = word.partition("=")
-            if flag not in flags:
-                return False  # else Invoke would take the misspelt flag for the argument
-            if flags[flag] and not equals:
-                next(words, None)
-        return False
-
-
-def _number(argument: Argument) -> Callable[[str], float]:
-    """What reads a number for an argument: Invoke ends in a traceback for one that is none."""
-    kind = argument.kind
-
-    def read(text: str) -> float:
-        try:
-            return kind(text)  # type: ignore[no-any-return]
-        except ValueError:
-            whole = "a whole number" if kind is int else "a number"
-            raise ParseError(f"--{argument.name}: {text!r} is not {whole}") from None
-
-    return read
-
-
-def command(name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make a function a task: no automatic short flags, errors ended by the boundary."""
-
-    def wrap(body: Callable[..., Any]) -> Any:
-        settings = {"klass": Command, "auto_shortflags": False, "name": name, **options}
-        return invoke_task(**settings)(bounded(body))
-
-    return wrap
-
-
-def bounded(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The error boundary: whatever goes wrong ends in a line of what happened, one of what to do, and an exit code.
-
-    A body that returns a number ends the program with it.
-    """
-
-    @functools.wraps(body)
-    def run(*args: Any, **kwargs: Any) -> None:
-        os.environ.update(_aside)
-        # At its end Python looks through everything for cycles, several times: 40 ms for memory that goes anyway.
-        atexit.register(gc.freeze)
-        code = run_bounded(lambda: body(*args, **kwargs), as_json=bool(kwargs.get("json")))
-        if code:
-            raise Exit(code=code)
-
-    return run
-
-
-def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
-    """Do the work; gives back the exit code."""
-    try:
-        code = work()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except DgummyError as error:
-        _complain(error, as_json=as_json)
-        _settle_stdout()
-        return int(error.code)
-    except Exit as error:
-        if error.message:
-            _note(error.message)
-        return error.code
-    except KeyboardInterrupt:
-        _complain(DgummyError("interrupted", code=ExitCode.INTERRUPTED), as_json=as_json)
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        _forget_stdout()
-        return _SIGPIPE_CODE
-    except Exception as error:  # noqa: BLE001 - a bug of ours; the traceback is kept, the user is told where
-        _complain(_bug(error), as_json=as_json)
-        return ExitCode.BUG
-    return code if isinstance(code, int) else 0
-
-
-_aside: dict[str, str] = {}
-
-
-def set_env_aside() -> None:
-    """Keep `INVOKE_DGUMMY_*` from Invoke, which casts them by whatever invoke.yaml holds; see `layers`.
-
-    To be called while the tasks are loaded; each of our tasks puts the variables back before anything else.
-    """
-    _aside.update(layers.set_env_aside(os.environ))
-
-
-def words_around_dashes() -> tuple[list[str], list[str]]:
-    """What stands before and after the first `--` on our command line."""
-    argv = sys.argv[1:]
-    if "--" not in argv:
-        return argv, []
-    at = argv.index("--")
-    return argv[:at], argv[at + 1 :]
+from dgummy.boundary import run_bounded
 
 
 def make_program() -> Program:
@@ -161,76 +28,12 @@ class Dgummy(Program):
         super().parse_collection()
         root = None
         with suppress(OSError):  # a folder that is gone is refused by whatever needs one
-            root = project_settings_folder(Path.cwd())
+            root = layers.project_settings_folder(Path.cwd())
         if root is not None:
             self.config.set_project_location(str(root))
             self.config.load_project()
 
 
-def project_settings_folder(cwd: Path) -> Path | None:
-    """The nearest folder, from here upwards, with an Invoke settings file or a tasks.py."""
-    names = ("invoke.yaml", "invoke.yml", "invoke.json", "invoke.py", "tasks.py")
-    return next((folder for folder in (cwd, *cwd.parents) if _holds(folder, names)), None)
-
-
 def main() -> None:
     """Entry point of the program `dgummy`."""
     sys.exit(run_bounded(make_program().run, as_json=False))
-
-
-def _holds(folder: Path, names: Iterable[str]) -> bool:
-    return any((folder / name).is_file() for name in names)
-
-
-def _complain(error: DgummyError, *, as_json: bool) -> None:
-    from dgummy.render.console import Console
-    from dgummy.render.text import one_line
-
-    console = Console()
-    with suppress(OSError, DgummyError):  # whom to tell, if nobody reads?
-        console.note(f"✗ {one_line(error.message, 1000)}", "error")
-        if error.remedy:
-            console.note(f"  {one_line(error.remedy, 1000)}")
-        if as_json:
-            from dgummy.render import documents
-
-            console.result(documents.dump(documents.error(error)))
-
-
-def _note(text: str) -> None:
-    from dgummy.render.console import Console
-
-    with suppress(OSError):
-        Console().note(text, "error")
-
-
-def _settle_stdout() -> None:
-    """What could not be written to a full disk must not be tried again at exit."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        _forget_stdout()
-
-
-def _forget_stdout() -> None:
-    """Whoever read our output is gone: keep Python from complaining when it flushes at exit."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        sys.stdout = None
-
-
-def _bug(error: Exception) -> DgummyError:
-    """What to tell about a bug of ours; the traceback goes to a file."""
-    import tempfile
-
-    text = "".join(traceback.format_exception(error))
-    try:
-        handle, path = tempfile.mkstemp(prefix="dgummy-traceback-", suffix=".txt")
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        where = f"the traceback is in {path}"
-    except OSError:
-        where = text
-    return DgummyError(f"a bug in dgummy: {type(error).__name__}: {error}", f"please report it; {where}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dgummy import agents, fanout, remote, specialists
 from dgummy.backends import NO_HOSTS, Backend, Carriers
 from dgummy.chooser import Pick, Wish
-from dgummy.dispatch import Dispatcher, Order
+from dgummy.dispatch import Dispatcher
 from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
@@ -19,6 +19,7 @@ from dgummy.journal import Journal
 from dgummy.ledger_rows import new_run_id
 from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
 from dgummy.observe import Observation, StatusObservation
+from dgummy.orders import Order
 from dgummy.placement import Choice
 from dgummy.project import Project, check_root, listing, remote_dir_for
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name

@@ -7,14 +7,14 @@ reason.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from dgummy import agents, outcomes, remote
 from dgummy.agents import Evidence
-from dgummy.chooser import Chooser, Pick, Wish
+from dgummy.chooser import Chooser, Pick
 from dgummy.events import AttemptEnded, HostChosen, Listener, Notice, RunEnded
 from dgummy.fanout import Job
 from dgummy.journal import Journal
@@ -29,6 +29,7 @@ from dgummy.model import (
     Sample,
     SyncResult,
 )
+from dgummy.orders import Order, Site
 from dgummy.placement import meets, parse_requirement
 from dgummy.project import Project
 from dgummy.runs import Ending, Supervision
@@ -36,42 +37,10 @@ from dgummy.runscript import RunSpec
 from dgummy.settings import Settings
 from dgummy.transport.base import Limits, Transport
 from dgummy.units import format_duration
-from dgummy.workspaces import Synced, Workspace, WorkspaceSync
+from dgummy.workspaces import Synced, WorkspaceSync
 
 _R = TypeVar("_R")
 _BUSY_POLL_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be run. `command` is what a shell on the host gets; `shown` is what people are shown of it.
-
-    `sync` brings the project there first and gives the run its workspace. `mode` is set for agent tasks (see `agents`).
-    """
-
-    kind: str
-    command: str
-    shown: str
-    wish: Wish
-    sync: bool = True
-    timeout_s: float | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    mode: str = ""
-    text: str = ""
-    verify: str | None = None
-    fallback: str = "local"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where a run takes place and how to get there."""
-
-    host: Host
-    transport: Transport
-    directory: str
-    workspace: Workspace | None = None
-    sync: SyncResult | None = None
-    machine: str = ""
 
 
 @dataclass

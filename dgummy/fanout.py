@@ -127,7 +127,7 @@ class Bus:
             for listener in self._listeners:
                 try:
                     listener(event)
-                except BrokenPipeError:
+                except BrokenPipeError:  # noqa: PERF203 - each listener is protected from the others
                     raise
                 except Exception as error:  # noqa: BLE001 - kept, and shown by the error boundary
                     self.errors.append(error)

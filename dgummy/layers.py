@@ -6,7 +6,7 @@ Cheap to import, for `inv --list`: whatever needs YAML or msgspec is imported wh
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,16 @@ def set_env_aside(environ: MutableMapping[str, str]) -> dict[str, str]:
     in a number's place. Put them back before `load`.
     """
     return {name: environ.pop(name) for name in list(environ) if name.startswith(ENV_PREFIX)}
+
+
+def project_settings_folder(cwd: Path) -> Path | None:
+    """The nearest folder, from here upwards, with an Invoke settings file or a tasks.py."""
+    names = ("invoke.yaml", "invoke.yml", "invoke.json", "invoke.py", "tasks.py")
+    return next((folder for folder in (cwd, *cwd.parents) if _holds(folder, names)), None)
+
+
+def _holds(folder: Path, names: Iterable[str]) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
 def user_config_path(environ: Mapping[str, str], home: Path) -> Path:

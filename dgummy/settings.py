@@ -1,9 +1,7 @@
 """One merged, typed, frozen settings record.
 
-Later wins: built-in defaults, the user's config file, `dgummy:` in Invoke's levels (invoke.yaml and so on),
-`INVOKE_DGUMMY_*`, flags. Maps merge key by key, lists replace. This module owns what keys there are, what
-they mean, and the shape of each (`normalise`). What values make sense together is `dgummy.settings_check`;
-where the layers come from is `dgummy.layers`.
+This module owns what keys there are, what they mean, and the shape of each. What values make sense together is
+`dgummy.settings_check`; where they come from, and which wins, is `dgummy.layers`.
 """
 
 from __future__ import annotations
@@ -21,15 +19,11 @@ from dgummy.units import parse_duration_s
 
 BUILTIN_TASK_TYPES = ("database", "api", "frontend", "testing", "security", "general")
 """The task types that are there without any configuration."""
-
 DEFAULT_SYNC_EXCLUDE = ("node_modules", ".git", "dist", "build", ".DS_Store", "*.log")
 
 
 class LoadWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much each figure counts in a host's score; not negative, not all zero.
-
-    `io` is I/O wait or pressure.
-    """
+    """How much each figure counts in a host's score; not negative, not all zero. `io` is I/O wait or pressure."""
 
     cpu: float = 0.4
     memory: float = 0.3
@@ -40,10 +34,9 @@ class LoadWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is said about one host under `hosts:`. Everything has a default: listing a host is not needed.
 
-    paths: ssh names to try in order (LAN name, Tailscale name). remote_dir: where projects go on it. path:
-    folders put before the login PATH. capabilities: what it has beyond what a probe finds (`[docker,
-    gpu]`). os, arch, cores: stated instead of probed. probe_root: a folder that stands in for `/` when load
-    figures are read.
+    paths: ssh names to try in order (LAN name, Tailscale name). remote_dir: where projects go on it. path: folders put
+    before the login PATH. capabilities: what it has beyond what a probe finds (`[docker, gpu]`). os, arch, cores:
+    stated instead of probed. probe_root: a folder that stands in for `/` when load figures are read.
     """
 
     paths: tuple[str, ...] = ()
@@ -151,8 +144,7 @@ class Reader:
     """Turns what one layer holds into plain values of the right types, or raises ConfigError.
 
     `origin` names the layer and `prefix` stands before its keys in messages (`dgummy.` in invoke.yaml).
-    With `text`, values are what a variable or a flag holds: numbers as text, lists with commas, maps as
-    YAML flow text.
+    With `text`, values are what a variable or a flag holds: numbers as text, lists with commas, maps as YAML flow text.
     """
 
     def __init__(self, origin: str, *, prefix: str = "", text: bool = False) -> None:

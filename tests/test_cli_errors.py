@@ -207,7 +207,6 @@ def test_where_no_host_can_be_synced_to_it_runs_here(without_rsync: Desk) -> Non
     assert "install it there" in done.err
 
 
-@pytest.mark.xfail(strict=True, reason="model: a missing tool is a failed sync, and its exit code 74")
 @pytest.mark.parametrize("words", [["--fallback", "none"], ["--host", "node-1"]], ids=" ".join)
 def test_where_no_host_can_be_synced_to_and_here_is_out_it_ends_with_74(without_rsync: Desk, words: list[str]) -> None:
     done = without_rsync.inv("run", *words, "touch ran-here")
@@ -394,7 +393,7 @@ def test_the_project_s_invoke_yaml_is_checked_as_well(desk: Desk, tmp_path: Path
 
 def test_a_bug_ends_with_70_and_where_its_traceback_is(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(
-        "from dgummy.cli import command\n\n\n"
+        "from dgummy.boundary import command\n\n\n"
         "@command()\ndef boom(c, json=False):\n    raise RuntimeError('out of cheese')\n"
     )
     done = desk.inv("boom", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})

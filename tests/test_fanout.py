@@ -153,7 +153,12 @@ def test_the_bus_hands_on_one_at_a_time_and_survives_listeners() -> None:
         raise ValueError("a listener's bug")
 
     bus = Bus(broken, careful)
-    threads = [threading.Thread(target=lambda: [bus(Notice("x")) for _ in range(20)]) for _ in range(4)]
+
+    def emit() -> None:
+        for _ in range(20):
+            bus(Notice("x"))
+
+    threads = [threading.Thread(target=emit) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -229,15 +229,39 @@ def test_a_subfolder_that_is_not_there_never_means_the_home_folder(box: Box) -> 
     heard = box.run("pwd", "r1", directory="~/project", subdir="not/sent")
     assert heard.out.decode() == f"{box.home}/project\n"
     assert heard.first("no-subdir") == f"{box.home}/project/not/sent"
-    heard = box.run("pwd", "r2", directory="~/project", subdir="not/sent", workspace=str(box.home / "project"))
+    workspace = take_workspace(box, "r2")
+    heard = box.run("pwd", "r2", directory=workspace, subdir="not/sent", workspace=workspace)
     assert heard.out.decode() == f"{box.home}/project/not/sent\n"
 
 
+def take_workspace(box: Box, run_id: str) -> str:
+    """Lock ~/project for a run, as its sync would have."""
+    heard = box.call(["start", "sync", "workspace"], "open_workspace", "~/project", run_id, "me", "100", "id")
+    assert heard.first("dir") == f"{box.home}/project"
+    return heard.first("dir")
+
+
 def test_a_workspace_that_is_gone_runs_nothing(box: Box) -> None:
-    heard = box.run("touch ran", directory=f"{box.home}/gone", workspace=f"{box.home}/gone")
+    workspace = take_workspace(box, "r1")
+    shutil.rmtree(workspace)
+    heard = box.run("touch ran", directory=workspace, workspace=workspace)
     assert heard.first("failed").startswith("permission")
-    assert not (box.home / "ran").exists()
+    assert not (box.home / "ran").exists() and not (box.home / "project").exists()
     assert box.call(["workspace", "start"], "void_run", "r1").first("void") == "r1"
+
+
+def test_a_workspace_that_is_not_held_runs_nothing(box: Box) -> None:
+    workspace = take_workspace(box, "other")
+    heard = box.run("touch ran", directory=workspace, workspace=workspace)
+    assert heard.has("failed") and not (box.home / "project/ran").exists()
+    assert not box.run_dir("r1").exists()
+
+
+def test_another_machine_runs_nothing(box: Box) -> None:
+    heard = box.run("touch ran", machine="not-this-boot")
+    assert heard.first("failed").startswith("machine ") and not (box.home / "ran").exists()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert box.run("touch ran", machine=boot).has("exit") and (box.home / "ran").exists()
 
 
 # -- at most once ----------------------------------------------------------------------------------------------
@@ -614,10 +638,10 @@ def test_a_time_limit_ends_the_command(any_box: Box) -> None:
 def test_a_time_limit_ends_everything_in_the_group(any_box: Box) -> None:
     """TERM is ignored by the command, a child and a grandchild: KILL comes after kill_s, and then none is left."""
     began = time.monotonic()
-    heard = any_box.run(f"echo $$ >pid; {STUBBORN}", timeout_s=0.6, kill_s=1)
+    heard = any_box.run(f"echo $$ >pid; {STUBBORN}", timeout_s=1.5, kill_s=1)
     took_s = time.monotonic() - began
     assert heard.first("exit").split()[:2] == ["124", "timed_out"], heard
-    assert 1.5 < took_s < 8, took_s
+    assert 2.4 < took_s < 9, took_s
     wait_for(lambda: not of_the_command(any_box), 2)
 
 
@@ -730,7 +754,7 @@ def test_six_agents_at_once_begin_at_least_a_second_apart(make_box: MakeBox) -> 
         process.communicate(timeout=60)
     times = starts(box)
     gaps = [after - before for before, after in pairwise(times)]
-    assert len(times) == 6 and min(gaps) >= 1.0, gaps
+    assert len(times) == 6 and min(gaps) >= 1.05, gaps
     assert max(gaps) < 4, gaps
     wait_for(lambda: not (box.state / "turn").exists(), 3)
 

@@ -21,10 +21,11 @@ from dgummy.events import Event, Notice, Output, RunStarted
 from dgummy.fanout import Job
 from dgummy.lab.processes import run_processes, table
 from dgummy.model import Failure, FailureKind, Host, RunState
+from dgummy.remote import compose
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec, cancel_script, report_script, start_script, void_script
 from dgummy.settings import Timeouts
-from dgummy.transport.base import Answer, Limits, Script, Transport
+from dgummy.transport.base import Answer, FrameSink, Limits, Reached, Script, Transport
 from dgummy.transport.local import LocalTransport
 from labs import REPO, NodeLab, fresh_id, session_sshds, until
 
@@ -195,7 +196,7 @@ def test_memory_stays_flat_with_100_mb(node_lab: NodeLab) -> None:
     """The client as a process of its own; its peak is what the kernel counted."""
     program = f"""
 import resource, sys
-sys.path[:0] = [{str(REPO)!r}]
+sys.path[:0] = [{str(REPO)!r}, {str(REPO / "tests")!r}]
 from pathlib import Path
 from dgummy.lab import load
 from dgummy.events import Output
@@ -359,7 +360,7 @@ def test_a_client_that_is_killed_finds_its_run_again(own: Place) -> None:
     run_id = fresh_id()
     command = f"echo x >>started; {NUMBERS}"
     program = (
-        "import sys; sys.path[:0] = [sys.argv[1]]\n"
+        "import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + '/tests']\n"
         "from pathlib import Path\n"
         "from dgummy.lab import load\nfrom dgummy.runs import Supervision\nfrom dgummy.runscript import RunSpec\n"
         "from dgummy.settings import Timeouts\nfrom labs import NodeLab\n"
@@ -486,17 +487,17 @@ class CutsStart:
     name: str = "cut"
     calls: int = 0
 
-    def connect(self, host: Host) -> object:
+    def connect(self, host: Host) -> Reached | Failure:
         return self.inner.connect(host)
 
     def run_script(
-        self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: object = None
+        self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: FrameSink | None = None
     ) -> Answer | Failure:
         self.calls += 1
         if self.calls == 1:
             self.inner.run_script(host, Script(script.text[: self.keep], script.marker), limits)
             return Failure(FailureKind.LOST, "cut by the test")
-        return self.inner.run_script(host, script, limits, sink)  # type: ignore[arg-type]
+        return self.inner.run_script(host, script, limits, sink)
 
     def close(self) -> None:
         """The inner one is closed by its owner."""
@@ -510,7 +511,7 @@ def test_a_start_that_was_cut_off_is_started_again_once(place: Place) -> None:
         run_id = fresh_id()
         cutting = CutsStart(place.transport, keep)
         spec = RunSpec(run_id, f"echo ran >>{place.home}/count; exit 4", probe_root=place.host.probe_root)
-        ending = Supervision(cutting, place.host, spec, QUICK, lambda _: None).follow()  # type: ignore[arg-type]
+        ending = Supervision(cutting, place.host, spec, QUICK, lambda _: None).follow()
         assert ending.exit_code == 4, keep
         assert (place.home / "count").read_text() == "ran\n" * (number + 1), keep
         assert cutting.calls == 2
@@ -518,7 +519,7 @@ def test_a_start_that_was_cut_off_is_started_again_once(place: Place) -> None:
 
 
 def test_a_refusal_after_a_lost_start_proves_nothing(place: Place) -> None:
-    """The first start may be under way, unheard: whatever the second is told, the run is lost, not free for another host."""
+    """The first start may be under way, unheard: whatever the second is told, no other host may have the run."""
     timeouts = Timeouts(connect_s=3, script_s=5, silence_s=8, reconnect_s=1.5, kill_s=1)
     run_id = fresh_id()
     spec = RunSpec(run_id, f"echo ran >>{place.home}/count", machine="another-boot", probe_root=place.host.probe_root)
@@ -532,10 +533,13 @@ def test_a_refusal_after_a_lost_start_proves_nothing(place: Place) -> None:
 
 def test_a_refusal_after_a_lost_start_is_settled_by_voiding_it(own: Place) -> None:
     """Where the host can make sure that it never starts, it has not started."""
-    run_id = fresh_id()
-    spec = RunSpec(run_id, "touch ran", directory="/nowhere", workspace="/nowhere", probe_root=own.host.probe_root)
+    run_id, folder = fresh_id(), f"{own.home}/project"
+    script = compose(("start", "sync", "workspace"), "open_workspace", [folder, run_id, "me", "100", "id"])
+    own.transport.run_script(own.host, script)
+    Path(folder).rmdir()
+    spec = RunSpec(run_id, "touch ran", directory=folder, workspace=folder, probe_root=own.host.probe_root)
     ending = Supervision(CutsStart(own.transport, 0), own.host, spec, QUICK, lambda _: None).follow()
-    assert ending.not_started is not None, ending
+    assert ending.not_started is not None and ending.not_started.kind is FailureKind.PERMISSION, ending
     answer = own.transport.run_script(own.host, report_script(run_id, own.host.probe_root))
     assert isinstance(answer, Answer) and answer.has("void")
 

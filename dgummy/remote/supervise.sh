@@ -39,7 +39,7 @@ supervise() {
         after "$DG_TIMEOUT_S" ask_for_end timed_out
         watchdog=$!
     fi
-    wait "$command_pid"
+    [ -n "$asked" ] || wait "$command_pid"
     status=$?
     if [ -z "$asked" ]; then
         finish "$status" exited

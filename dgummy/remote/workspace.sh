@@ -111,7 +111,7 @@ lock_workspace() {
 # owns_workspace DIR RUN: whether RUN has the workspace DIR (absolute).
 owns_workspace() {
     workspace_key "$1"
-    read -r owns_run <"$DG_WS/lock/run" 2>/dev/null && [ "$owns_run" = "$2" ]
+    { read -r owns_run <"$DG_WS/lock/run"; } 2>/dev/null && [ "$owns_run" = "$2" ]
 }
 
 # unlock_workspace RUN: give it back, if RUN has it.
@@ -135,8 +135,9 @@ open_workspace() {
         return 1
     fi
     home=$(cd "$HOME" && pwd -P)
+    outer=${DIR%/} # not in the pattern: bash takes an empty "${…%…}" there for something
     case $home/ in
-    "${DIR%/}"/*)
+    "$outer"/*)
         fact failed "permission $DIR is the home folder or holds it"
         return 1
         ;;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from dgummy import cli
+from dgummy import boundary
 from dgummy.tasks import config, demo, hosts, lab, work
 
 ns = Collection("dgummy")
@@ -24,6 +24,6 @@ for _task in (
     ns.add_task(_task)
 ns.add_collection(Collection("config", config.show, config.init, config.check, config.path))
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
-cli.set_env_aside()
+boundary.set_env_aside()
 
 __all__ = ["ns"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from dgummy import units
-from dgummy.cli import words_around_dashes
+from dgummy.boundary import words_around_dashes
 from dgummy.errors import UsageError
 
 if TYPE_CHECKING:

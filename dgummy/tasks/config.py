@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
-from dgummy.cli import command
+from dgummy.boundary import command
 from dgummy.tasks._shared import session
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _invoke_file(c: Context) -> list[str]:
     from pathlib import Path
 
     from dgummy.app import current_folder
-    from dgummy.cli import project_settings_folder
+    from dgummy.layers import project_settings_folder
 
     found = getattr(c.config, "_project_path", None)
     if found and Path(found).is_file():

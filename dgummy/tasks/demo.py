@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from invoke.context import Context
 
-from dgummy.cli import command
+from dgummy.boundary import command
 
 
 @command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from dgummy.cli import command
+from dgummy.boundary import command
 from dgummy.tasks._shared import (
     BACKEND_HELP,
     CHOICE_HELP,

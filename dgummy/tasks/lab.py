@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from dgummy.cli import command
+from dgummy.boundary import command
 
 if TYPE_CHECKING:
     from pathlib import Path

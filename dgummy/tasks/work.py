@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from dgummy.cli import command
+from dgummy.boundary import command
 from dgummy.tasks._shared import (
     BACKEND_HELP,
     HOST_HELP,

@@ -5,8 +5,8 @@ rsync knows are used, openrsync of macOS included; rsync 3.1 and later reports p
 purpose:
 
 - No `--partial`: a file on the host is the old one or the new one, never half of it.
-- No `-z`: ssh_config's own `Compression` says whether the line is worth it, and `-z` between rsync 3 and
-openrsync is   not dependable. `compress=True` is for callers who know both ends.
+- No `-z`: ssh_config's own `Compression` says whether the line is worth it, and `-z` between rsync 3 and openrsync is
+  not dependable.
 - No `-s`: openrsync on the far side refuses it. The remote path is quoted here instead, the same for every
 version. - The names go through a file: openrsync reads `--files-from=-` for ever.
 - `--force`: where the project has a file and the host a folder, the project is right, as in a git checkout.
@@ -110,7 +110,6 @@ def command(
     ssh_config: Path | None = None,
     connect_s: float = 5.0,
     idle_s: float = 60.0,
-    compress: bool = False,
     dry: bool = False,
 ) -> list[str]:
     """Build the command line. ValueError for a name or path that cannot be passed safely."""
@@ -118,8 +117,6 @@ def command(
     words.append(f"--timeout={max(1, math.ceil(idle_s))}")
     if flavour.has_info:
         words += ["--info=progress2", "--no-human-readable"]
-    if compress:
-        words.append("-z")
     if dry:
         words.append("-n")
     if any(ord(char) < 32 or ord(char) == 127 for char in destination.directory):
@@ -196,7 +193,6 @@ def push(
     on_progress: ProgressSink | None = None,
     on_tick: Callable[[], None] | None = None,
     cancelled: threading.Event | None = None,
-    compress: bool = False,
     dry: bool = False,
 ) -> Pushed | Failure:
     """Bring `files` (names relative to `source`) to the folder at `destination`.
@@ -224,7 +220,6 @@ def push(
                 ssh_config=ssh_config,
                 connect_s=connect_s,
                 idle_s=idle_s,
-                compress=compress,
                 dry=dry,
             )
             stop = cancelled or threading.Event()
