@@ -237,6 +237,8 @@ def hang(lab: Lab, node: str) -> None:
 def reboot(lab: Lab, node: str) -> None:
     """Restart a node's machine: everything on it ends at once, and it comes back with another boot id."""
     one = lab.node(node)
+    # All at once: a supervisor must not see its command die and write that down.
+    processes.send(_everything(processes.table(), lab, [one]), signal.SIGSTOP)
     _end(lambda known: _everything(known, lab, [one]), node, [one])
     write_boot_id(one.root, str(uuid.uuid4()))
     start(lab, node)
