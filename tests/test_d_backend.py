@@ -189,7 +189,7 @@ def test_a_d_that_leads_to_another_machine_runs_nothing_there(d_desk: DDesk, tmp
 
 
 def test_a_slow_d_is_told_once_with_the_setting_that_changes_it(d_desk: DDesk) -> None:
-    env = d_desk.environ(delay_s=4.0)
+    env = d_desk.environ(delay_s=2.5)
     (d_desk.desk.lab.directory / "state" / "cache" / "told-that-d-is-slow").unlink(missing_ok=True)
     told = "backend: ssh goes without it"
     assert told in d_desk.desk.inv("pick", "--refresh", env=env).err

@@ -111,7 +111,10 @@ signal_family() {
         kill "-$1" "-$command_pid" 2>/dev/null
     else
         # shellcheck disable=SC2046,SC2086 # pids
-        kill "-$1" $(descendants $family) 2>/dev/null
+        {
+            [ "$1" != KILL ] || kill -STOP $(descendants $family) # none may start another while we go through them
+            kill "-$1" $(descendants $family)
+        } 2>/dev/null
     fi
 }
 
