@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dgummy.backends import Carriers
     from dgummy.cluster import Cluster
     from dgummy.inventory import Inventory
+    from dgummy.project import Project
     from dgummy.render.console import Console
     from dgummy.settings import Settings
     from dgummy.transport.base import Transport
@@ -106,10 +107,14 @@ class App:
     @cached_property
     def cluster(self) -> Cluster:
         """The use cases."""
-        from dgummy import project
         from dgummy.cluster import Cluster
         from dgummy.transport.local import LocalTransport
         from dgummy.wiring import Surroundings
+
+        def find_project(folder: Path) -> Project:
+            from dgummy import project
+
+            return project.find(folder, self.home, os.environ if folder == cwd else {})
 
         cwd = self._cwd or current_folder()
         around = Surroundings(
@@ -117,7 +122,7 @@ class App:
             home=self.home,
             state_dir=self.state_dir,
             owner=f"{_user()}@{platform.node().split('.')[0] or 'localhost'}",
-            find_project=lambda folder: project.find(folder, self.home, os.environ if folder == cwd else {}),
+            find_project=find_project,
             ssh_config=self.ssh_config,
             ssh_hosts=self._ssh_hosts,
             now=utc_now,

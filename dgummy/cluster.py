@@ -1,4 +1,7 @@
-"""The use cases: look at hosts, choose one, sync to some, run on one. What tasks and the Python API call."""
+"""The use cases: look at hosts, choose one, sync to some, run on one. What tasks and the Python API call.
+
+What only some of them need is imported there: `inv load` from its cache should take no longer than `inv --list`.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgummy import agents, fanout, remote, specialists
 from dgummy.backends import NO_HOSTS, Backend, Carriers
 from dgummy.chooser import Pick, Wish
-from dgummy.dispatch import Dispatcher
 from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
-from dgummy.ledger_rows import new_run_id
 from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
 from dgummy.observe import Observation, StatusObservation
-from dgummy.orders import Order
 from dgummy.placement import Choice
-from dgummy.project import Project, check_root, listing, remote_dir_for
-from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
 from dgummy.settings import Settings
-from dgummy.specialists import Specialist
-from dgummy.syncplan import Listing
-from dgummy.transport.base import Limits
 from dgummy.wiring import Surroundings, Wiring
-from dgummy.workspaces import WorkspaceSync
 
 if TYPE_CHECKING:
     from dgummy.dpush import DPush
+    from dgummy.orders import Order
+    from dgummy.project import Project
+    from dgummy.specialists import Specialist
+    from dgummy.syncplan import Listing
+    from dgummy.workspaces import WorkspaceSync
 
 _MAX_SPECIALISTS = 500
 _TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
@@ -116,6 +114,9 @@ class Cluster:
 
     def specialists(self, wish: Wish) -> dict[str, tuple[Specialist, ...] | Failure]:
         """The specialists on each host: global ones, and those of the current project there."""
+        from dgummy import fanout, remote, specialists
+        from dgummy.transport.base import Limits
+
         hosts = (Host(LOCAL_HOST),) if self._is_here(wish) else self._parts.chooser.hosts(wish)
 
         def look(host: Host) -> tuple[Specialist, ...] | Failure:
@@ -137,6 +138,9 @@ class Cluster:
 
         `path`: the project that this folder is in, instead of the current one; it must not be outside without `force`.
         """
+        from dgummy import fanout
+        from dgummy.ledger_rows import new_run_id
+
         self._force = force
         if path is not None:
             self._move_to(path)
@@ -172,6 +176,8 @@ class Cluster:
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
+        from dgummy.orders import Order
+
         self._check(command, options)
         order = Order(
             kind="run",
@@ -187,6 +193,9 @@ class Cluster:
 
     def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
         """Give an agent a task on the best host that has the agent."""
+        from dgummy import agents
+        from dgummy.orders import Order
+
         if mode not in agents.MODES:
             raise UsageError(f"there is no mode {mode}", f"use one of {', '.join(agents.MODES)}")
         if not text.strip():
@@ -224,6 +233,8 @@ class Cluster:
     @cached_property
     def project_listing(self) -> Listing:
         """The set of files that is sent."""
+        from dgummy.project import check_root, listing
+
         check_root(self.project.root, self._around.home, force=self._force)
         found = listing(self.project, self.settings.sync_exclude, self.settings.sync_extra)
         for text in found.notices:
@@ -232,6 +243,8 @@ class Cluster:
 
     def remote_dir(self, host: Host) -> str:
         """Where the project goes on a host: absolute, or `~/…`."""
+        from dgummy.project import remote_dir_for
+
         return remote_dir_for(self.project.root, self._around.home, host.remote_dir)
 
     def _remote_dir_if_any(self, host: Host) -> str:
@@ -243,6 +256,8 @@ class Cluster:
 
     def syncer(self) -> WorkspaceSync:
         """Something that syncs this project."""
+        from dgummy.workspaces import WorkspaceSync
+
         return WorkspaceSync(
             self._parts.control,
             self.project.root,
@@ -264,6 +279,8 @@ class Cluster:
         return DPush(self._parts.d, self.project.root, home, strict=strict, emit=self._emit)
 
     def _move_to(self, path: Path) -> None:
+        from dgummy.project import check_root
+
         folder = self._around.cwd / path.expanduser()
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}", "name a project's folder")
@@ -277,6 +294,8 @@ class Cluster:
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
+        from dgummy.dispatch import Dispatcher
+
         self._force = options.force
         here = ""
         if self._is_here(order.wish):
@@ -321,6 +340,8 @@ class Cluster:
             raise NoHostError(f"this machine {reason}", remedy)
 
     def _check(self, command: str, options: RunOptions) -> None:
+        from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
+
         if not command.strip():
             raise UsageError("there is no command", 'for example: inv run "make test"')
         if "\0" in command:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from dgummy import cache, fanout, probe, remote
+from dgummy import cache, fanout
 from dgummy.events import Listener, Notice
 from dgummy.model import Failure, FailureKind, Host, HostReport, HostStatus
 from dgummy.settings import Settings
@@ -116,6 +116,8 @@ class Observer:
 
     def measure(self, host: Host) -> HostReport:
         """Probe one host now."""
+        from dgummy import probe, remote
+
         reached = self._transport().connect(host)
         if isinstance(reached, Failure):
             return HostReport(host.name, self._now(), failure=reached)
@@ -129,6 +131,8 @@ class Observer:
         return self._report(host, reached, reply)
 
     def _report(self, host: Host, reached: Reached, reply: Answer | Failure) -> HostReport:
+        from dgummy import probe
+
         measured_at = self._now()
         common = {"address": reached.address, "latency_ms": reached.latency_ms}
         if isinstance(reply, Failure):
@@ -141,6 +145,8 @@ class Observer:
         return HostReport(host.name, measured_at, sample=sample, **common)  # type: ignore[arg-type]
 
     def _agent_tool(self) -> list[str]:
+        from dgummy import probe
+
         tool = self._settings.agent.tool
         return [] if tool in probe.TOOLS else [tool]
 

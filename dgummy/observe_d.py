@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from dgummy import dtext
+from dgummy import dtext, fanout
+from dgummy.dhelp import Dialect
 from dgummy.errors import NoHostError
 from dgummy.events import Listener, Notice
 from dgummy.fanout import Job
@@ -113,13 +114,23 @@ class DObserver(Observer):
         return {host.name: self._as_report(host, by_name) for host in hosts}
 
     def _ask(self, hosts: Sequence[Host]) -> tuple[dtext.DLoad, ...] | Failure:
-        """One call for a group of its own, where that is what was asked for; else host by host."""
+        """One call for a group of its own, where that is what was asked for; else a call per host."""
         names = {name for host in hosts for name in host.ssh_names()[:1]}
         if self._inventory.source == "d":
             for group, members in self._inventory.groups.items():
                 if names <= set(members):
                     return self._command.load(group)
-        return self._command.load(hosts=sorted(names))
+        if self._command.found.dialect is not Dialect.RELEASED:
+            return self._command.load(hosts=sorted(names))
+        # It takes one host at a time, and looks at several one after the other: ask for each, all at once.
+        rows: list[dtext.DLoad] = []
+        for answer in fanout.in_order(
+            sorted(names), lambda name: self._command.load(hosts=[name]), jobs=self._settings.jobs
+        ):
+            if isinstance(answer, Failure):
+                return answer
+            rows += answer
+        return tuple(rows)
 
     def _as_report(self, host: Host, rows: dict[str, dtext.DLoad]) -> HostReport:
         row = rows.get(host.ssh_names()[0])

@@ -17,10 +17,10 @@ from dgummy.inventory import Inventory
 from dgummy.journal import Journal
 from dgummy.model import LOCAL_HOST, FailureKind, Host
 from dgummy.observe import Observer
-from dgummy.project import Project
 from dgummy.settings import Settings
 
 if TYPE_CHECKING:
+    from dgummy.project import Project
     from dgummy.transport.base import Transport
     from dgummy.transport.dcmd import DCommand
 
