@@ -682,7 +682,7 @@ def test_a_sleep_that_knows_no_fractions(make_box: MakeBox) -> None:
 
 def test_cancel_ends_it_and_says_so(any_box: Box) -> None:
     any_box.start(f"echo before; {STUBBORN}", kill_s=1)
-    assert of_the_command(any_box)
+    wait_for(lambda: of_the_command(any_box))
     heard = any_box.hear(cancel_script("r1", 1))
     assert heard.first("exit").split()[:2] == ["130", "cancelled"], heard
     wait_for(lambda: not of_the_command(any_box), 2)
