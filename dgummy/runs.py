@@ -67,6 +67,7 @@ class Supervision:
         self._refusal: Failure | None = None
         self._announced = False
         self._beats = 0
+        self._ran = False
         self._offsets = {"out": 0, "err": 0}
         self._ending: Ending | None = None
         self._detached = threading.Event()
@@ -156,6 +157,7 @@ class Supervision:
     def _hear(self, frame: Frame) -> None:
         if isinstance(frame, Data):
             self._beats += 1
+            self._ran = True
             self._announce()
             self._offsets[frame.stream] = self._offsets.get(frame.stream, 0) + len(frame.data)
             self._emit(Output(self._spec.run_id, self._host.name, frame.stream, frame.data))
@@ -165,6 +167,7 @@ class Supervision:
     def _hear_fact(self, fact: Fact) -> None:
         if fact.name in ("running", "beat"):
             self._beats += 1
+            self._ran = True
         if fact.name in ("run", "running"):
             self._claimed = True
             self._announce()
@@ -188,6 +191,8 @@ class Supervision:
         return None
 
     def _voided(self, why: str) -> Ending:
+        if self._ran:
+            return _lost("its folder was removed on the host")
         if self.cancelling.is_set() or why == "cancelled":
             return Ending(RunState.CANCELLED, 130, "cancelled before it started")
         return _never_began(Failure(FailureKind.CANCELLED, "the run was called off before it started"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -116,9 +117,12 @@ def test_a_host_that_never_speaks_costs_the_connect_time(
     with mute_listener(greeting) as port:
         began = time.monotonic()
         found = failure(transport(server.target(port=port), connect_s=0.8).connect(NODE))
-        assert time.monotonic() - began < 2
+        took_s = time.monotonic() - began
     assert found.kind is FailureKind.TIMED_OUT
-    assert waiting_for in found.detail and "0.8 s" in found.detail
+    assert waiting_for in found.detail
+    told = re.search(r"after (\d+\.\d) s", found.detail)
+    assert told and 0.8 <= float(told[1]) <= took_s + 0.1
+    assert took_s < 5  # far below what paramiko itself would wait
 
 
 def test_many_who_want_a_hung_host_wait_once(server: Sshd, transport: Make) -> None:
@@ -127,7 +131,7 @@ def test_many_who_want_a_hung_host_wait_once(server: Sshd, transport: Make) -> N
         began = time.monotonic()
         with ThreadPoolExecutor(8) as threads:
             found = list(threads.map(lambda _: failure(ssh.connect(NODE)), range(8)))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5  # one after the other it would be 6.4 s
     assert {one.kind for one in found} == {FailureKind.TIMED_OUT}
 
 

@@ -20,7 +20,7 @@ follow_run() {
     quiet=0 beat_ms=0 announced=''
     while :; do
         look
-        if [ ! -f out ] || [ ! -f err ]; then
+        if [ ! -f out ] || [ ! -f err ] || [ ! -f proc ]; then
             fact lost 'its folder was removed on the host'
             return
         fi
