@@ -50,7 +50,7 @@ def _walk(console: Console, made: Lab, scratch: Path) -> int:
         ("Which host should handle database work", ["pick", "--type", "database"]),
         ("Bring the project to all that are up", ["sync", "--exclude", "node-5"]),
         ("An agent task on the best host", ["task", _TASK]),
-        ("What it changed there", ["run", "--no-sync", "--host", "node-1", "tail -n 3 queries.sql"]),
+        ("What it changed there", ["run", "--no-sync", "--host", "node-1", "head -n 2 queries.sql"]),
     )
     for title, words in steps:
         _title(console, f"{title}: inv {' '.join(_shown(word) for word in words)}")

@@ -167,7 +167,7 @@ class Supervision:
     def _hear_fact(self, fact: Fact) -> None:
         if fact.name in ("running", "beat"):
             self._beats += 1
-            self._ran = True
+            self._ran = self._ran or fact.name == "running"
         if fact.name in ("run", "running"):
             self._claimed = True
             self._announce()

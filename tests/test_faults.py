@@ -33,6 +33,7 @@ from dgummy.transport.sshconfig import resolve
 from labs import NodeLab, fresh_id, plain, until
 from sshd import make_key, public
 
+LIMIT_S = "300"
 QUICK = Timeouts(connect_s=2, script_s=8, silence_s=6, reconnect_s=30, kill_s=2)
 
 
@@ -50,16 +51,13 @@ def why_not() -> str:
         return "there is no sshd on this machine"
     name = f"dgt{os.getpid()}"
     try:
-        ip("netns", "add", name)
-    except subprocess.CalledProcessError as error:
-        return f"no network namespaces here: {error.stderr.decode().strip()}"
-    try:
+        subprocess.run(["unshare", "-n", "nsenter", "--version"], check=True, capture_output=True)
         ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b")
         ip("link", "del", f"{name}a")
+    except FileNotFoundError:
+        return "needs unshare and nsenter (util-linux)"
     except subprocess.CalledProcessError as error:
-        return f"no veth here: {error.stderr.decode().strip()}"
-    finally:
-        ip("netns", "del", name)
+        return f"no network namespaces here: {error.stderr.decode().strip()}"
     return ""
 
 
@@ -75,10 +73,15 @@ pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
 @dataclass
 class Far:
-    """A host at the other end of a cable."""
+    """A host at the other end of a cable.
+
+    Its network namespace has no name: it goes, cable and all, with the last process in it, and these have a time limit.
+    So nothing stays for long, even if the tests are killed.
+    """
 
     folder: Path
     name: str = field(default_factory=lambda: f"dg{os.getpid() % 100000}{random.randrange(10)}")
+    holder: subprocess.Popen[bytes] | None = None
     sshd: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -98,9 +101,10 @@ class Far:
         )
 
     def up(self) -> None:
-        ip("netns", "add", self.name)
+        self.holder = subprocess.Popen(["unshare", "-n", "sleep", LIMIT_S])
+        until(lambda: self._namespace(self.holder.pid) not in ("", self._namespace(os.getpid())))
         ip("link", "add", f"{self.name}a", "type", "veth", "peer", "name", f"{self.name}b")
-        ip("link", "set", f"{self.name}b", "netns", self.name)
+        ip("link", "set", f"{self.name}b", "netns", str(self.holder.pid))
         ip("addr", "add", f"{self.here}/24", "dev", f"{self.name}a")
         ip("link", "set", f"{self.name}a", "up")
         self.inside("ip", "addr", "add", f"{self.address}/24", "dev", f"{self.name}b")
@@ -108,8 +112,19 @@ class Far:
         self.inside("ip", "link", "set", "lo", "up")
         self.start_sshd()
 
+    @staticmethod
+    def _namespace(pid: int) -> str:
+        try:
+            return str(Path(f"/proc/{pid}/ns/net").readlink())
+        except OSError:
+            return ""
+
+    def _enter(self, *words: str) -> list[str]:
+        assert self.holder is not None
+        return ["nsenter", "-t", str(self.holder.pid), "-n", *words]
+
     def inside(self, *words: str) -> None:
-        subprocess.run(["ip", "netns", "exec", self.name, *words], check=True, capture_output=True)
+        subprocess.run(self._enter(*words), check=True, capture_output=True)
 
     def start_sshd(self) -> None:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -120,7 +135,7 @@ class Far:
             f"SetEnv HOME={self.home}\nClientAliveInterval 0\n"
         )
         assert labs.SSHD is not None
-        words = ["ip", "netns", "exec", self.name, labs.SSHD, "-D", "-f", str(config), "-E", str(self.folder / "log")]
+        words = self._enter("timeout", LIMIT_S, labs.SSHD, "-D", "-f", str(config), "-E", str(self.folder / "log"))
         self.sshd = subprocess.Popen(words, stdin=subprocess.DEVNULL)
         until(
             lambda: "Server listening" in ((self.folder / "log").read_text() if (self.folder / "log").exists() else "")
@@ -128,18 +143,22 @@ class Far:
 
     def pids(self) -> list[int]:
         """Everything that runs in the namespace."""
-        done = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False)
-        return [int(word) for word in done.stdout.split()]
+        assert self.holder is not None
+        here = self._namespace(self.holder.pid)
+        everything = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in everything if here and self._namespace(pid) == here]
 
     def down(self) -> None:
+        if self.holder is None:
+            return
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if self.sshd is not None:
-            self.sshd.wait()
-        for words in (("link", "del", f"{self.name}a"), ("netns", "del", self.name)):
-            with contextlib.suppress(subprocess.CalledProcessError):
-                ip(*words)
+        for process in (self.sshd, self.holder):
+            if process is not None:
+                process.wait()
+        with contextlib.suppress(subprocess.CalledProcessError):
+            ip("link", "del", f"{self.name}a")
 
     # -- the cable -----------------------------------------------------------------------------------------------
 
