@@ -101,10 +101,10 @@ class Far:
         )
 
     def up(self) -> None:
-        self.holder = subprocess.Popen(["unshare", "-n", "sleep", LIMIT_S])
-        until(lambda: self._namespace(self.holder.pid) not in ("", self._namespace(os.getpid())))
+        self.holder = holder = subprocess.Popen(["unshare", "-n", "sleep", LIMIT_S])
+        until(lambda: self._namespace(holder.pid) not in ("", self._namespace(os.getpid())))
         ip("link", "add", f"{self.name}a", "type", "veth", "peer", "name", f"{self.name}b")
-        ip("link", "set", f"{self.name}b", "netns", str(self.holder.pid))
+        ip("link", "set", f"{self.name}b", "netns", str(holder.pid))
         ip("addr", "add", f"{self.here}/24", "dev", f"{self.name}a")
         ip("link", "set", f"{self.name}a", "up")
         self.inside("ip", "addr", "add", f"{self.address}/24", "dev", f"{self.name}b")

@@ -550,6 +550,21 @@ def test_output_is_prompt(box: Box) -> None:
     assert all(-0.3 < late < 0.3 for late in written), written
 
 
+@pytest.mark.parametrize("victim", ["proc", "out", "err", "claim", "launch", ""])
+def test_a_run_folder_that_is_being_removed_under_the_follower(box: Box, victim: str) -> None:
+    """Whatever goes first, it is never taken for a run that did not start."""
+    box.start("sleep 30")
+    script = follow_script("r1", 0, 0)
+    process = box.popen(script.text)
+    time.sleep(0.3)
+    for path in box.run_dir("r1").glob(victim or "nothing"):
+        path.unlink() if path.is_file() else path.rmdir()
+    time.sleep(0.2)
+    shutil.rmtree(box.run_dir("r1"))
+    heard = read(0, *process.communicate(timeout=15), script.marker)
+    assert heard.first("lost") and not heard.has("void"), heard
+
+
 def test_a_run_folder_that_is_removed_under_the_follower(box: Box) -> None:
     box.start("sleep 30")
     script = follow_script("r1", 0, 0)
