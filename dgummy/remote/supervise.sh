@@ -62,17 +62,26 @@ put() {
 # after SECONDS COMMAND…: in the background; a TERM to $! ends it and its nap.
 after() {
     (
-        trap 'kill "$nap" 2>/dev/null; exit' TERM
-        sleep "$1" &
-        nap=$!
-        if ! wait "$nap"; then # a sleep that knows no fractions
-            sleep "$((${1%%.*} + 1))" &
-            nap=$!
-            wait "$nap"
-        fi
+        # shellcheck disable=SC2030 # for nap_for
+        nap='' over=''
+        trap 'over=1; [ -z "$nap" ] || { kill "$nap" 2>/dev/null; exit; }' TERM
+        nap_for "$1" || nap_for "$((${1%%.*} + 1))" # a sleep that knows no fractions
         shift
         "$@"
     ) </dev/null >/dev/null 2>&1 &
+}
+
+# nap_for SECONDS: a sleep that a TERM ends, also one that comes while it is only just being started.
+# shellcheck disable=SC2031 # it runs in the subshell of after
+nap_for() {
+    nap=
+    sleep "$1" &
+    nap=$!
+    if [ -n "$over" ]; then
+        kill "$nap" 2>/dev/null
+        exit
+    fi
+    wait "$nap"
 }
 
 # ask_for_end REASON: what the watchdog does. Signals again and again, because a signal that arrives just before `wait`
@@ -80,9 +89,7 @@ after() {
 ask_for_end() {
     put "$run/cancel" "$1"
     while is_process "$$" "$self_start" && kill -TERM "$$" 2>/dev/null; do
-        sleep 1 &
-        nap=$!
-        wait "$nap"
+        nap_for 1
     done
 }
 

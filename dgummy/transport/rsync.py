@@ -1,14 +1,13 @@
 """Push files to a host with rsync over the user's own ssh.
 
-The names to send come from us (`--files-from`), so rsync neither walks nor filters. Only options that every
-rsync knows are used, openrsync of macOS included; rsync 3.1 and later reports progress besides. Decided on
-purpose:
+The names to send come from us (`--files-from`), so rsync neither walks nor filters. Only options that every rsync knows
+are used, openrsync of macOS included; rsync 3.1 and later reports progress besides. Decided on purpose:
 
 - No `--partial`: a file on the host is the old one or the new one, never half of it.
 - No `-z`: ssh_config's own `Compression` says whether the line is worth it, and `-z` between rsync 3 and openrsync is
   not dependable.
-- No `-s`: openrsync on the far side refuses it. The remote path is quoted here instead, the same for every
-version. - The names go through a file: openrsync reads `--files-from=-` for ever.
+- No `-s`: openrsync on the far side refuses it. The remote path is quoted here, the same for every version.
+- The names go through a file: openrsync reads `--files-from=-` for ever.
 - `--force`: where the project has a file and the host a folder, the project is right, as in a git checkout.
 """
 
@@ -43,6 +42,7 @@ from dgummy.transport.rsync_text import (
 )
 
 TICK_S = 0.25
+_ASK_AGAIN = 3
 KILL_AFTER_S = 1.0
 MAX_STDERR_BYTES = MAX_STDOUT_BYTES = 64 * 1024
 
@@ -225,9 +225,10 @@ def push(
             stop = cancelled or threading.Event()
             run = _Run(words, flavour, on_progress, on_tick, stop)
             code = run.wait()
-            if _ended_silently(run, code, flavour, destination):
-                run = _Run(_aloud(words), flavour, None, on_tick, stop)
-                code = run.wait()
+            for _ in range(_ASK_AGAIN):
+                if _ended_silently(run, code, flavour, destination):
+                    run = _Run(_aloud(words), flavour, None, on_tick, stop)
+                    code = run.wait()
         except ValueError as error:
             return Failure(FailureKind.SYNC, str(error), "Give the host or folder a plainer name.")
         except OSError as error:
