@@ -97,7 +97,3 @@ Event: TypeAlias = (
     Notice | HostChosen | SyncStarted | SyncProgress | SyncFinished | RunStarted | Output | AttemptEnded | RunEnded
 )
 Listener: TypeAlias = Callable[[Event], None]
-
-
-def ignore(_event: Event) -> None:
-    """Listen to nothing."""
