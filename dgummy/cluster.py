@@ -5,6 +5,7 @@ What only some of them need is imported there: `inv load` from its cache should 
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +25,7 @@ from dgummy.settings import Settings
 from dgummy.wiring import Surroundings, Wiring
 
 if TYPE_CHECKING:
+    from dgummy.attempts import Means
     from dgummy.dpush import DPush
     from dgummy.orders import Order
     from dgummy.project import Project
@@ -44,6 +46,7 @@ class RunOptions:
     env: dict[str, str] = field(default_factory=dict)
     verify: str | None = None
     force: bool = False
+    detach: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +179,18 @@ class Cluster:
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
+        return self._dispatch(self.command_order(command, wish, options), options)
+
+    def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
+        """Give an agent a task on the best host that has the agent."""
+        return self._dispatch(self.task_order(text, mode, wish, options), options)
+
+    def command_order(self, command: str, wish: Wish, options: RunOptions) -> Order:
+        """A shell command as an order. UsageError for one that no shell can take."""
         from dgummy.orders import Order
 
         self._check(command, options)
-        order = Order(
+        return Order(
             kind="run",
             command=f" {command}" if command.startswith("-") else command,  # a shell would take it for its own option
             shown=command,
@@ -188,11 +199,11 @@ class Cluster:
             timeout_s=options.timeout_s,
             env=options.env,
             fallback=self.settings.fallback,
+            detach=options.detach,
         )
-        return self._dispatch(order, options)
 
-    def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
-        """Give an agent a task on the best host that has the agent."""
+    def task_order(self, text: str, mode: str, wish: Wish, options: RunOptions) -> Order:
+        """A task for an agent as an order, for hosts that have the agent. UsageError for no task."""
         from dgummy import agents
         from dgummy.orders import Order
 
@@ -202,7 +213,7 @@ class Cluster:
             raise UsageError("there is no task", _TASK_EXAMPLE)
         command = agents.command_line(self.settings.agent.command, mode, text, options.verify)
         self._check(command, options)
-        order = Order(
+        return Order(
             kind="task",
             command=command,
             shown=text,
@@ -214,8 +225,8 @@ class Cluster:
             text=text,
             verify=options.verify,
             fallback=self.settings.fallback,
+            detach=options.detach,
         )
-        return self._dispatch(order, options)
 
     def close(self) -> None:
         """Close connections and files."""
@@ -294,7 +305,9 @@ class Cluster:
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
+        from dgummy import fanout
         from dgummy.dispatch import Dispatcher
+        from dgummy.stop import Stop
 
         self._force = options.force
         here = ""
@@ -302,29 +315,35 @@ class Cluster:
             here = "as asked" if order.wish.hosts else self.here
             self._check_fit(order.wish)
         chooser = self._parts.local_chooser if here else self._parts.chooser
-        syncer: list[WorkspaceSync] = []
+        stop = Stop()
+        dispatcher = Dispatcher(self._means(sync=order.sync, here=bool(here)), chooser, self._look_here, stop=stop)
+        return fanout.interruptible(lambda: dispatcher.run(order, here=here), stop)
+
+    def _means(self, *, sync: bool, here: bool = False) -> Means:
+        from dgummy.attempts import Means
+
+        made: list[WorkspaceSync] = []
+        lock = threading.Lock()
 
         def the_syncer() -> WorkspaceSync:
-            if not syncer:
-                syncer.append(self.syncer())
-            return syncer[0]
+            with lock:
+                if not made:
+                    made.append(self.syncer())
+                return made[0]
 
-        dispatcher = Dispatcher(
+        return Means(
             self.settings,
-            chooser,
             self.journal,
-            self._local if here else self._parts.runner,
-            self._local if here else self._parts.control,
-            self._local,
-            lambda: self.project,
-            the_syncer,
-            self.remote_dir if order.sync else self._remote_dir_if_any,
-            self._look_here,
+            runner=self._local if here else self._parts.runner,
+            control=self._local if here else self._parts.control,
+            local=self._local,
+            project=lambda: self.project,
+            syncer=the_syncer,
+            remote_dir=self.remote_dir if sync else self._remote_dir_if_any,
             owner=self._around.owner,
             emit=self._emit,
             now=self._around.now,
         )
-        return dispatcher.run(order, here=here)
 
     def _check_fit(self, wish: Wish) -> None:
         """NoHostError if this machine lacks what is required."""

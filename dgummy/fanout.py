@@ -8,9 +8,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from dgummy.events import Event, Listener
+
+if TYPE_CHECKING:
+    from dgummy.stop import Stop
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,6 +25,7 @@ class Job(Generic[R]):
     def __init__(self, call: Callable[[], R], name: str = "") -> None:
         self._call = call
         self._done = threading.Event()
+        self._wakes: list[threading.Event] = []
         self._value: R | None = None
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name=f"dgummy-{name}", daemon=True).start()
@@ -33,6 +37,14 @@ class Job(Generic[R]):
             self._error = error
         finally:
             self._done.set()
+            for event in self._wakes:
+                event.set()
+
+    def wakes(self, event: threading.Event) -> None:
+        """Have `event` set as well once it is done."""
+        self._wakes.append(event)
+        if self._done.is_set():
+            event.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Whether it is done, waiting up to `timeout_s`. A KeyboardInterrupt gets through."""
@@ -44,6 +56,22 @@ class Job(Generic[R]):
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]  # set, since there was no error
+
+
+def interruptible(work: Callable[[], R], stop: Stop) -> R:
+    """Do work in the background, and tell it of Ctrl-C: the first cancels, the second leaves, a third gets through."""
+    job = Job(work, "work")
+    while True:
+        try:
+            job.wait()
+            return job.result()
+        except KeyboardInterrupt:  # noqa: PERF203 - waiting goes on after it
+            if job.wait(0) or stop.left:
+                raise
+            if stop.cancelled:
+                stop.leave()
+            else:
+                stop.cancel()
 
 
 _Done: TypeAlias = "queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None]"

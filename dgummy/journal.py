@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
+from dgummy import asked
 from dgummy.events import Listener, Notice
 from dgummy.ledger import Ledger, LedgerError, Placing
 from dgummy.ledger_rows import AttemptRow, RunRow, RunUpdate, new_run_id
@@ -17,9 +18,20 @@ from dgummy.placement import Choice, Method
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from dgummy.orders import Order
+    from dgummy.project import Project
+
 _R = TypeVar("_R")
 
 Decide = Callable[[tuple[Placement, ...], "str | None"], Choice]
+
+
+class AttemptFigures(TypedDict, total=False):
+    """What is known of a try at its end: bytes sent by the sync, the command's exit code, what an agent cost."""
+
+    sent_bytes: int | None
+    exit_code: int | None
+    cost_usd: float | None
 
 
 class Journal:
@@ -34,30 +46,45 @@ class Journal:
         self._complained = False
         self._notices_seen = 0
 
-    def open_run(self, kind: str, command: str, task_type: str, project: str) -> str:
-        """Record a run before anything is done for it; gives back its new id."""
+    def open_runs(self, orders: Sequence[Order], task_types: Sequence[str], project: Project) -> list[str]:
+        """Record orders, all at once, before anything is done for them; gives back the new ids, in their order."""
+        now = self._now()
         while True:
-            run_id = new_run_id(self._now())
-            row = RunRow(
-                run_id=run_id,
-                kind=kind,
-                command=command,
-                created_at=self._now(),
-                task_type=task_type,
-                project=project,
-                owner=self._owner,
-                client_pid=os.getpid(),
-            )
-            if self._guard(lambda ledger, row=row: ledger.record(row), default=True):  # type: ignore[misc]
-                return run_id
+            rows = [
+                RunRow(
+                    run_id=new_run_id(now),
+                    kind=order.kind,
+                    command=order.shown,
+                    created_at=now,
+                    task_type=task_type,
+                    project=str(project.root),
+                    owner=self._owner,
+                    client_pid=os.getpid(),
+                    group_id=order.group_id,
+                    label=order.label,
+                    request=asked.encode(order.asked(project.subdir)),
+                )
+                for order, task_type in zip(orders, task_types, strict=True)
+            ]
+            if self._guard(lambda ledger, rows=rows: ledger.record(*rows), default=True):  # type: ignore[misc]
+                return [row.run_id for row in rows]
 
     def update(self, run_id: str, **changes: Unpack[RunUpdate]) -> None:
         """Record a change of state."""
         self._guard(lambda ledger: ledger.update(run_id, **changes), default=False)
 
-    def attempt(self, run_id: str, attempt: Attempt, started_at: datetime, sent_bytes: int | None) -> None:
+    def attempt(self, run_id: str, attempt: Attempt, started_at: datetime, **figures: Unpack[AttemptFigures]) -> None:
         """Record one try at one host, which is over now; a host that did not start the run frees its placement."""
-        row = AttemptRow(attempt.host, attempt.outcome, attempt.reason, started_at, self._now(), bytes=sent_bytes)
+        row = AttemptRow(
+            attempt.host,
+            attempt.outcome,
+            attempt.reason,
+            started_at,
+            self._now(),
+            exit_code=figures.get("exit_code"),
+            bytes=figures.get("sent_bytes"),
+            cost_usd=figures.get("cost_usd"),
+        )
         self._guard(lambda ledger: ledger.add_attempt(run_id, row), default=0)
         if attempt.outcome in (
             RunState.UNREACHABLE,
@@ -72,14 +99,14 @@ class Journal:
         self._guard(lambda ledger: ledger.unplace(run_id), default=None)
 
     def close_run(self, result: RunResult) -> None:
-        """Record how a run ended."""
+        """Record how a run ended, or that it was left to run on."""
         self.update(
             result.run_id,
             state=result.state,
             host=result.host,
             exit_code=result.exit_code,
             reason=result.reason,
-            ended_at=self._now(),
+            ended_at=self._now() if result.state.is_final else None,
             duration_s=result.duration_s,
             cost_usd=result.cost_usd,
             fallback=result.fallback,

@@ -13,7 +13,6 @@ from __future__ import annotations
 import sqlite3
 import string
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,7 +47,6 @@ PLACEMENT_WINDOW_S = 120.0
 LAST = "last"
 """The prefix that stands for the newest run."""
 
-_CLOCK_JUMP_S = 3600.0
 _MAX_CANDIDATES = 5
 _ID_CHARACTERS = frozenset(string.ascii_lowercase + string.digits + "-")
 _T = TypeVar("_T")
@@ -121,13 +119,17 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def record(self, run: RunRow) -> bool:
-        """Add a run. False, and nothing is changed, if its id is taken: draw another one."""
+    def record(self, *runs: RunRow) -> bool:
+        """Add runs, all or none. False, and nothing is changed, if an id is taken: draw others."""
         names = columns(RunRow)
         marks = ", ".join("?" * len(names))
-        sql = f"INSERT INTO runs ({', '.join(names)}) VALUES ({marks}) ON CONFLICT (run_id) DO NOTHING"  # noqa: S608
-        values = [to_sql(getattr(run, name)) for name in names]
-        return self._write(lambda connection: connection.execute(sql, values).rowcount == 1)
+        sql = f"INSERT INTO runs ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+        values = [[to_sql(getattr(run, name)) for name in names] for run in runs]
+        try:
+            self._write(lambda connection: connection.executemany(sql, values))
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     def update(self, run_id: str, **changes: Unpack[RunUpdate]) -> bool:
         """Change some fields of a run. False if there is no such run."""
@@ -232,30 +234,6 @@ class Ledger:
         """Forget where a run was placed: it did not start there."""
         self._write(lambda connection: connection.execute("DELETE FROM placements WHERE run_id=?", (run_id,)))
 
-    def reserve_start(self, host: str, gap_s: float, now: datetime) -> float:
-        """Reserve the next moment to start something on `host`; gives back the seconds to wait for it.
-
-        Moments that were given out, to any process, are at least `gap_s` apart.
-        """
-        began = time.monotonic()
-
-        def reserve(connection: sqlite3.Connection) -> tuple[datetime, datetime]:
-            # Getting the lock took time: the wait counts from here, not from the caller's clock reading.
-            current = now + timedelta(seconds=time.monotonic() - began)
-            slot = current
-            row = connection.execute("SELECT at FROM starts WHERE host=?", (host,)).fetchone()
-            if row is not None:
-                after = to_datetime(row[0]) + timedelta(seconds=gap_s)
-                # Hours ahead is no queue: the clock was set back.
-                if (after - current).total_seconds() < _CLOCK_JUMP_S:
-                    slot = max(slot, after)
-            rounded_up = to_sql(slot + timedelta(microseconds=999))
-            connection.execute("INSERT OR REPLACE INTO starts (host, at) VALUES (?, ?)", (host, rounded_up))
-            return current, slot
-
-        current, slot = self._write(reserve)
-        return max(0.0, (slot - current).total_seconds())
-
     def prune(self, before: datetime, keep: Collection[str] = ()) -> tuple[str, ...]:
         """Delete runs that ended before a moment, with all that belongs to them; gives back their ids.
 
@@ -270,7 +248,6 @@ class Ledger:
             for table in ("runs", "attempts", "placements"):
                 remove = f"DELETE FROM {table} WHERE run_id=?"  # noqa: S608 - names are our own
                 connection.executemany(remove, [(run_id,) for run_id in doomed])
-            connection.execute("DELETE FROM starts WHERE at < ?", (to_sql(before),))
             return doomed
 
         return self._write(delete)

@@ -19,8 +19,9 @@ _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 class RunRow:
     """One run. Unknown is None or "".
 
-    `kind` is "run", "task" and so on. `label` names the run within its group. `fallback` is "local" if it
-    ran here because no host could. `owner` is `user@machine`, `client_pid` the process that began it.
+    `kind` is "run" or "task". `label` names the run within its group. `fallback` is "local" if it ran here because no
+    host could. `owner` is `user@machine`, `client_pid` the process that began it. `request` is what was asked for
+    (`dgummy.asked`).
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunRow:
     fallback: str | None = None
     owner: str = ""
     client_pid: int | None = None
+    request: str = ""
 
 
 class RunUpdate(TypedDict, total=False):

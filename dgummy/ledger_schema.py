@@ -69,6 +69,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE starts (host TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL)",
         "CREATE TABLE kv (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
     ),
+    ("ALTER TABLE runs ADD COLUMN request TEXT NOT NULL DEFAULT ''", "DROP TABLE starts"),
 )
 """SQL steps, oldest first. Append only: what a released step did is what files out there look like."""
 

@@ -322,7 +322,7 @@ class RunResult:
     @property
     def process_exit_code(self) -> int:
         """The exit code of the command that made this run (README, "Exit codes")."""
-        if self.state is RunState.OK:
+        if self.state in (RunState.OK, RunState.RUNNING):  # running: started, and left to itself as asked
             return ExitCode.OK
         if self.state is RunState.FAILED:
             return self.exit_code or ExitCode.SOME_FAILED

@@ -1,12 +1,14 @@
-"""What is to be run, and where it takes place."""
+"""What is to be run, where it takes place, and what happened so far."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from dgummy.asked import Asked
 from dgummy.chooser import Wish
-from dgummy.model import Host, SyncResult
+from dgummy.model import Attempt, Failure, Host, SyncResult
 from dgummy.transport.base import Transport
 from dgummy.workspaces import Workspace
 
@@ -16,6 +18,7 @@ class Order:
     """What is to be run. `command` is what a shell on the host gets; `shown` is what people are shown of it.
 
     `sync` brings the project there first and gives the run its workspace. `mode` is set for agent tasks (see `agents`).
+    `detach` starts it and does not wait for its end. `group_id` and `label` say what it is part of, "" for nothing.
     """
 
     kind: str
@@ -29,11 +32,32 @@ class Order:
     text: str = ""
     verify: str | None = None
     fallback: str = "local"
+    detach: bool = False
+    group_id: str = ""
+    label: str = ""
+
+    def asked(self, subdir: str) -> Asked:
+        """What the ledger keeps of it. `subdir` is where in the project it was given."""
+        wish = self.wish
+        return Asked(
+            hosts=wish.hosts,
+            group=wish.group,
+            exclude=wish.exclude,
+            task_type=wish.task_type,
+            requires=wish.requires,
+            sync=self.sync,
+            timeout_s=self.timeout_s,
+            env_names=tuple(self.env),
+            mode=self.mode,
+            verify=self.verify,
+            fallback=self.fallback,
+            subdir=subdir,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a run takes place and how to get there."""
+    """Where a run takes place and how to get there. `machine` is the boot id of the one that was chosen, "" for any."""
 
     host: Host
     transport: Transport
@@ -41,3 +65,20 @@ class Site:
     workspace: Workspace | None = None
     sync: SyncResult | None = None
     machine: str = ""
+
+
+@dataclass
+class Course:
+    """One order under way: its run id, when it began (`began` by the monotonic clock), and what was tried so far.
+
+    `failed` maps hosts that did not start it to the reason, `busy` those whose workspace is taken to who has it.
+    """
+
+    run_id: str
+    began: float
+    started_at: datetime
+    task_type: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    busy: dict[str, str] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)

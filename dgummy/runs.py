@@ -66,6 +66,7 @@ class Supervision:
         self._doubtful = False  # a start of ours was lost on its way: it may be under way, or done, unheard
         self._refusal: Failure | None = None
         self._announced = False
+        self._launch_only = False
         self._beats = 0
         self._ran = False
         self._offsets = {"out": 0, "err": 0}
@@ -80,10 +81,27 @@ class Supervision:
 
     def follow(self) -> Ending:
         """Start the run (or attach to it, if it is there already) and follow it to its end."""
-        ending = self._converse(start_script(self._spec))
+        return self._pursue(start_script(self._spec))
+
+    def launch(self) -> Ending:
+        """Start the run and leave it to itself; its state is RUNNING unless it could not be started."""
+        self._launch_only = True
+        return self._pursue(start_script(self._spec, follow=False))
+
+    def attach(self, out_offset: int = 0, err_offset: int = 0) -> Ending:
+        """Follow a run that was started before, from these byte offsets on."""
+        self._claimed = self._announced = True
+        self._offsets = {"out": out_offset, "err": err_offset}
+        return self._pursue(self._resume_script())
+
+    def _pursue(self, script: Script) -> Ending:
+        """Have the conversation that the script begins, and come back to it for as long as that makes sense."""
+        ending = self._converse(script)
         deadline: Deadline | None = None
         backoff_s = _FIRST_BACKOFF_S
         while ending is None:
+            if self._launch_only and self._claimed:
+                return Ending(RunState.RUNNING, reason=f"left to run on {self._host.name}")
             if self._detached.is_set():
                 return self._left_behind("left to run on")
             deadline = deadline or Deadline(self._timeouts.reconnect_s, clock=self._clock)
@@ -112,7 +130,7 @@ class Supervision:
 
     def _resume_script(self) -> Script:
         if not self._claimed:
-            return start_script(self._spec)  # safe: the run's folder lets it happen once
+            return start_script(self._spec, follow=not self._launch_only)  # safe: the run's folder lets it happen once
         out, err = self._offsets["out"], self._offsets["err"]
         return follow_script(self._spec.run_id, out, err, self._spec.probe_root)
 

@@ -43,6 +43,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
     ),
     Floor.DECISIONS: (
         "dgummy.agents",
+        "dgummy.asked",
         "dgummy.dhelp",
         "dgummy.dtext",
         "dgummy.explain",
@@ -95,6 +96,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.transport.sshconnect",
     ),
     Floor.ENGINE: (
+        "dgummy.attempts",
         "dgummy.backends",
         "dgummy.chooser",
         "dgummy.cluster",
@@ -105,8 +107,10 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.observe",
         "dgummy.observe_d",
         "dgummy.orders",
+        "dgummy.proof",
         "dgummy.runs",
         "dgummy.runscript",
+        "dgummy.stop",
         "dgummy.wiring",
         "dgummy.workspaces",
     ),

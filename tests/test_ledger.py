@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -381,54 +382,6 @@ def test_forty_processes_choosing_at_once_spread_evenly(path: Path) -> None:
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["runs.db", "runs.lock"]
 
 
-def test_starts_on_one_host_are_spaced(ledger: Ledger) -> None:
-    assert ledger.reserve_start("n1", 1.1, NOW) == 0
-    assert ledger.reserve_start("n1", 1.1, NOW) == pytest.approx(1.1, abs=0.1)
-    assert ledger.reserve_start("n1", 1.1, NOW) == pytest.approx(2.2, abs=0.1)
-    assert ledger.reserve_start("n2", 1.1, NOW) == 0
-    assert ledger.reserve_start("n1", 1.1, later(60)) == 0
-
-
-def test_a_clock_that_was_set_back_holds_nobody_up(ledger: Ledger) -> None:
-    ledger.reserve_start("n1", 1.1, later(7200))
-    assert ledger.reserve_start("n1", 1.1, NOW) == 0
-    assert ledger.reserve_start("n1", 1.1, NOW) == pytest.approx(1.1, abs=0.1)
-
-
-def test_waiting_for_the_lock_counts_as_waiting_for_the_start(ledger: Ledger, path: Path) -> None:
-    ledger.reserve_start("n1", 1.1, NOW)
-    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    holder.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(0.5, lambda: holder.execute("ROLLBACK"))
-    release.start()
-    wait_s = ledger.reserve_start("n1", 1.1, NOW)
-    release.join()
-    holder.close()
-    assert 0.1 < wait_s < 0.65
-
-
-STARTER = """
-import sys, time
-from dataclasses import replace
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from dgummy.ledger import Ledger
-with Ledger.open(Path(sys.argv[1])) as ledger:
-    for _ in range(5):
-        wait_s = ledger.reserve_start("n1", 0.3, datetime.now(timezone.utc))
-        print(time.time() + wait_s)
-"""
-
-
-def test_starts_of_many_processes_are_spaced(path: Path) -> None:
-    said = outputs([python(STARTER, path) for _ in range(8)])
-    moments = sorted(float(line) for text in said for line in text.split())
-    assert len(moments) == 40
-    gaps = [moments[index + 1] - moments[index] for index in range(39)]
-    # The clock is read again after the answer, so a few milliseconds are the test's own.
-    assert min(gaps) > 0.25
-
-
 # ---- what it lives through
 
 KILLED = """
@@ -454,18 +407,19 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_committed(path: Path) -> No
     dice = random.Random(7)
     for turn in range(4):
         writers = [python(KILLED, path, f"w{turn}{index}") for index in range(3)]
-        # From the very first moments, when the file is being made, to the middle of things.
+        # From the very first moments, when the file is being made; the last time, in the middle of things.
+        first = [writer.stdout.readline() for writer in writers if writer.stdout and turn == 3]
         time.sleep(dice.uniform(0.03, 0.4) + 0.1 * turn)
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
-        said = [line for writer in writers for line in writer.communicate()[0].splitlines(keepends=True)]
+        said = first + [line for writer in writers for line in writer.communicate()[0].splitlines(keepends=True)]
         claimed = {line.strip() for line in said if line.endswith("\n")}
         with Ledger.open(path) as opened:
             assert opened.notices == ()
             rows_there = {row.run_id: row for row in opened.runs()}
         assert claimed <= rows_there.keys()
         assert all(rows_there[name].state is RunState.OK for name in claimed)
-    assert claimed, "nothing was written: the test shows nothing"
+    assert len(claimed) > len(first) > 0, "hardly anything was written: the test shows nothing"
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -554,21 +508,33 @@ def test_an_older_schema_is_brought_up_with_its_rows(path: Path, monkeypatch: py
         opened.record(run("a"))
     more = (*ledger_schema.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN novel TEXT", "CREATE TABLE other (x)"))
     monkeypatch.setattr(ledger_schema, "MIGRATIONS", more)
-    monkeypatch.setattr(ledger_schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(ledger_schema, "SCHEMA_VERSION", len(more))
     with Ledger.open(path) as opened:
         assert opened.find("a") == run("a")
-    assert query(path, "PRAGMA user_version") == [(2,)]
+    assert query(path, "PRAGMA user_version") == [(len(more),)]
     assert query(path, "SELECT novel FROM runs") == [(None,)]
+
+
+def test_a_ledger_of_the_first_schema_keeps_its_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(ledger_schema, "MIGRATIONS", ledger_schema.MIGRATIONS[:1])
+        before.setattr(ledger_schema, "SCHEMA_VERSION", 1)
+        Ledger.open(path).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as older:
+        columns = "run_id, kind, command, state, created_at"
+        older.execute(f"INSERT INTO runs ({columns}) VALUES ('a', 'run', 'true', 'ok', '2026-11-23T16:45:48.123Z')")
+    with Ledger.open(path) as opened:
+        assert (opened.find("a").command, opened.find("a").request) == ("true", "")
 
 
 def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Ledger.open(path).close()
     more = (*ledger_schema.MIGRATIONS, ("CREATE TABLE other (x)", "CREATE TABLE runs (x)"))
     monkeypatch.setattr(ledger_schema, "MIGRATIONS", more)
-    monkeypatch.setattr(ledger_schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(ledger_schema, "SCHEMA_VERSION", len(more))
     with pytest.raises(LedgerError):
         Ledger.open(path)
-    assert query(path, "PRAGMA user_version") == [(1,)]
+    assert query(path, "PRAGMA user_version") == [(len(more) - 1,)]
     assert query(path, "SELECT count(*) FROM sqlite_master WHERE name='other'") == [(0,)]
 
 

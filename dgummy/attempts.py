@@ -1,0 +1,235 @@
+"""One try at one host: bring the project there, run the command, hear how it ended, and prove it.
+
+What stops the work comes through a `Stop`, so that many of these can be under way at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dgummy import agents, outcomes
+from dgummy.agents import Evidence
+from dgummy.events import AttemptEnded, Listener, Notice
+from dgummy.fanout import Job
+from dgummy.journal import AttemptFigures, Journal
+from dgummy.model import LOCAL_HOST, Attempt, Failure, FailureKind, Host, RunResult, RunState, Sample, SyncResult
+from dgummy.orders import Course, Order, Site
+from dgummy.project import Project
+from dgummy.proof import Claim, prove
+from dgummy.runs import Ending, Supervision
+from dgummy.runscript import RunSpec
+from dgummy.settings import Settings
+from dgummy.stop import Stop
+from dgummy.transport.base import Transport
+from dgummy.units import format_duration
+from dgummy.workspaces import Synced, WorkspaceSync
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What it takes to carry out orders. `runner` carries runs, `control` short scripts, `local` is this machine."""
+
+    settings: Settings
+    journal: Journal
+    runner: Transport
+    control: Transport
+    local: Transport
+    project: Callable[[], Project]
+    syncer: Callable[[], WorkspaceSync]
+    remote_dir: Callable[[Host], str]
+    owner: str
+    emit: Listener
+    now: Callable[[], datetime]
+
+
+class Attempter:
+    """Tries hosts. Thread-safe: several orders at once, each with a course of its own."""
+
+    def __init__(self, means: Means, stop: Stop) -> None:
+        self._means = means
+        self._settings = means.settings
+        self._journal = means.journal
+        self._emit = means.emit
+        self._now = means.now
+        self._stop = stop
+
+    def try_at(self, order: Order, course: Course, host: Host, sample: Sample | None = None) -> RunResult | None:
+        """Try a host, chosen for what `sample` says of it. None: it provably did not start the run, try another."""
+        means, began = self._means, self._now()
+        self._journal.update(course.run_id, host=host.name, state=RunState.SYNCING)
+        machine = sample.boot_id if sample is not None and means.runner is not means.control else ""
+        site = Site(host, means.runner, means.remote_dir(host), machine=machine)
+        if order.sync:
+            synced = self._sync(host, course)
+            if synced.workspace is None:
+                failure = synced.result.failure or Failure(FailureKind.SYNC)
+                if failure.kind is FailureKind.CANCELLED:
+                    return self.result(course, host.name, Ending(RunState.CANCELLED, 130, "cancelled during the sync"))
+                self._give_up_on(course, host, failure, began)
+                return None
+            site = replace(site, directory=synced.workspace.directory, workspace=synced.workspace, sync=synced.result)
+        ending = self._supervise(order, course, site)
+        if ending.not_started is not None:
+            if site.workspace is not None:
+                means.syncer().release(site.workspace)
+            self._give_up_on(course, host, ending.not_started, began)
+            return None
+        return self._conclude(order, course, site, ending, began)
+
+    def run_here(self, order: Order, course: Course, fallback: str | None = None) -> RunResult:
+        """Run it on this machine, in the project itself."""
+        began = self._now()
+        site = Site(Host(LOCAL_HOST, path_dirs=self._settings.path), self._means.local, str(self._means.project().root))
+        return self._conclude(order, course, site, self._supervise(order, course, site), began, fallback)
+
+    def result(
+        self,
+        course: Course,
+        host: str,
+        ending: Ending,
+        *,
+        sync: SyncResult | None = None,
+        evidence: Evidence | None = None,
+        fallback: str | None = None,
+    ) -> RunResult:
+        """How the order ended, as a record."""
+        evidence = evidence or Evidence()
+        return RunResult(
+            run_id=course.run_id,
+            host=host,
+            state=ending.state,
+            exit_code=ending.exit_code,
+            attempts=tuple(course.attempts),
+            started_at=course.started_at,
+            duration_s=ending.duration_s or time.monotonic() - course.began,
+            sync=sync,
+            fallback=fallback,
+            reason=ending.reason,
+            remedy=ending.remedy,
+            failure=ending.not_started,
+            task_type=course.task_type,
+            cost_usd=agents.cost_usd(evidence),
+            report=evidence.report,
+            changed=evidence.changed,
+            removed=evidence.removed,
+        )
+
+    # -- the steps ---------------------------------------------------------------------------------------------
+
+    def _sync(self, host: Host, course: Course) -> Synced:
+        syncer = self._means.syncer()
+        with self._stop.heard_by(syncer.cancelled):
+            if self._stop.cancelled:
+                syncer.cancelled.set()
+            job = Job(lambda: syncer.to(host, course.run_id), "sync")
+            if not self._stop.wait_for(job) and not job.wait(self._settings.timeouts.connect_s):
+                gone = Failure(FailureKind.CANCELLED, "left while it was under way")
+                return Synced(SyncResult(host.name, ok=False, failure=gone))
+        return job.result()
+
+    def _supervise(self, order: Order, course: Course, site: Site) -> Ending:
+        spec = RunSpec(
+            run_id=course.run_id,
+            command=order.command,
+            directory=site.directory,
+            subdir=self._means.project().subdir,
+            workspace=site.workspace.directory if site.workspace else "",
+            owner=self._means.owner,
+            timeout_s=order.timeout_s,
+            kill_s=self._settings.timeouts.kill_s,
+            gap_s=self._settings.agent.start_gap_s if order.mode else None,
+            path_dirs=site.host.path_dirs,
+            machine=site.machine,
+            env=order.env,
+            probe_root=site.host.probe_root,
+        )
+        supervision = Supervision(site.transport, site.host, spec, self._settings.timeouts, self._emit)
+        self._journal.update(
+            course.run_id,
+            state=RunState.RUNNING,
+            host=site.host.name,
+            remote_dir=site.directory,
+            started_at=self._now(),
+        )
+        job = Job(supervision.launch if order.detach else supervision.follow, "follow")
+        try:
+            if self._stop.cancelled or not self._stop.wait_for(job):
+                return self._end(supervision, job, order, course.run_id, site.host)
+            return job.result()
+        except BrokenPipeError:
+            # Whoever read our output is gone (`| head`): end the run, as ssh would have.
+            supervision.cancel()
+            raise
+
+    def _end(self, supervision: Supervision, job: Job[Ending], order: Order, run_id: str, host: Host) -> Ending:
+        """End the run on its host and hear it out; asked to leave, leave it to itself."""
+        kill_s = self._settings.timeouts.kill_s
+        if not order.group_id:  # who stops a group has said so, once
+            text = f"cancelling on {host.name} (KILL after {format_duration(kill_s)}); Ctrl-C again to stop watching"
+            self._emit(Notice(text, "warning"))
+        cancel = Job(supervision.cancel, "cancel")
+        if not self._stop.wait_for(cancel):
+            return self._leave(supervision, run_id, host)
+        reply = cancel.result()
+        if isinstance(reply, Failure):
+            supervision.detach()
+            text = f"could not cancel on {host.name}: {reply}; run {run_id} may go on there"
+            return Ending(RunState.LOST, reason=text, remedy=reply.remedy)
+        ended = reply.has("exit") or reply.has("void")
+        if self._stop.wait_for(job, self._settings.timeouts.script_s if ended or reply.has("lost") else 0):
+            return job.result()
+        if self._stop.left:
+            return self._leave(supervision, run_id, host)
+        supervision.detach()
+        if ended:
+            return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
+        text = f"it was told to end and has not; run {run_id} may go on on {host.name}"
+        return Ending(RunState.LOST, reason=text, remedy="look there, and end it by hand")
+
+    def _leave(self, supervision: Supervision, run_id: str, host: Host) -> Ending:
+        supervision.detach()
+        return Ending(RunState.CANCELLED, 130, f"left on {host.name} before the end was seen; run id {run_id}")
+
+    def _conclude(
+        self, order: Order, course: Course, site: Site, ending: Ending, began: datetime, fallback: str | None = None
+    ) -> RunResult:
+        means, host = self._means, site.host
+        claim = Claim(course.run_id, site.directory, order.mode, order.text, order.verify)
+        control = means.local if host.name == LOCAL_HOST else means.control
+        ending, evidence = prove(control, host, claim, ending, script_s=self._settings.timeouts.script_s)
+        if ending.state.is_final:
+            attempt = Attempt(host.name, ending.state, ending.reason)
+            sent_bytes = site.sync.bytes if site.sync else None
+            cost_usd = agents.cost_usd(evidence) if evidence else None
+            self._end_attempt(
+                course, attempt, began, sent_bytes=sent_bytes, exit_code=ending.exit_code, cost_usd=cost_usd
+            )
+        return self.result(course, host.name, ending, sync=site.sync, evidence=evidence, fallback=fallback)
+
+    # -- bookkeeping -------------------------------------------------------------------------------------------
+
+    def _give_up_on(self, course: Course, host: Host, failure: Failure, began: datetime) -> None:
+        if failure.kind is FailureKind.BUSY:
+            course.busy[host.name] = failure.detail
+        else:
+            course.failed[host.name] = str(failure)
+            course.failures.append(failure)
+        attempt = Attempt(host.name, outcomes.outcome_of(failure), str(failure))
+        if failure.kind is FailureKind.BUSY and attempt in course.attempts:
+            self._journal.unplace(course.run_id)  # told once; while we wait, it may be so for hours
+        else:
+            self._end_attempt(course, attempt, began)
+
+    def _end_attempt(
+        self, course: Course, attempt: Attempt, began: datetime, **figures: Unpack[AttemptFigures]
+    ) -> None:
+        course.attempts.append(attempt)
+        self._journal.attempt(course.run_id, attempt, began, **figures)
+        self._emit(AttemptEnded(course.run_id, attempt))

@@ -1,0 +1,76 @@
+"""Telling work in other threads to stop: first to cancel what runs, then to leave it to itself.
+
+Ctrl-C arrives in the main thread alone. The main thread tells a `Stop`; whoever waits for something waits through it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dgummy.fanout import Job
+
+
+class Stop:
+    """What was asked of the work in hand. Asked from any thread, heard in every other."""
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._left = threading.Event()
+        self._lock = threading.Lock()
+        self._listening: list[threading.Event] = []
+        self.reason = ""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing new is to start, and what runs is to be ended."""
+        return self._cancelled.is_set()
+
+    @property
+    def left(self) -> bool:
+        """Whether what cannot be ended at once is to be left to itself."""
+        return self._left.is_set()
+
+    def cancel(self, reason: str = "interrupted") -> None:
+        """Start nothing new and end what runs. `reason` is told of what never started; the first one stays."""
+        if not self.cancelled:
+            self.reason = reason
+        self._tell(self._cancelled)
+
+    def leave(self) -> None:
+        """Wait for nothing any more; what runs goes on by itself."""
+        self._tell(self._left)
+
+    def _tell(self, event: threading.Event) -> None:
+        with self._lock:
+            event.set()
+            for waiting in self._listening:
+                waiting.set()
+
+    @contextmanager
+    def heard_by(self, event: threading.Event) -> Iterator[None]:
+        """In here, `event` is set whenever something is asked for."""
+        with self._lock:
+            self._listening.append(event)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listening.remove(event)
+
+    def nap(self, seconds: float) -> None:
+        """Sleep, but not once the work was cancelled."""
+        self._cancelled.wait(seconds)
+
+    def wait_for(self, job: Job[Any], timeout_s: float | None = None) -> bool:
+        """Wait until the job is done (True), or something is asked for that was not yet, or time is up (False)."""
+        known = (self.cancelled, self.left)
+        wake = threading.Event()
+        with self.heard_by(wake):
+            job.wakes(wake)
+            if (self.cancelled, self.left) == known:
+                wake.wait(timeout_s)
+        return job.wait(0)
