@@ -20,7 +20,7 @@ from dgummy.errors import DgummyError, SSHConnectionError
 from dgummy.events import Event
 from dgummy.model import Failure, RunResult, RunState
 from dgummy.render import documents
-from dgummy.render.listeners import Tails
+from dgummy.tails import Tails
 
 __all__ = [
     "SSHConnectionError",
@@ -146,7 +146,7 @@ def _one_task(task: Mapping[str, Any]) -> dict[str, Any]:
             host = task.get("host")
             wish = Wish(hosts=(host,) if host else (), task_type=task.get("task_type"))
             result = app.cluster.task(text, "task", wish, RunOptions())
-            return documents.run(result, tails.text())
+            return documents.run(result, tails.text(result.run_id))
     except DgummyError as error:
         return {"state": RunState.SKIPPED.value, "reason": error.message, "remedy": error.remedy, "exit_code": None}
 
@@ -154,7 +154,7 @@ def _one_task(task: Mapping[str, Any]) -> dict[str, Any]:
 def _document(result: RunResult, host: str, tails: Tails) -> dict[str, Any]:
     if result.state in (RunState.UNREACHABLE, RunState.REFUSED):
         raise SSHConnectionError(host, f"{host}: {result.reason}", result.remedy)
-    return documents.run(result, tails.text())
+    return documents.run(result, tails.text(result.run_id))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
-from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
+from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, RunResult, Sample, SyncResult
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice
 from dgummy.settings import Settings
@@ -27,6 +27,7 @@ from dgummy.wiring import Surroundings, Wiring
 if TYPE_CHECKING:
     from dgummy.attempts import Means
     from dgummy.dpush import DPush
+    from dgummy.groupwork import GroupOptions, GroupWork
     from dgummy.orders import Order
     from dgummy.project import Project
     from dgummy.specialists import Specialist
@@ -184,6 +185,36 @@ class Cluster:
     def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
         """Give an agent a task on the best host that has the agent."""
         return self._dispatch(self.task_order(text, mode, wish, options), options)
+
+    def fanout(self, order: Order, options: RunOptions, group: GroupOptions) -> GroupResult:
+        """Carry out an order (`command_order`, `task_order`) on every host that its wish names, all at once."""
+        self._force = options.force
+        return self._group_work(order).everywhere(order, self._hosts_for(order.wish), group)
+
+    def fanout_plan(self, order: Order, options: RunOptions) -> list[SyncResult]:
+        """Say where a fan-out would go and what would be sent there; nothing is done."""
+        from dgummy import fanout
+
+        self._force = options.force
+        hosts = self._hosts_for(order.wish)
+        if not order.sync or self._is_here(order.wish):
+            return [SyncResult(host.name, ok=True) for host in hosts]
+        return fanout.in_order(hosts, self.syncer().would_send, jobs=self.settings.jobs)
+
+    def _hosts_for(self, wish: Wish) -> tuple[Host, ...]:
+        """The hosts of a wish, this machine where it is to be here. NoHostError if there are none."""
+        here = self._is_here(wish)
+        hosts = (Host(LOCAL_HOST, path_dirs=self.settings.path),) if here else self._parts.chooser.hosts(wish)
+        if not hosts:
+            raise NoHostError("there is no host to run it on", "name some with --host, or leave out --exclude")
+        return hosts
+
+    def _group_work(self, order: Order) -> GroupWork:
+        from dgummy.groupwork import GroupWork
+
+        here = self._is_here(order.wish)
+        chooser = self._parts.local_chooser if here else self._parts.chooser
+        return GroupWork(self._means(sync=order.sync, here=here), chooser, self._look_here)
 
     def command_order(self, command: str, wish: Wish, options: RunOptions) -> Order:
         """A shell command as an order. UsageError for one that no shell can take."""

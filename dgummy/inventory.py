@@ -114,6 +114,7 @@ def _host(name: str, said: HostSettings | None, settings: Settings) -> Host:
         remote_dir=said.remote_dir if said.remote_dir is not None else settings.remote_dir,
         path_dirs=tuple(dict.fromkeys((*said.path, *settings.path))),
         probe_root=said.probe_root,
+        slots=said.slots,
     )
 
 

@@ -51,6 +51,7 @@ _KEYS: dict[str, Any] = {
         "workspace_s": None,
     },
     "cache": {"load_path": None, "load_ttl_s": None, "status_path": None, "status_ttl_s": None},
+    "suites": None,
     "agent": {"command": None, "tool": None, "install": None, "start_gap_s": None},
     "state_dir": None,
 }

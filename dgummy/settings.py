@@ -36,7 +36,8 @@ class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     paths: ssh names to try in order (LAN name, Tailscale name). remote_dir: where projects go on it. path: folders put
     before the login PATH. capabilities: what it has beyond what a probe finds (`[docker, gpu]`). os, arch, cores:
-    stated instead of probed. probe_root: a folder that stands in for `/` when load figures are read.
+    stated instead of probed. slots: how many runs of one batch it takes at once (default: its cores). probe_root: a
+    folder that stands in for `/` when load figures are read.
     """
 
     paths: tuple[str, ...] = ()
@@ -46,7 +47,26 @@ class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     os: str | None = None
     arch: str | None = None
     cores: float | None = None
+    slots: int | None = None
     probe_root: str = ""
+
+
+class SuiteJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One label of a suite: `unit: pytest -q`, or `unit: {run: pytest -q, require: docker, timeout: 20m}`.
+
+    run: a shell command; or task: a text for an agent. require, type: as the flags. host: only these. timeout: in
+    seconds, or 20m.
+    """
+
+    SHORT_FOR: typing.ClassVar[str] = "run"
+    ONE_OR_MORE: typing.ClassVar[tuple[str, ...]] = ("require", "host")
+
+    run: str = ""
+    task: str = ""
+    require: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    type: str | None = None
+    timeout: float | None = None
 
 
 class TaskTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeouts: Timeouts = Timeouts()
     cache: CacheSettings = CacheSettings()
     agent: AgentSettings = AgentSettings()
+    suites: dict[str, dict[str, SuiteJob]] = {}
     state_dir: str = "~/.local/state/distributed-gummy"
 
 
@@ -173,10 +194,14 @@ class Reader:
 
     def _struct(self, value: Any, kind: type[msgspec.Struct], key: tuple[str, ...]) -> dict[str, Any]:
         known = field_types(kind)
+        if isinstance(value, str) and hasattr(kind, "SHORT_FOR"):
+            value = {kind.SHORT_FOR: value}
         result: dict[str, Any] = {}
         for name, item in self._items(value, key, example=f"{next(iter(known))}: …"):
             if name not in known:
                 self.fail((*key, name), "no such key", _right_key(name, tuple(known), key))
+            if isinstance(item, str) and name in getattr(kind, "ONE_OR_MORE", ()):
+                item = [item]
             if item is not None:
                 result[name] = self._value(item, known[name], (*key, name))
         return result
@@ -188,7 +213,7 @@ class Reader:
         """
         result: dict[str, Any] = {}
         for name, item in self._items(value, key, example="NAME: …"):
-            empty: Any = {} if is_struct(kind) else []
+            empty: Any = {} if is_struct(kind) or typing.get_origin(kind) is dict else []
             result[name] = empty if item is None else self._value(item, kind, (*key, name))
         return result
 
@@ -250,7 +275,7 @@ class Reader:
         return value
 
     def _number(self, value: Any, key: tuple[str, ...]) -> float:
-        is_duration = key[-1].endswith("_s")
+        is_duration = key[-1].endswith("_s") or key[-1] == "timeout"
         if isinstance(value, str) and (self._text or is_duration):
             number = _number_in(value, is_duration=is_duration)
             value = value if number is None else number

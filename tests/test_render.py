@@ -41,7 +41,8 @@ from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice, Method, Obstacle, Verdict
 from dgummy.render import documents, tables, text
 from dgummy.render.console import Console
-from dgummy.render.listeners import Screen, Tails
+from dgummy.render.listeners import Screen
+from dgummy.tails import Tails
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 REFUSED = Failure(FailureKind.REFUSED, "192.0.2.7 port 22", "start sshd there, or check the port")
@@ -340,7 +341,7 @@ def test_tails_keep_the_end() -> None:
     for number in range(3000):
         tails(Output("r", "h", "out", f"{number:099}\n".encode()))
     tails(Output("r", "h", "err", b"\xff"))
-    found = tails.text()
+    found = tails.text("r")
     assert len(found["out"]) == 65536
     assert found["out"].endswith("2999\n")
     assert found["err"] == "�"

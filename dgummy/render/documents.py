@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dgummy.discovery import Proposal
     from dgummy.errors import DgummyError
     from dgummy.lab import Lab, NodeStatus
-    from dgummy.model import RunResult, SyncResult
+    from dgummy.model import GroupResult, Member, RunResult, SyncResult
     from dgummy.observe import Observation, StatusObservation
     from dgummy.placement import Choice, Verdict
     from dgummy.specialists import Specialist
@@ -29,6 +29,11 @@ SCHEMA_VERSION = 1
 def dump(document: dict[str, Any]) -> str:
     """One document as text: UTF-8, no escapes that a terminal would act on."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **_safe(document)}, ensure_ascii=False, indent=2)
+
+
+def line(document: dict[str, Any]) -> str:
+    """One document as one line of text."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **_safe(document)}, ensure_ascii=False)
 
 
 def load(observation: Observation, choice: Choice) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def pick(picked: Pick) -> dict[str, Any]:
 
 def sync(results: list[SyncResult], *, dry: bool) -> dict[str, Any]:
     """`inv sync --json`. With `dry` the figures say what would be sent."""
-    return {"dry": dry, "results": [_synced(result) for result in results]}
+    return {"dry": dry, "results": [synced(result) for result in results]}
 
 
 def plan(planned: Plan, command: str) -> dict[str, Any]:
@@ -111,11 +116,12 @@ def plan(planned: Plan, command: str) -> dict[str, Any]:
         **pick(planned.pick),
         "dry": True,
         "command": command,
-        "sync": None if planned.sync is None else _synced(planned.sync),
+        "sync": None if planned.sync is None else synced(planned.sync),
     }
 
 
-def _synced(result: SyncResult) -> dict[str, Any]:
+def synced(result: SyncResult) -> dict[str, Any]:
+    """One host's part of `sync`."""
     return {
         "host": result.host,
         "ok": result.ok,
@@ -162,6 +168,24 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
         "stdout_tail": (tails or {}).get("out", ""),
         "stderr_tail": (tails or {}).get("err", ""),
     }
+
+
+def group(result: GroupResult, tails: Callable[[str], dict[str, str]]) -> dict[str, Any]:
+    """`inv fanout --json` and `inv distribute --json`. `tails` gives the last of what a run printed."""
+    return {
+        "group_id": result.group_id,
+        "results": [member(one, tails(one.result.run_id)) for one in result.members],
+        "ok": result.ok,
+        "failed": result.failed,
+        "stopped": result.stopped or None,
+        "wall_s": _round(result.wall_s, 3),
+        "sequential_s": _round(result.sequential_s, 3),
+    }
+
+
+def member(one: Member, tails: dict[str, str]) -> dict[str, Any]:
+    """One run of a group: what `run` says of it, with its label and its test runner's own summary."""
+    return {"label": one.label, "summary": one.summary or None, **run(one.result, tails)}
 
 
 def settings(rows: list[tuple[str, Any, str]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import config, demo, hosts, lab, work
+from dgummy.tasks import config, demo, groups, hosts, lab, work
 
 ns = Collection("dgummy")
 for _task in (
@@ -19,6 +19,7 @@ for _task in (
     work.sync,
     work.run,
     work.task,
+    groups.fanout,
     demo.demo,
 ):
     ns.add_task(_task)

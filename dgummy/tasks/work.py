@@ -16,10 +16,9 @@ from dgummy.tasks._shared import (
     RUN_HELP,
     Session,
     command_text,
-    duration_s,
     plain_text,
+    run_options,
     session,
-    variables,
     wish,
 )
 
@@ -93,6 +92,7 @@ def run(
     no_sync: bool = False,
     fallback: str | None = None,
     backend: str | None = None,
+    detach: bool = False,
     force: bool = False,
     dry: bool = False,
     json: bool = False,
@@ -104,7 +104,7 @@ def run(
     with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
         text = command_text(cmd)
         asked = wish(host, group, exclude, type, require, text)
-        options = _options(now, timeout, env, no_sync, force)
+        options = run_options(now, timeout, env, no_sync=no_sync, force=force, detach=detach, colour=not detach)
         if dry:
             return _show_plan(now, replace(asked, text=text), options, text, json=json)
         return _show(now, now.app.cluster.run(text, asked, options), json=json)
@@ -137,6 +137,7 @@ def task(
     no_sync: bool = False,
     fallback: str | None = None,
     backend: str | None = None,
+    detach: bool = False,
     force: bool = False,
     dry: bool = False,
     json: bool = False,
@@ -148,7 +149,10 @@ def task(
     with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
         words = plain_text(text)
         asked = wish(host, group, exclude, type, require, words)
-        options = replace(_options(now, timeout, env, no_sync, force), verify=verify)
+        options = replace(
+            run_options(now, timeout, env, no_sync=no_sync, force=force, detach=detach, colour=not detach),
+            verify=verify,
+        )
         if dry:
             tool = now.app.settings.agent.tool
             asked = replace(asked, requires=(*asked.requires, tool))
@@ -156,22 +160,15 @@ def task(
         return _show(now, now.app.cluster.task(words, mode, asked, options), json=json)
 
 
-def _options(now: Session, timeout: str | None, env: list[str], no_sync: bool, force: bool) -> RunOptions:
-    from dgummy.cluster import RunOptions
-
-    return RunOptions(
-        sync=not no_sync,
-        timeout_s=duration_s(timeout),
-        env=variables(env, colour=now.console.out_colour),
-        force=force,
-    )
-
-
 def _show(now: Session, result: RunResult, *, json: bool) -> int:
+    from dgummy.model import RunState
+
     if json:
         from dgummy.render import documents
 
-        now.console.result(documents.dump(documents.run(result, now.tails.text())))
+        now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
+    elif result.state is RunState.RUNNING:
+        now.console.result(result.run_id)
     return result.process_exit_code
 
 

@@ -1,0 +1,134 @@
+"""The use cases for several runs at once: the same work everywhere, or different work spread over hosts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from dgummy import fanout
+from dgummy.attempts import Means
+from dgummy.chooser import Chooser, Pick
+from dgummy.dispatch import Dispatcher
+from dgummy.errors import NoHostError
+from dgummy.events import Event, GroupEnded, GroupStarted, Notice
+from dgummy.everywhere import Everywhere
+from dgummy.groups import GroupRunner, Piece, Source
+from dgummy.ledger_rows import new_group_id
+from dgummy.model import LOCAL_HOST, GroupResult, Host, Member, RunResult, Sample
+from dgummy.orders import Order
+from dgummy.placement import Obstacle
+from dgummy.stop import INTERRUPTED, Stop
+from dgummy.stoprules import StopRule
+from dgummy.tails import Tails
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOptions:
+    """How a group is run, beside what is asked of each run: when to stop."""
+
+    rule: StopRule = field(default_factory=StopRule)
+    deadline_s: float | None = None
+
+
+class GroupWork:
+    """Runs one group."""
+
+    def __init__(self, means: Means, chooser: Chooser, look_here: Callable[[], Sample | None]) -> None:
+        self._tails = Tails()
+        self._emit = means.emit
+        self._means = replace(means, emit=self._tap)
+        self._settings = means.settings
+        self._chooser = chooser
+        self._stop = Stop()
+        self._dispatcher = Dispatcher(self._means, chooser, look_here, stop=self._stop)
+
+    def everywhere(self, order: Order, hosts: Sequence[Host], options: GroupOptions) -> GroupResult:
+        """Run one order on each of these hosts that has what it requires. NoHostError if none has."""
+        if order.sync and not _is_here(hosts):
+            self._means.syncer()  # a project that must not be sent is refused before anything else happens
+        picked = self._look_at(order, hosts)
+        fit = self._fit(hosts, picked)
+        group_id = new_group_id(self._means.now())
+        pieces = self._begin(
+            [
+                replace(order, group_id=group_id, label=host.name, wish=replace(order.wish, hosts=(host.name,)))
+                for host in fit
+            ]
+        )
+        for piece, host in zip(pieces, fit, strict=True):
+            piece.host = host
+            if picked is not None:
+                report = picked.observation.of(host.name)
+                piece.sample = report.sample if report else None
+                piece.unreached = report.failure if report else None
+        source = Everywhere(pieces, self._dispatcher, patience_s=self._settings.timeouts.workspace_s)
+        return self._carry_out(group_id, pieces, source, options)
+
+    # -- which hosts -------------------------------------------------------------------------------------------
+
+    def _look_at(self, order: Order, hosts: Sequence[Host]) -> Pick | None:
+        """Measure the hosts, if it matters what they have, or that a name leads `d` to the same machine as us."""
+        kind, _ = self._chooser.task_type(order.wish)
+        by_d = self._means.runner is not self._means.control
+        if not (order.wish.requires or kind.requires or by_d) or _is_here(hosts):
+            return None
+        wish = replace(order.wish, hosts=tuple(host.name for host in hosts), group=None)
+        return self._chooser.pick(wish, patience_s=None)
+
+    def _fit(self, hosts: Sequence[Host], picked: Pick | None) -> list[Host]:
+        if picked is None:
+            return list(hosts)
+        lacking = {
+            verdict.host: verdict.reason
+            for verdict in picked.choice.verdicts
+            if verdict.obstacle is Obstacle.REQUIREMENT
+        }
+        fit = [host for host in hosts if host.name not in lacking]
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
+        if not fit:
+            raise NoHostError(f"no host is fit for it: {reasons}", "ask for less, or add a host that has it")
+        if lacking:
+            self._emit(Notice(f"passed over: {reasons}"))
+        return fit
+
+    # -- carrying it out ---------------------------------------------------------------------------------------
+
+    def _begin(self, orders: Sequence[Order]) -> list[Piece]:
+        courses = self._dispatcher.begin(orders)
+        pieces = [Piece(order, course) for order, course in zip(orders, courses, strict=True)]
+        labels = {piece.course.run_id: piece.order.label for piece in pieces}
+        self._emit(GroupStarted(orders[0].group_id, labels))
+        return pieces
+
+    def _carry_out(self, group_id: str, pieces: Sequence[Piece], source: Source, options: GroupOptions) -> GroupResult:
+        began = time.monotonic()
+        runner = GroupRunner(
+            self._dispatcher,
+            self._stop,
+            rule=options.rule,
+            jobs=self._settings.jobs,
+            deadline_s=options.deadline_s,
+        )
+        ran = fanout.interruptible(lambda: runner.run(source, len(pieces)), self._stop)
+        result = GroupResult(
+            group_id,
+            tuple(self._member(piece, ran.results[piece.course.run_id]) for piece in pieces),
+            wall_s=time.monotonic() - began,
+            stopped=ran.stopped,
+            timed_out=ran.timed_out,
+            interrupted=self._stop.cancelled and self._stop.reason == INTERRUPTED,
+        )
+        self._emit(GroupEnded(result))
+        return result
+
+    def _member(self, piece: Piece, result: RunResult) -> Member:
+        return Member(piece.order.label, result)
+
+    def _tap(self, event: Event) -> None:
+        self._tails(event)
+        self._emit(event)
+
+
+def _is_here(hosts: Sequence[Host]) -> bool:
+    return [host.name for host in hosts] == [LOCAL_HOST]
