@@ -15,9 +15,9 @@ from typing import Any
 
 from dgummy.app import App, current_folder
 from dgummy.chooser import Wish
-from dgummy.cluster import RunOptions
 from dgummy.errors import DgummyError, SSHConnectionError
 from dgummy.events import Event
+from dgummy.intake import RunOptions
 from dgummy.model import Failure, RunResult, RunState
 from dgummy.render import documents
 from dgummy.tails import Tails

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dgummy.attempts import Means
     from dgummy.dpush import DPush
     from dgummy.groupwork import GroupOptions, GroupWork
+    from dgummy.intake import RunOptions
     from dgummy.orders import Order
     from dgummy.project import Project
     from dgummy.specialists import Specialist
@@ -35,19 +36,6 @@ if TYPE_CHECKING:
     from dgummy.workspaces import WorkspaceSync
 
 _MAX_SPECIALISTS = 500
-_TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a command or a task is to be run, beside where (see `Wish`)."""
-
-    sync: bool = True
-    timeout_s: float | None = None
-    env: dict[str, str] = field(default_factory=dict)
-    verify: str | None = None
-    force: bool = False
-    detach: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,22 +168,26 @@ class Cluster:
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
-        return self._dispatch(self.command_order(command, wish, options), options)
+        from dgummy import intake
+
+        return self._dispatch(intake.command_order(command, wish, options, self.settings), options)
 
     def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
         """Give an agent a task on the best host that has the agent."""
-        return self._dispatch(self.task_order(text, mode, wish, options), options)
+        from dgummy import intake
 
-    def fanout(self, order: Order, options: RunOptions, group: GroupOptions) -> GroupResult:
-        """Carry out an order (`command_order`, `task_order`) on every host that its wish names, all at once."""
-        self._force = options.force
+        return self._dispatch(intake.task_order(text, mode, wish, options, self.settings), options)
+
+    def fanout(self, order: Order, group: GroupOptions, *, force: bool = False) -> GroupResult:
+        """Carry out an order (see `intake`) on every host that its wish names, all at once."""
+        self._force = force
         return self._group_work(order).everywhere(order, self._hosts_for(order.wish), group)
 
-    def fanout_plan(self, order: Order, options: RunOptions) -> list[SyncResult]:
+    def fanout_plan(self, order: Order, *, force: bool = False) -> list[SyncResult]:
         """Say where a fan-out would go and what would be sent there; nothing is done."""
         from dgummy import fanout
 
-        self._force = options.force
+        self._force = force
         hosts = self._hosts_for(order.wish)
         if not order.sync or self._is_here(order.wish):
             return [SyncResult(host.name, ok=True) for host in hosts]
@@ -215,49 +207,6 @@ class Cluster:
         here = self._is_here(order.wish)
         chooser = self._parts.local_chooser if here else self._parts.chooser
         return GroupWork(self._means(sync=order.sync, here=here), chooser, self._look_here)
-
-    def command_order(self, command: str, wish: Wish, options: RunOptions) -> Order:
-        """A shell command as an order. UsageError for one that no shell can take."""
-        from dgummy.orders import Order
-
-        self._check(command, options)
-        return Order(
-            kind="run",
-            command=f" {command}" if command.startswith("-") else command,  # a shell would take it for its own option
-            shown=command,
-            wish=replace(wish, text=wish.text or command),
-            sync=options.sync,
-            timeout_s=options.timeout_s,
-            env=options.env,
-            fallback=self.settings.fallback,
-            detach=options.detach,
-        )
-
-    def task_order(self, text: str, mode: str, wish: Wish, options: RunOptions) -> Order:
-        """A task for an agent as an order, for hosts that have the agent. UsageError for no task."""
-        from dgummy import agents
-        from dgummy.orders import Order
-
-        if mode not in agents.MODES:
-            raise UsageError(f"there is no mode {mode}", f"use one of {', '.join(agents.MODES)}")
-        if not text.strip():
-            raise UsageError("there is no task", _TASK_EXAMPLE)
-        command = agents.command_line(self.settings.agent.command, mode, text, options.verify)
-        self._check(command, options)
-        return Order(
-            kind="task",
-            command=command,
-            shown=text,
-            wish=replace(wish, text=text, requires=(*wish.requires, self.settings.agent.tool)),
-            sync=options.sync,
-            timeout_s=options.timeout_s,
-            env=options.env,
-            mode=mode,
-            text=text,
-            verify=options.verify,
-            fallback=self.settings.fallback,
-            detach=options.detach,
-        )
 
     def close(self) -> None:
         """Close connections and files."""
@@ -388,22 +337,3 @@ class Cluster:
             lacks_agent = f"lacks {agent.tool}" in reason
             remedy = f"install {agent.tool}: {agent.install}" if lacks_agent else "ask for less, or offer other hosts"
             raise NoHostError(f"this machine {reason}", remedy)
-
-    def _check(self, command: str, options: RunOptions) -> None:
-        from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
-
-        if not command.strip():
-            raise UsageError("there is no command", 'for example: inv run "make test"')
-        if "\0" in command:
-            raise UsageError("the command holds a NUL byte, which no shell can take", "leave it out")
-        size = len(command.encode("utf-8", "surrogateescape"))
-        if size > MAX_COMMAND_BYTES:
-            raise UsageError(
-                f"the command is {size:,} bytes long; a shell takes at most {MAX_COMMAND_BYTES:,}",
-                "put it into a file of the project and run that",
-            )
-        for name, value in options.env.items():
-            if not is_env_name(name):
-                raise UsageError(f"--env {name}: no variable can have that name", "use letters, digits and _")
-            if "\0" in value:
-                raise UsageError(f"--env {name}: the value holds a NUL byte", "leave it out")

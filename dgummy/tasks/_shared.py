@@ -17,9 +17,10 @@ from dgummy.errors import UsageError
 if TYPE_CHECKING:
     from dgummy.app import App
     from dgummy.chooser import Wish
-    from dgummy.cluster import RunOptions
+    from dgummy.intake import RunOptions
     from dgummy.render.console import Console
     from dgummy.tails import Tails
+    from dgummy.tasks._flags import ChoiceFlags, WorkFlags
 
 HOST_HELP = {
     "host": "only this host; repeat for several, ranges like node-[1-4] are fine",
@@ -34,17 +35,6 @@ CHOICE_HELP = {
     **HOST_HELP,
     "type": "the kind of work (database, api, frontend, testing, security, general, or one of yours)",
     "require": "what a host must have: docker, os=darwin, arch=arm64, 'cores>=8'; may be repeated",
-}
-RUN_HELP = {
-    **CHOICE_HELP,
-    **BACKEND_HELP,
-    "timeout": "end it on its host after so long: 90, 20m, 2h",
-    "env": "pass a variable: NAME (its value here) or NAME=VALUE; may be repeated",
-    "no_sync": "do not bring the project there first",
-    "detach": "start it, print its run id and return",
-    "fallback": "local (run here if no host can) or none",
-    "force": "sync even what looks like a mistake (the home folder, say)",
-    "dry": "show where it would run and what would be sent, and do nothing",
 }
 
 
@@ -157,26 +147,22 @@ def duration_s(text: str | None, flag: str = "--timeout") -> float | None:
     return seconds
 
 
-def run_options(
-    now: Session,
-    timeout: str | None,
-    env: Sequence[str],
-    *,
-    no_sync: bool,
-    force: bool,
-    detach: bool = False,
-    colour: bool = False,
-) -> RunOptions:
+def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunOptions:
     """Flags as options of a run. `colour`: its output goes to our stdout as it is."""
-    from dgummy.cluster import RunOptions
+    from dgummy.intake import RunOptions
 
     return RunOptions(
-        sync=not no_sync,
-        timeout_s=duration_s(timeout),
-        env=variables(env, colour=colour and now.console.out_colour),
-        force=force,
-        detach=detach,
+        sync=not flags.no_sync,
+        timeout_s=duration_s(flags.timeout),
+        env=variables(flags.env, colour=colour and not flags.detach and now.console.out_colour),
+        force=flags.force,
+        detach=flags.detach,
     )
+
+
+def work_wish(flags: ChoiceFlags, text: str) -> Wish:
+    """Flags as a wish for some work."""
+    return wish(flags.host, flags.group, flags.exclude, flags.type, flags.require, text)
 
 
 def variables(given: Sequence[str], *, colour: bool) -> dict[str, str]:

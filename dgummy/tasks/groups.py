@@ -2,114 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from dgummy.boundary import command
 from dgummy.errors import UsageError
-from dgummy.tasks._shared import (
-    LIST_FLAGS,
-    RUN_HELP,
-    Session,
-    command_text,
-    duration_s,
-    run_options,
-    session,
-    wish,
-)
+from dgummy.tasks._flags import GroupFlags, command_with, flag, words
+from dgummy.tasks._shared import Session, command_text, duration_s, run_options, session, work_wish
 
 if TYPE_CHECKING:
     from dgummy.groupwork import GroupOptions
     from dgummy.model import GroupResult, SyncResult
+    from dgummy.orders import Order
     from dgummy.render.console import Console
     from dgummy.tasks._shared import ClosableListener
 
-GROUP_HELP = {
-    **{flag: text for flag, text in RUN_HELP.items() if flag != "fallback"},
-    "jobs": "how many at once (default: the setting `jobs`)",
-    "fail_fast": "end everything at the first failure",
-    "max_failures": "start nothing more after so many failures: a number, or a percentage of all",
-    "deadline": "end everything after so long: 90, 20m, 2h",
-    "timeout": "end each on its host after so long: 90, 20m, 2h",
-    "detach": "start them, print their run ids and return",
-    "stream": "print a JSON line for everything that happens",
-}
+
+@dataclass
+class FanoutFlags(GroupFlags):
+    """What `inv fanout` takes."""
+
+    cmd: str | None = words("the command, as one string or after --")
+    task: str | None = flag("a task for an agent instead of a command")
+    gather: bool = flag("show equal outputs once, with the hosts that they came from", default=False)
+    diff: bool = flag("show how the others differ from the most common output", default=False)
 
 
-@command(
-    positional=["cmd"],
-    optional=["cmd"],
-    iterable=LIST_FLAGS,
-    help={
-        "cmd": "the command, as one string or after --",
-        "task": "a task for an agent instead of a command",
-        "gather": "show equal outputs once, with the hosts that they came from",
-        "diff": "with --gather: how the others differ from the most common output",
-        **GROUP_HELP,
-    },
-)
-def fanout(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    require: list[str],
-    env: list[str],
-    cmd: str | None = None,
-    task: str | None = None,
-    group: str | None = None,
-    type: str | None = None,  # noqa: A002 - named as the flag
-    jobs: str | None = None,
-    fail_fast: bool = False,
-    max_failures: str | None = None,
-    timeout: str | None = None,
-    deadline: str | None = None,
-    gather: bool = False,
-    diff: bool = False,
-    no_sync: bool = False,
-    detach: bool = False,
-    backend: str | None = None,
-    force: bool = False,
-    dry: bool = False,
-    json: bool = False,
-    stream: bool = False,
-) -> int:
+@command_with(FanoutFlags)
+def fanout(c: Context, flags: FanoutFlags) -> int:
     """Run a command on every host of a group at once.
 
     Example: inv fanout 'make test' --group build
     """
-    with session(
-        c,
-        {"backend": backend, "jobs": jobs},
-        json=json,
-        screen=_screen(json=json, stream=stream, gather=gather or diff),
-    ) as now:
-        text = command_text(cmd)
-        if bool(text) == bool(task):
-            raise UsageError("give a command, or --task TEXT", "for example: inv fanout 'make test'")
-        asked = wish(host, group, exclude, type, require, text)
-        options = run_options(now, timeout, env, no_sync=no_sync, force=force, detach=detach)
-        bounds = group_options(fail_fast=fail_fast, max_failures=max_failures, deadline=deadline)
-        cluster = now.app.cluster
-        order = (
-            cluster.task_order(task, "task", asked, options) if task else cluster.command_order(text, asked, options)
-        )
-        if dry:
-            return _show_plan(now, cluster.fanout_plan(order, options), order.shown, json=json)
-        return _show(now, cluster.fanout(order, options, bounds), json=json, stream=stream)
+    with _session(c, flags, gather=flags.gather or flags.diff) as now:
+        order = _order(now, flags)
+        if flags.dry:
+            return _show_plan(now, now.app.cluster.fanout_plan(order, force=flags.force), order.shown, json=flags.json)
+        return _show(now, flags, now.app.cluster.fanout(order, _bounds(flags), force=flags.force))
 
 
-def group_options(*, fail_fast: bool, max_failures: str | None, deadline: str | None) -> GroupOptions:
+def _order(now: Session, flags: FanoutFlags) -> Order:
+    from dgummy import intake
+
+    text, settings = command_text(flags.cmd), now.app.settings
+    if bool(text) == bool(flags.task):
+        raise UsageError("give a command, or --task TEXT", "for example: inv fanout 'make test'")
+    asked, options = work_wish(flags, flags.task or text), run_options(now, flags)
+    if flags.task:
+        return intake.task_order(flags.task, "task", asked, options, settings)
+    return intake.command_order(text, asked, options, settings)
+
+
+def _bounds(flags: GroupFlags) -> GroupOptions:
     """Flags as the bounds of a group."""
     from dgummy.groupwork import GroupOptions
     from dgummy.stoprules import parse_rule
 
     try:
-        rule = parse_rule(fail_fast=fail_fast, max_failures=max_failures)
+        rule = parse_rule(fail_fast=flags.fail_fast, max_failures=flags.max_failures)
     except ValueError as error:
         raise UsageError(f"--max-failures: {error}", "for example --max-failures 3, or 10%") from error
-    return GroupOptions(rule, duration_s(deadline, "--deadline"))
+    return GroupOptions(rule, duration_s(flags.deadline, "--deadline"))
+
+
+@contextmanager
+def _session(c: Context, flags: GroupFlags, *, gather: bool = False) -> Iterator[Session]:
+    screen = _screen(json=flags.json, stream=flags.stream, gather=gather)
+    with session(c, {"backend": flags.backend, "jobs": flags.jobs}, json=flags.json, screen=screen) as now:
+        yield now
 
 
 def _screen(*, json: bool, stream: bool, gather: bool) -> Callable[[Console], ClosableListener]:
@@ -138,14 +101,14 @@ def _show_plan(now: Session, planned: list[SyncResult], command: str, *, json: b
     return 0
 
 
-def _show(now: Session, result: GroupResult, *, json: bool, stream: bool) -> int:
+def _show(now: Session, flags: GroupFlags, result: GroupResult) -> int:
     from dgummy.model import RunState
 
-    if json and not stream:
+    if flags.json and not flags.stream:
         from dgummy.render import documents
 
         now.console.result(documents.dump(documents.group(result, now.tails.text)))
-    elif not stream:
+    elif not flags.stream:
         for member in result.members:
             if member.result.state is RunState.RUNNING:
                 now.console.result(member.result.run_id)
