@@ -26,7 +26,12 @@ _SIGPIPE_CODE = 141
 
 
 class Command(Task):  # type: ignore[type-arg]
-    """A task whose positional argument, if marked optional, may stand after `--` as words or be left out."""
+    """A task whose positional argument, if marked optional, may stand after `--` as words or be left out.
+
+    `several` names one that takes any number of words: `distribute A B C`.
+    """
+
+    several = ""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Fill an optional positional argument that is not on the command line with ""; Invoke knows no such thing."""
@@ -34,26 +39,31 @@ class Command(Task):  # type: ignore[type-arg]
         for argument in arguments:
             if argument.kind in (int, float):
                 argument.kind = _number(argument)
-            if argument.positional and argument.optional and not self._is_given(arguments):
+            if argument.positional and argument.optional and not self._words_given(arguments):
                 argument.set_value("")
+        if self.several:
+            more = range(2, self._words_given(arguments) + 1)
+            arguments += [Argument(name=f"{self.several}_{number}", kind=str, positional=True) for number in more]
         return arguments
 
-    def _is_given(self, arguments: list[Argument]) -> bool:
-        """Whether a word that is no flag, and no flag's value, stands between our name and `--`."""
+    def _words_given(self, arguments: list[Argument]) -> int:
+        """How many words that are no flag, and no flag's value, stand between our name and `--`."""
         words = iter(words_around_dashes()[0])
         if all(word.rpartition(".")[2] != self.name for word in words):  # reads on to just behind our name
-            return False
+            return 0
         known = [*arguments, *Program().core_args()]
         flags = {to_flag(name): argument.takes_value for argument in known for name in argument.names}
+        found = 0
         for word in words:
             if not word.startswith("-"):
-                return True
+                found += 1
+                continue
             flag, equals, _ = word.partition("=")
             if flag not in flags:
-                return False  # else Invoke would take the misspelt flag for the argument
+                return found  # else Invoke would take the misspelt flag for the argument
             if flags[flag] and not equals:
                 next(words, None)
-        return False
+        return found
 
 
 def _number(argument: Argument) -> Callable[[str], float]:
@@ -70,12 +80,14 @@ def _number(argument: Argument) -> Callable[[str], float]:
     return read
 
 
-def command(name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make a function a task: no automatic short flags, errors ended by the boundary."""
+def command(name: str | None = None, *, several: str = "", **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Make a function a task: no automatic short flags, errors ended by the boundary. `several`: see `Command`."""
 
     def wrap(body: Callable[..., Any]) -> Any:
         settings = {"klass": Command, "auto_shortflags": False, "name": name, **options}
-        return invoke_task(**settings)(bounded(body))
+        made = invoke_task(**settings)(bounded(body))
+        made.several = several
+        return made
 
     return wrap
 

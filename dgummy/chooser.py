@@ -67,7 +67,7 @@ class Chooser:
         self._observer = observer
         self._journal = journal
         self._now = now
-        self._rng = rng
+        self.rng = rng
         self._ssh_hosts = ssh_hosts
         self.task_types = routing.merge_types(
             routing.TASK_TYPES, {name: _task_type(name, settings) for name in settings.task_types}
@@ -131,6 +131,17 @@ class Chooser:
             )
         return Pick(choice, kind, type_why, observation)
 
+    def observe(self, hosts: Sequence[Host], *, refresh: bool = False) -> Observation:
+        """Look at hosts, each for as long as the time-outs allow."""
+        return self._observer.load(hosts, refresh=refresh)
+
+    def judged(self, wish: Wish, observation: Observation) -> Pick:
+        """What would be picked for a wish from an observation; nothing is noted."""
+        kind, type_why = self.task_type(wish)
+        requirements = _requirements((*wish.requires, *kind.requires))
+        candidates = [Candidate(host, observation.of(host.name)) for host in self.hosts(wish)]
+        return Pick(self._choose(candidates, kind, requirements, (), {}, {}, None), kind, type_why, observation)
+
     def judge(self, hosts: Sequence[Host], observation: Observation, wish: Wish) -> Choice:
         """What would be chosen from an observation, were a run placed now; nothing is noted."""
         kind, _ = self.task_type(wish)
@@ -158,7 +169,7 @@ class Chooser:
             candidates,
             weights=kind.weights or _weights(self._settings.load_weights),
             now=self._now(),
-            rng=self._rng,
+            rng=self.rng,
             placements=placements,
             exclude=excluded,
             requirements=requirements,

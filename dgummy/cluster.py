@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
-from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, RunResult, Sample, SyncResult
+from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, RunResult, Sample, SyncResult, TaskType
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice
 from dgummy.settings import Settings
@@ -80,6 +81,11 @@ class Cluster:
     def backend(self) -> Backend:
         """What carries the work."""
         return self._carriers.backend
+
+    @property
+    def task_types(self) -> Mapping[str, TaskType]:
+        """The kinds of work that are known, built in and configured."""
+        return self._parts.chooser.task_types
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -192,6 +198,16 @@ class Cluster:
         if not order.sync or self._is_here(order.wish):
             return [SyncResult(host.name, ok=True) for host in hosts]
         return fanout.in_order(hosts, self.syncer().would_send, jobs=self.settings.jobs)
+
+    def spread(self, orders: Sequence[Order], group: GroupOptions, *, force: bool = False) -> GroupResult:
+        """Carry out different orders, each on the host that suits it best, as hosts have room."""
+        self._force = force
+        work = self._group_work(orders[0])
+        if self._is_here(orders[0].wish):
+            return work.here(orders, group)
+        for order in orders:
+            self._hosts_for(order.wish)  # a name that is wrong is refused before anything begins
+        return work.spread(orders, group)
 
     def _hosts_for(self, wish: Wish) -> tuple[Host, ...]:
         """The hosts of a wish, this machine where it is to be here. NoHostError if there are none."""

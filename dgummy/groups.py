@@ -13,7 +13,7 @@ from typing import Protocol
 from dgummy.attempts import Attempter
 from dgummy.dispatch import Dispatcher
 from dgummy.fanout import Crew
-from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, RunState, Sample
+from dgummy.model import LOCAL_HOST, Host, RunResult, RunState, Sample
 from dgummy.orders import Course, Order
 from dgummy.runs import Ending
 from dgummy.stop import Stop
@@ -27,14 +27,14 @@ _LAST_WORDS_S = 30.0
 class Piece:
     """One run of a group. `host` is where it is to be tried now, `sample` what it was chosen for.
 
-    `unreached` is set where it is known before any try that the host does not answer.
+    `last_resort` is set where there is no host to try: what gives it its result all the same.
     """
 
     order: Order
     course: Course
     host: Host | None = None
     sample: Sample | None = None
-    unreached: Failure | None = None
+    last_resort: Callable[[], RunResult] | None = None
 
     def __str__(self) -> str:
         return self.order.label or self.course.run_id
@@ -44,7 +44,7 @@ class Source(Protocol):
     """Says what is started next. Called from one thread; `now_s` is the monotonic clock."""
 
     def next(self, now_s: float) -> Piece | None:
-        """Give a piece to be tried now at its host; None if there is none for now."""
+        """Give a piece to be tried now, at its host or by its last resort; None if there is none for now."""
         ...
 
     def back(self, piece: Piece, now_s: float) -> Callable[[], RunResult] | None:
@@ -143,9 +143,9 @@ class GroupRunner:
             self._crew.start(piece, lambda piece=piece: self._try(piece))  # type: ignore[misc]
 
     def _try(self, piece: Piece) -> RunResult | None:
+        if piece.last_resort is not None:
+            return piece.last_resort()
         assert piece.host is not None  # noqa: S101 - a source gives what it offers a host
-        if piece.unreached is not None:
-            return self._dispatcher.gave_up(piece.course, piece.unreached)
         if piece.host.name == LOCAL_HOST:
             return self._attempter.run_here(piece.order, piece.course)
         return self._attempter.try_at(piece.order, piece.course, piece.host, piece.sample)

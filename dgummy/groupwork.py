@@ -8,16 +8,22 @@ from dataclasses import dataclass, field, replace
 
 from dgummy import fanout
 from dgummy.attempts import Means
+from dgummy.batch import Batch
 from dgummy.chooser import Chooser, Pick
 from dgummy.dispatch import Dispatcher
 from dgummy.errors import NoHostError
 from dgummy.events import Event, GroupEnded, GroupStarted, Notice
 from dgummy.everywhere import Everywhere
+from dgummy.forecast import forecast
 from dgummy.groups import GroupRunner, Piece, Source
+from dgummy.jobs import Job
+from dgummy.journal import kind_key, work_key
 from dgummy.ledger_rows import new_group_id
-from dgummy.model import LOCAL_HOST, GroupResult, Host, Member, RunResult, Sample
+from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, Member, RunResult, Sample
 from dgummy.orders import Order
 from dgummy.placement import Obstacle
+from dgummy.routing import GENERAL
+from dgummy.spread import Hosts, Spread
 from dgummy.stop import INTERRUPTED, Stop
 from dgummy.stoprules import StopRule
 from dgummy.tails import Tails
@@ -61,9 +67,67 @@ class GroupWork:
             if picked is not None:
                 report = picked.observation.of(host.name)
                 piece.sample = report.sample if report else None
-                piece.unreached = report.failure if report else None
+                if report is not None and report.failure is not None:
+                    piece.last_resort = self._given_up(piece, report.failure)
         source = Everywhere(pieces, self._dispatcher, patience_s=self._settings.timeouts.workspace_s)
         return self._carry_out(group_id, pieces, source, options)
+
+    def spread(self, orders: Sequence[Order], options: GroupOptions) -> GroupResult:
+        """Run different orders, each on the host where it costs the least time, as hosts have room."""
+        if any(order.sync for order in orders):
+            self._means.syncer()
+        group_id = new_group_id(self._means.now())
+        pieces = self._begin([replace(order, group_id=group_id) for order in orders])
+        return self._carry_out(group_id, pieces, self._spread(pieces), options)
+
+    def here(self, orders: Sequence[Order], options: GroupOptions) -> GroupResult:
+        """Run different orders on this machine, one after the other: they share the project's folder."""
+        group_id = new_group_id(self._means.now())
+        pieces = self._begin([replace(order, group_id=group_id) for order in orders])
+        for piece in pieces:
+            piece.host = Host(LOCAL_HOST, path_dirs=self._settings.path)
+        source = Everywhere(pieces, self._dispatcher, patience_s=self._settings.timeouts.workspace_s)
+        return self._carry_out(group_id, pieces, source, options, jobs=1)
+
+    def _spread(self, pieces: Sequence[Piece]) -> Spread:
+        """Look at the hosts and at earlier runs, and say what each piece is."""
+        orders = [piece.order for piece in pieces]
+        hosts = {host.name: host for order in orders for host in self._chooser.hosts(order.wish)}
+        now_s = time.monotonic()
+        observation = self._chooser.observe(list(hosts.values()))
+        known = forecast(self._means.journal.past_runs())
+        batch = Batch((), now_s, rng=self._chooser.rng)
+        own = Hosts(
+            list(hosts.values()),
+            batch,
+            known.speed,
+            one_each=any(order.sync for order in orders),
+            ttl_s=self._settings.cache.load_ttl_s,
+        )
+        own.learn(observation, now_s)
+        project, jobs, preferred = str(self._means.project().root), {}, {}
+        for piece in pieces:
+            order, pick = piece.order, self._chooser.judged(piece.order.wish, observation)
+            kind = kind_key(order.kind, pick.task_type.name)
+            expected_s = known.expected_s(work_key(project, order.kind, order.shown), kind)
+            # What a host that did not answer has is not known: it gets only what asks for nothing.
+            passable = (None, Obstacle.UNREACHABLE) if not (order.wish.requires or pick.task_type.requires) else (None,)
+            able = frozenset(verdict.host for verdict in pick.choice.verdicts if verdict.obstacle in passable)
+            jobs[piece.course.run_id] = Job(piece.course.run_id, expected_s, pick.task_type, able)
+            preferred[piece.course.run_id] = self._settings.host_preferences.get(pick.task_type.name, ())
+            if order.kind == "task" or pick.task_type.name != GENERAL:
+                criterion = pick.task_type.criterion or "lowest score"
+                self._emit(Notice(f"- {order.label}: {pick.type_why}, wants the host with the {criterion}"))
+        return Spread(
+            pieces,
+            batch,
+            own,
+            jobs,
+            preferred,
+            chooser=self._chooser,
+            dispatcher=self._dispatcher,
+            means=self._means,
+        )
 
     # -- which hosts -------------------------------------------------------------------------------------------
 
@@ -101,13 +165,23 @@ class GroupWork:
         self._emit(GroupStarted(orders[0].group_id, labels))
         return pieces
 
-    def _carry_out(self, group_id: str, pieces: Sequence[Piece], source: Source, options: GroupOptions) -> GroupResult:
+    def _given_up(self, piece: Piece, failure: Failure) -> Callable[[], RunResult]:
+        return lambda: self._dispatcher.gave_up(piece.course, failure)
+
+    def _carry_out(
+        self,
+        group_id: str,
+        pieces: Sequence[Piece],
+        source: Source,
+        options: GroupOptions,
+        jobs: int | None = None,
+    ) -> GroupResult:
         began = time.monotonic()
         runner = GroupRunner(
             self._dispatcher,
             self._stop,
             rule=options.rule,
-            jobs=self._settings.jobs,
+            jobs=jobs or self._settings.jobs,
             deadline_s=options.deadline_s,
         )
         ran = fanout.interruptible(lambda: runner.run(source, len(pieces)), self._stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dgummy import agents
@@ -9,7 +10,8 @@ from dgummy.chooser import Wish
 from dgummy.errors import UsageError
 from dgummy.orders import Order
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
-from dgummy.settings import Settings
+from dgummy.settings import Settings, suggestion
+from dgummy.worklist import Item
 
 _TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
 
@@ -64,6 +66,48 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
         fallback=settings.fallback,
         detach=options.detach,
     )
+
+
+def suite_orders(name: str, wish: Wish, options: RunOptions, settings: Settings) -> list[Order]:
+    """A suite of the settings as orders, one for each label. UsageError for one that there is none of."""
+    if name not in settings.suites:
+        raise UsageError(f"there is no suite {name}", suggestion(name, settings.suites, noun="suites are"))
+    orders = []
+    for label, job in settings.suites[name].items():
+        asked = replace(
+            wish,
+            hosts=job.host or wish.hosts,
+            requires=(*wish.requires, *job.require),
+            task_type=job.type or wish.task_type,
+            text=job.task or job.run,
+        )
+        own = options if job.timeout is None else replace(options, timeout_s=job.timeout)
+        if job.task:
+            order = task_order(job.task, "task", asked, own, settings)
+        else:
+            order = command_order(job.run, asked, own, settings)
+        orders.append(replace(order, label=label))
+    return orders
+
+
+def item_orders(
+    items: Sequence[Item], wish: Wish, options: RunOptions, settings: Settings, *, commands: bool
+) -> list[Order]:
+    """Pieces of work as orders: tasks for agents, or shell commands."""
+    orders = []
+    for item in items:
+        asked = replace(
+            wish,
+            hosts=(item.host,) if item.host else wish.hosts,
+            task_type=item.task_type or wish.task_type,
+            text=item.text,
+        )
+        if commands:
+            order = command_order(item.text, asked, options, settings)
+        else:
+            order = task_order(item.text, "task", asked, options, settings)
+        orders.append(replace(order, label=item.label))
+    return orders
 
 
 def _check(command: str, options: RunOptions) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from dgummy import asked
 from dgummy.events import Listener, Notice
+from dgummy.forecast import PastRun
 from dgummy.ledger import Ledger, LedgerError, Placing
 from dgummy.ledger_rows import AttemptRow, RunRow, RunUpdate, new_run_id
 from dgummy.model import Attempt, Placement, RunResult, RunState
 from dgummy.placement import Choice, Method
+from dgummy.routing import GENERAL
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
     from dgummy.project import Project
 
 _R = TypeVar("_R")
+
+
+def work_key(project: str, kind: str, command: str) -> str:
+    """What makes two runs the same work: the same command in the same project."""
+    return "\0".join((project, kind, command))
+
+
+def kind_key(kind: str, task_type: str) -> str:
+    """What makes two runs the same kind of work, "" where nothing does: a command of no kind may be any."""
+    return "" if kind == "run" and task_type == GENERAL else f"{kind} {task_type}"
+
 
 Decide = Callable[[tuple[Placement, ...], "str | None"], Choice]
 
@@ -93,6 +106,25 @@ class Journal:
             RunState.SKIPPED,
         ):
             self.unplace(run_id)
+
+    def note_placement(self, run_id: str, host: str) -> None:
+        """Something is on its way to a host: whoever chooses next counts it."""
+        self._guard(lambda ledger: ledger.place(run_id, lambda _: host, self._now()), default=None)
+
+    def past_runs(self, limit: int = 2000) -> tuple[PastRun, ...]:
+        """The newest runs that ended by themselves, for telling how long the next ones take."""
+        ended, nothing = (RunState.OK, RunState.FAILED), tuple[RunRow, ...]()
+        rows = self._guard(lambda ledger: ledger.runs(limit=limit, states=ended), default=nothing)
+        return tuple(
+            PastRun(
+                work_key(row.project, row.kind, row.command),
+                row.host,
+                row.duration_s,
+                kind_key(row.kind, row.task_type),
+            )
+            for row in rows
+            if row.duration_s
+        )
 
     def unplace(self, run_id: str) -> None:
         """Nothing is on its way to the host that was chosen last."""

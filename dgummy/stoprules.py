@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from dgummy.units import format_count
+
 
 class Verdict(str, Enum):
     """What the failures so far mean: go on, start nothing more, or end what runs as well."""
@@ -41,7 +43,7 @@ class StopRule:
         if self.fail_fast:
             return "stopped at the first failure"
         limit = self.max_failures if self.max_failures is not None else f"{self.max_failures_pct:g}%"
-        return f"stopped after {failed} failures (at most {limit} are put up with)"
+        return f"stopped after {format_count(failed, 'failure')} (the limit is {limit})"
 
 
 def parse_rule(*, fail_fast: bool, max_failures: str | None) -> StopRule:

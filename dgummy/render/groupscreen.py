@@ -74,7 +74,8 @@ class GroupScreen:
     def _host_chosen(self, event: HostChosen) -> None:
         label = self._labels.get(event.run_id, "")
         if label and label != event.host:
-            self._note(f"→ {one_line(label, 60)} → {event.host}: {one_line(' · '.join(event.why), 200)}")
+            self._note(f"→ {one_line(label, 60)} → {event.host}", "bold")
+            self._note(f"  {one_line(' · '.join(event.why), 500)}", "dim")
         self._row(event.run_id, "chosen", event.host)
 
     def _sync_started(self, event: SyncStarted) -> None:

@@ -20,6 +20,7 @@ for _task in (
     work.run,
     work.task,
     groups.fanout,
+    groups.distribute,
     demo.demo,
 ):
     ns.add_task(_task)

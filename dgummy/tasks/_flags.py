@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from invoke.context import Context
@@ -33,9 +33,15 @@ def words(text: str) -> Any:
     return field(default=None, metadata={"help": text, "positional": True})
 
 
+def all_words(text: str) -> Any:
+    """Make what needs no flag and may be several strings: a list."""
+    return field(default_factory=list, metadata={"help": text, "positional": True, "several": True})
+
+
 def command_with(flags: type[F], name: str | None = None) -> Callable[[Callable[[Context, F], int]], Any]:
     """Make a function of a context and its flags a task."""
     known = fields(flags)  # type: ignore[arg-type]  # a dataclass
+    several = next((one.name for one in known if one.metadata.get("several")), "")
     positional = [one.name for one in known if one.metadata.get("positional")]
     iterable = [one.name for one in known if one.metadata.get("repeated")]
     context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -43,18 +49,24 @@ def command_with(flags: type[F], name: str | None = None) -> Callable[[Callable[
 
     def wrap(body: Callable[[Context, F], int]) -> Any:
         def run(c: Context, **given: Any) -> int:
+            if several:
+                names = [name for name in given if name == several or name.startswith(f"{several}_")]
+                given[several] = [word for word in map(given.pop, names) if word]
             return body(c, flags(**given))
 
         run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
         run.__signature__ = signature  # type: ignore[attr-defined]
         help_texts = {one.name: one.metadata["help"] for one in known}
-        return command(name, positional=positional, optional=positional, iterable=iterable, help=help_texts)(run)
+        options = {"positional": positional, "optional": positional, "iterable": iterable, "help": help_texts}
+        return command(name, several=several, **options)(run)
 
     return wrap
 
 
 def _parameter(one: Field[Any]) -> inspect.Parameter:
-    default = inspect.Parameter.empty if one.metadata.get("repeated") else one.default
+    default = one.default
+    if one.default is MISSING:
+        default = inspect.Parameter.empty if one.metadata.get("repeated") else None
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default)
 
 

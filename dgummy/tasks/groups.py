@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from dgummy.errors import UsageError
-from dgummy.tasks._flags import GroupFlags, command_with, flag, words
+from dgummy.tasks._flags import GroupFlags, all_words, command_with, flag, words
 from dgummy.tasks._shared import Session, command_text, duration_s, run_options, session, work_wish
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dgummy.orders import Order
     from dgummy.render.console import Console
     from dgummy.tasks._shared import ClosableListener
+    from dgummy.worklist import Item
 
 
 @dataclass
@@ -27,6 +28,7 @@ class FanoutFlags(GroupFlags):
 
     cmd: str | None = words("the command, as one string or after --")
     task: str | None = flag("a task for an agent instead of a command")
+    suite: str | None = flag("instead of one command everywhere: each label of this suite on the best host for it")
     gather: bool = flag("show equal outputs once, with the hosts that they came from", default=False)
     diff: bool = flag("show how the others differ from the most common output", default=False)
 
@@ -38,10 +40,64 @@ def fanout(c: Context, flags: FanoutFlags) -> int:
     Example: inv fanout 'make test' --group build
     """
     with _session(c, flags, gather=flags.gather or flags.diff) as now:
+        if flags.suite:
+            return _suite(now, flags)
         order = _order(now, flags)
         if flags.dry:
             return _show_plan(now, now.app.cluster.fanout_plan(order, force=flags.force), order.shown, json=flags.json)
         return _show(now, flags, now.app.cluster.fanout(order, _bounds(flags), force=flags.force))
+
+
+@dataclass
+class DistributeFlags(GroupFlags):
+    """What `inv distribute` takes."""
+
+    text: list[str] = all_words("what is to be done, one string each; `database: TEXT` says its kind")
+    command: bool = flag("the texts are shell commands, not tasks for agents", default=False)
+    from_: str | None = flag("read them from this file: one on each line, or a YAML list")
+
+
+@command_with(DistributeFlags)
+def distribute(c: Context, flags: DistributeFlags) -> int:
+    """Give several tasks to agents, each on the host that suits it best.
+
+    Example: inv distribute 'optimize database queries' 'build REST API endpoints'
+    """
+    from dgummy import intake
+
+    with _session(c, flags) as now:
+        asked, options = work_wish(flags, ""), run_options(now, flags)
+        orders = intake.item_orders(_items(now, flags), asked, options, now.app.settings, commands=flags.command)
+        return _spread(now, flags, orders)
+
+
+def _items(now: Session, flags: DistributeFlags) -> list[Item]:
+    from pathlib import Path
+
+    from dgummy import worklist
+    from dgummy.boundary import words_around_dashes
+
+    types = now.app.cluster.task_types
+    items = [worklist.parse_item(text, types) for text in [*flags.text, *words_around_dashes()[1]]]
+    if flags.from_:
+        items += worklist.read_items(Path(flags.from_).expanduser(), types)
+    if not items:
+        example = "for example: inv distribute 'optimize database queries' 'build REST API endpoints'"
+        raise UsageError("there is nothing to do", example)
+    return worklist.labelled(items)
+
+
+def _suite(now: Session, flags: FanoutFlags) -> int:
+    from dgummy import intake
+
+    if command_text(flags.cmd) or flags.task:
+        raise UsageError("a suite has its own commands", "leave out the command, or --suite")
+    asked, options = work_wish(flags, ""), run_options(now, flags)
+    return _spread(now, flags, intake.suite_orders(flags.suite or "", asked, options, now.app.settings))
+
+
+def _spread(now: Session, flags: GroupFlags, orders: list[Order]) -> int:
+    return _show(now, flags, now.app.cluster.spread(orders, _bounds(flags), force=flags.force))
 
 
 def _order(now: Session, flags: FanoutFlags) -> Order:
