@@ -197,7 +197,7 @@ class GroupWork:
         return result
 
     def _member(self, piece: Piece, result: RunResult) -> Member:
-        return Member(piece.order.label, result)
+        return Member(piece.order.label, piece.order.shown, result)
 
     def _tap(self, event: Event) -> None:
         self._tails(event)

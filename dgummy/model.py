@@ -335,12 +335,13 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One run of a group: the host's name or the label that it is known by there, and how it ended.
+    """One run of a group: the host's name or the label that it is known by there, what it was, and how it ended.
 
     `summary` is the test runner's own, "" where none was recognised.
     """
 
     label: str
+    command: str
     result: RunResult
     summary: str = ""
 

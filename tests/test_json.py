@@ -16,7 +16,7 @@ from cli_lab import Desk, open_desk, schema_of, validate
 pytestmark = pytest.mark.lab
 
 SCHEMAS = {
-    *("load", "status", "pick", "plan", "sync", "run", "task", "lab", "demo", "error"),
+    *("load", "status", "pick", "plan", "sync", "run", "task", "fanout", "lab", "demo", "error"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -55,6 +55,14 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("plan", 0, ["run", "--dry", "make"]),
         ("plan", 69, ["run", "--dry", "--host", "node-3", "make"]),
         ("task", 0, ["task", "optimize database queries"]),
+        ("run", 0, ["run", "--no-sync", "--detach", "true"]),
+        ("fanout", 0, ["fanout", "--exclude", "node-3", "echo out; echo err >&2"]),
+        ("fanout", 1, ["fanout", "--no-sync", "exit 3"]),
+        ("fanout", 69, ["fanout", "--host", "node-3", "true"]),
+        ("fanout", 0, ["fanout", "--no-sync", "--exclude", "node-3", "--detach", "sleep 1"]),
+        ("fanout", 0, ["fanout", "--backend", "local", "true"]),
+        ("fanout", 0, ["distribute", "optimize database queries", "database: build REST API endpoints"]),
+        ("fanout", 1, ["distribute", "--command", "--no-sync", "true", "false"]),
         ("plan", 0, ["task", "--dry", "optimize database queries"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),

@@ -185,7 +185,7 @@ def group(result: GroupResult, tails: Callable[[str], dict[str, str]]) -> dict[s
 
 def member(one: Member, tails: dict[str, str]) -> dict[str, Any]:
     """One run of a group: what `run` says of it, with its label and its test runner's own summary."""
-    return {"label": one.label, "summary": one.summary or None, **run(one.result, tails)}
+    return {"label": one.label, "command": one.command, "summary": one.summary or None, **run(one.result, tails)}
 
 
 def settings(rows: list[tuple[str, Any, str]]) -> dict[str, Any]:
