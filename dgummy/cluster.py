@@ -206,8 +206,13 @@ class Cluster:
         if self._is_here(orders[0].wish):
             return work.here(orders, group)
         for order in orders:
-            self._hosts_for(order.wish)  # a name that is wrong is refused before anything begins
+            self.check(order.wish)
         return work.spread(orders, group)
+
+    def check(self, wish: Wish) -> None:
+        """Refuse a wish with a name in it that is wrong, before anything is begun for it."""
+        self._hosts_for(wish)
+        self._parts.chooser.task_type(wish)
 
     def _hosts_for(self, wish: Wish) -> tuple[Host, ...]:
         """The hosts of a wish, this machine where it is to be here. NoHostError if there are none."""

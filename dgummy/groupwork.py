@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from dgummy import fanout
+from dgummy import fanout, testreports
 from dgummy.attempts import Means
 from dgummy.batch import Batch
 from dgummy.chooser import Chooser, Pick
@@ -15,18 +15,18 @@ from dgummy.errors import NoHostError
 from dgummy.events import Event, GroupEnded, GroupStarted, Notice
 from dgummy.everywhere import Everywhere
 from dgummy.forecast import forecast
-from dgummy.groups import GroupRunner, Piece, Source
+from dgummy.groups import GroupRunner, Piece, Ran, Source
 from dgummy.jobs import Job
 from dgummy.journal import kind_key, work_key
 from dgummy.ledger_rows import new_group_id
-from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, Member, RunResult, Sample
+from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, Member, RunResult, RunState, Sample
 from dgummy.orders import Order
 from dgummy.placement import Obstacle
 from dgummy.routing import GENERAL
 from dgummy.spread import Hosts, Spread
 from dgummy.stop import INTERRUPTED, Stop
 from dgummy.stoprules import StopRule
-from dgummy.tails import Tails
+from dgummy.tails import TAIL_BYTES, Tails
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class GroupWork:
         ran = fanout.interruptible(lambda: runner.run(source, len(pieces)), self._stop)
         result = GroupResult(
             group_id,
-            tuple(self._member(piece, ran.results[piece.course.run_id]) for piece in pieces),
+            tuple(fanout.in_order(pieces, lambda piece: self._member(piece, ran), jobs=self._settings.jobs)),
             wall_s=time.monotonic() - began,
             stopped=ran.stopped,
             timed_out=ran.timed_out,
@@ -196,8 +196,24 @@ class GroupWork:
         self._emit(GroupEnded(result))
         return result
 
-    def _member(self, piece: Piece, result: RunResult) -> Member:
-        return Member(piece.order.label, piece.order.shown, result)
+    def _member(self, piece: Piece, ran: Ran) -> Member:
+        result = ran.results[piece.course.run_id]
+        member = Member(piece.order.label, piece.order.shown, result)
+        if result.state not in (RunState.OK, RunState.FAILED) or piece.order.mode:
+            return member
+        tails = self._tails.text(result.run_id)
+        whole = all(len(text) < TAIL_BYTES for text in tails.values())
+        summary = testreports.from_output(tails, whole=whole)
+        if not summary and piece.order.label != result.host and piece.host is not None and not self._stop.cancelled:
+            directory = result.sync.remote_dir if result.sync else self._means.remote_dir(piece.host)
+            summary = testreports.from_host(
+                self._means.control,
+                piece.host,
+                result.run_id,
+                directory,
+                script_s=self._settings.timeouts.script_s,
+            )
+        return replace(member, summary=summary)
 
     def _tap(self, event: Event) -> None:
         self._tails(event)

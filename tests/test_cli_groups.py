@@ -122,6 +122,30 @@ def test_detached_prints_ids_and_returns(desk: Desk) -> None:
     assert one.code == 0 and re.fullmatch(r"\d{8}-\d{6}-\w{6}\n", one.out), one
 
 
+def test_equal_outputs_are_shown_once(desk: Desk) -> None:
+    done = desk.inv("fanout", *UP, "--gather", "echo same; echo more")
+    assert done.code == 0
+    rule = "─" * 15
+    assert done.out == f"{rule}\nnode-[1-2] (2)\n{rule}\nsame\nmore\n"
+    assert "All complete in" in done.err
+
+
+def test_how_the_others_differ(desk: Desk) -> None:
+    done = desk.inv("fanout", *UP, "--diff", 'echo same; [ "$DGUMMY_NODE" = node-1 ] || { echo other; exit 3; }')
+    assert done.code == 1
+    assert "node-2 · exit code 3\n" in done.out
+    assert done.out.endswith("--- node-1\n+++ node-2\n@@ -1 +1,2 @@\n same\n+other\n")
+
+
+def test_junit_xml_is_read_where_the_output_tells_nothing(desk: Desk) -> None:
+    xml = '<testsuite tests="3" failures="1"><testcase name="a"/><testcase name="b"/><testcase name="c"><failure/>'
+    old = f"mkdir -p old && echo '{xml}</testcase></testsuite>' >old/junit.xml && touch -d 2001-01-01 old/junit.xml"
+    write = f"echo '{xml}</testcase></testsuite>' >TEST-shop.xml"
+    done = desk.inv("distribute", "--command", "--json", f"{old}; {write}", old)
+    summaries = [entry["summary"] for entry in done.document("fanout")["results"]]
+    assert summaries == ["2 passed, 1 failed: c", None]
+
+
 def test_dry_does_nothing(desk: Desk) -> None:
     done = desk.inv("fanout", "--exclude", "node-3", "--dry", "touch made")
     assert done.code == 0 and "node-1: would send" in done.out and "would run on 2: touch made" in done.out
@@ -148,7 +172,7 @@ def test_agents_by_kind(desk: Desk) -> None:
     assert re.search(r"✓\s+build-rest-api-endpoints\s+ok\s+node-2", done.err), done
 
 
-def at_terminal(desk: Desk, *words: str) -> pexpect.spawn:
+def at_terminal(desk: Desk, *words: str) -> pexpect.spawn[bytes]:
     program, *rest = map(str, desk.argv(words))
     env = desk.environment({"TERM": "xterm"})
     return pexpect.spawn(program, rest, cwd=str(desk.project), env=env, dimensions=(24, 80), timeout=30)

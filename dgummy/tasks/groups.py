@@ -39,7 +39,7 @@ def fanout(c: Context, flags: FanoutFlags) -> int:
 
     Example: inv fanout 'make test' --group build
     """
-    with _session(c, flags, gather=flags.gather or flags.diff) as now:
+    with _session(c, flags, gather=flags.gather or flags.diff, diff=flags.diff) as now:
         if flags.suite:
             return _suite(now, flags)
         order = _order(now, flags)
@@ -125,21 +125,25 @@ def _bounds(flags: GroupFlags) -> GroupOptions:
 
 
 @contextmanager
-def _session(c: Context, flags: GroupFlags, *, gather: bool = False) -> Iterator[Session]:
-    screen = _screen(json=flags.json, stream=flags.stream, gather=gather)
+def _session(c: Context, flags: GroupFlags, *, gather: bool = False, diff: bool = False) -> Iterator[Session]:
+    screen = _screen(json=flags.json, stream=flags.stream, gather=gather, diff=diff)
     with session(c, {"backend": flags.backend, "jobs": flags.jobs}, json=flags.json, screen=screen) as now:
         yield now
 
 
-def _screen(*, json: bool, stream: bool, gather: bool) -> Callable[[Console], ClosableListener]:
+def _screen(*, json: bool, stream: bool, gather: bool, diff: bool) -> Callable[[Console], ClosableListener]:
     def make(console: Console) -> ClosableListener:
+        if gather and not json:
+            from dgummy.render.gathering import GatheringScreen
+
+            return GatheringScreen(console, diff=diff)
         if stream:
             from dgummy.render.stream import StreamScreen
 
             return StreamScreen(console)
         from dgummy.render.groupscreen import GroupScreen
 
-        return GroupScreen(console, quiet=json or gather, live=not json)
+        return GroupScreen(console, quiet=json, live=not json)
 
     return make
 
