@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dgummy.events import Listener, Notice
-from dgummy.ledger import Ledger, LedgerError, Placing
-from dgummy.ledger_rows import AttemptRow, RunRow, RunUpdate, new_run_id
 from dgummy.model import Attempt, Placement, RunResult, RunState
 from dgummy.placement import Choice, Method
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from dgummy.ledger import Ledger, Placing
+    from dgummy.ledger_rows import RunUpdate
+
+QUIET_S = 300.0
+"""No placement counts any more in a ledger that nobody wrote to for so long; clocks may differ by a few minutes."""
 
 _R = TypeVar("_R")
 
@@ -23,7 +27,7 @@ Decide = Callable[[tuple[Placement, ...], "str | None"], Choice]
 
 
 class Journal:
-    """Opens the ledger when it is first needed."""
+    """Opens the ledger when it is first needed, and imports SQLite only then."""
 
     def __init__(self, path: Path, *, owner: str, emit: Listener, now: Callable[[], datetime]) -> None:
         self._path = path
@@ -36,6 +40,8 @@ class Journal:
 
     def open_run(self, kind: str, command: str, task_type: str, project: str) -> str:
         """Record a run before anything is done for it; gives back its new id."""
+        from dgummy.ledger_rows import RunRow, new_run_id
+
         while True:
             run_id = new_run_id(self._now())
             row = RunRow(
@@ -57,6 +63,8 @@ class Journal:
 
     def attempt(self, run_id: str, attempt: Attempt, started_at: datetime, sent_bytes: int | None) -> None:
         """Record one try at one host, which is over now; a host that did not start the run frees its placement."""
+        from dgummy.ledger_rows import AttemptRow
+
         row = AttemptRow(attempt.host, attempt.outcome, attempt.reason, started_at, self._now(), bytes=sent_bytes)
         self._guard(lambda ledger: ledger.add_attempt(run_id, row), default=0)
         if attempt.outcome in (
@@ -90,6 +98,10 @@ class Journal:
 
         With a run id the choice is made while no other process can choose, and noted.
         """
+        if run_id is None and self._is_quiet(now):
+            choice = decide((), None)
+            if choice.method is not Method.ROUND_ROBIN:  # whose turn it is, only the ledger knows
+                return choice
         made: list[Choice] = []
 
         def choose(placing: Placing) -> str | None:
@@ -102,6 +114,19 @@ class Journal:
         self._guard(lambda ledger: ledger.place(run_id or "", choose, now), default=None)
         return made[-1] if made else decide((), None)
 
+    def _is_quiet(self, now: datetime) -> bool:
+        """Whether nothing was written to the ledger for so long that it need not be opened to look for placements."""
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            try:
+                age_s = now.timestamp() - path.stat().st_mtime
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            if age_s < QUIET_S:
+                return False
+        return True
+
     def close(self) -> None:
         """Close the file."""
         if self._ledger is not None:
@@ -109,6 +134,8 @@ class Journal:
 
     def _guard(self, work: Callable[[Ledger], _R], *, default: _R) -> _R:
         """Do it, or say once why it cannot be done. Tried again each time: a full disk may have room later."""
+        from dgummy.ledger import Ledger, LedgerError
+
         try:
             if self._ledger is None:
                 self._ledger = Ledger.open(self._path)
