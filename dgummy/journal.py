@@ -8,11 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from dgummy import asked
 from dgummy.events import Listener, Notice
-from dgummy.forecast import PastRun
-from dgummy.ledger import Ledger, LedgerError, Placing
-from dgummy.ledger_rows import AttemptRow, RunRow, RunUpdate, new_run_id
 from dgummy.model import Attempt, Placement, RunResult, RunState
 from dgummy.placement import Choice, Method
 from dgummy.routing import GENERAL
@@ -20,8 +16,14 @@ from dgummy.routing import GENERAL
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from dgummy.forecast import PastRun
+    from dgummy.ledger import Ledger, Placing
+    from dgummy.ledger_rows import RunUpdate
     from dgummy.orders import Order
     from dgummy.project import Project
+
+QUIET_S = 300.0
+"""No placement counts any more in a ledger that nobody wrote to for so long; clocks may differ by a few minutes."""
 
 _R = TypeVar("_R")
 
@@ -48,7 +50,7 @@ class AttemptFigures(TypedDict, total=False):
 
 
 class Journal:
-    """Opens the ledger when it is first needed."""
+    """Opens the ledger when it is first needed, and imports SQLite only then."""
 
     def __init__(self, path: Path, *, owner: str, emit: Listener, now: Callable[[], datetime]) -> None:
         self._path = path
@@ -61,6 +63,9 @@ class Journal:
 
     def open_runs(self, orders: Sequence[Order], task_types: Sequence[str], project: Project) -> list[str]:
         """Record orders, all at once, before anything is done for them; gives back the new ids, in their order."""
+        from dgummy import asked
+        from dgummy.ledger_rows import RunRow, new_run_id
+
         now = self._now()
         while True:
             rows = [
@@ -88,6 +93,8 @@ class Journal:
 
     def attempt(self, run_id: str, attempt: Attempt, started_at: datetime, **figures: Unpack[AttemptFigures]) -> None:
         """Record one try at one host, which is over now; a host that did not start the run frees its placement."""
+        from dgummy.ledger_rows import AttemptRow
+
         row = AttemptRow(
             attempt.host,
             attempt.outcome,
@@ -113,6 +120,9 @@ class Journal:
 
     def past_runs(self, limit: int = 2000) -> tuple[PastRun, ...]:
         """The newest runs that ended by themselves, for telling how long the next ones take."""
+        from dgummy.forecast import PastRun
+        from dgummy.ledger_rows import RunRow
+
         ended, nothing = (RunState.OK, RunState.FAILED), tuple[RunRow, ...]()
         rows = self._guard(lambda ledger: ledger.runs(limit=limit, states=ended), default=nothing)
         return tuple(
@@ -149,6 +159,10 @@ class Journal:
 
         With a run id the choice is made while no other process can choose, and noted.
         """
+        if run_id is None and self._is_quiet(now):
+            choice = decide((), None)
+            if choice.method is not Method.ROUND_ROBIN:  # whose turn it is, only the ledger knows
+                return choice
         made: list[Choice] = []
 
         def choose(placing: Placing) -> str | None:
@@ -161,6 +175,19 @@ class Journal:
         self._guard(lambda ledger: ledger.place(run_id or "", choose, now), default=None)
         return made[-1] if made else decide((), None)
 
+    def _is_quiet(self, now: datetime) -> bool:
+        """Whether nothing was written to the ledger for so long that it need not be opened to look for placements."""
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            try:
+                age_s = now.timestamp() - path.stat().st_mtime
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            if age_s < QUIET_S:
+                return False
+        return True
+
     def close(self) -> None:
         """Close the file."""
         if self._ledger is not None:
@@ -168,6 +195,8 @@ class Journal:
 
     def _guard(self, work: Callable[[Ledger], _R], *, default: _R) -> _R:
         """Do it, or say once why it cannot be done. Tried again each time: a full disk may have room later."""
+        from dgummy.ledger import Ledger, LedgerError
+
         try:
             if self._ledger is None:
                 self._ledger = Ledger.open(self._path)

@@ -16,6 +16,7 @@ from dgummy.errors import ConfigError
 if TYPE_CHECKING:
     import invoke.config
 
+    from dgummy.memo import Memo
     from dgummy.settings import Settings
 
 ENV_PREFIX = "INVOKE_DGUMMY_"
@@ -193,23 +194,33 @@ def load(
     flags: Mapping[str, Any],
     environ: Mapping[str, str],
     home: Path,
+    memo: Memo | None = None,
 ) -> Merged:
-    """Read every layer and merge them.
+    """Read every layer and merge them. With `memo`, only if any of them changed since that was done last.
 
     In order, later wins: the user's file, Invoke's levels up to the project's invoke.yaml, the file that
     DGUMMY_CONFIG names (it replaces the user's file), `INVOKE_DGUMMY_*`, a file given with `inv -f`, flags.
     """
     lower, upper = ([], []) if config is None else _invoke_levels(config)
     named = environ.get(CONFIG_VARIABLE, "")
-    if named:
-        path = expand_path(named, home)
-        own = file_layer(path, home, must_exist=True, via=CONFIG_VARIABLE)
-        files = [*lower, own]
-    else:
-        own = file_layer(user_config_path(environ, home), home)
-        files = [own, *lower]
-    layers = [*files, *env_layers(environ), *upper, *flag_layers(flags)]
-    return merge([layer for layer in layers if layer is not None])
+    path = expand_path(named, home) if named else user_config_path(environ, home)
+
+    def read() -> tuple[Settings, dict[str, str], tuple[str, ...]]:
+        own = file_layer(path, home, must_exist=bool(named), via=CONFIG_VARIABLE if named else "")
+        files = [*lower, own] if named else [own, *lower]
+        layers = [*files, *env_layers(environ), *upper, *flag_layers(flags)]
+        merged = merge([layer for layer in layers if layer is not None])
+        return merged.settings, dict(merged.origins), merged.warnings
+
+    if memo is None:
+        return Merged(*read())
+    from dgummy.settings import Settings
+
+    levels = [[(layer.origin, layer.raw, layer.prefix) for layer in level] for level in (lower, upper)]
+    variables = {name: environ[name] for name in sorted(environ) if name.startswith(ENV_PREFIX)}
+    values = [str(home), bool(named), levels, variables, dict(flags)]
+    kind = tuple[Settings, dict[str, str], tuple[str, ...]]
+    return Merged(*memo.get("settings", read, kind=kind, files=[path], values=values))
 
 
 def merge(layers: Sequence[Layer]) -> Merged:

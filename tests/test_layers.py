@@ -86,6 +86,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.ledger",
         "dgummy.ledger_rows",
         "dgummy.ledger_schema",
+        "dgummy.memo",
         "dgummy.project",
         "dgummy.settings",
         "dgummy.settings_check",

@@ -188,6 +188,13 @@ def test_a_narrow_load_table_says_less_about_failures(observed: tuple[Observatio
     assert narrow.splitlines()[3].endswith(" connection refused")
 
 
+def test_the_load_table_is_laid_out_as_tabulate_would(observed: tuple[Observation, Choice]) -> None:
+    rows = [["node-1", *[text] * 7, "← best"] for text in ("", "1", "a wide one, wider than the header")]
+    headers = tables._LOAD_HEADERS
+    assert tables._columns(rows, headers) == tables.table(rows, headers)
+    assert tables._columns([], headers) == tables.table([], headers)
+
+
 def test_the_status_table_says_what_to_do() -> None:
     found = StatusObservation(
         (
