@@ -10,7 +10,8 @@ from dgummy.chooser import Wish
 from dgummy.errors import UsageError
 from dgummy.orders import Order
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
-from dgummy.settings import Settings, suggestion
+from dgummy.settings import Settings
+from dgummy.wording import suggestion
 from dgummy.worklist import Item
 
 _TASK_EXAMPLE = 'for example: inv task "optimize database queries"'

@@ -16,7 +16,8 @@ from dgummy.errors import ConfigError, UnknownHostError, UsageError
 from dgummy.hostset import check_name, expand, suggest
 from dgummy.model import Host
 from dgummy.requirement import parse_requirement
-from dgummy.settings import HostSettings, Settings, shown, suggestion
+from dgummy.settings import HostSettings, Settings
+from dgummy.wording import shown, suggestion
 
 if TYPE_CHECKING:
     from dgummy.memo import Memo

@@ -230,8 +230,9 @@ def merge(layers: Sequence[Layer]) -> Merged:
     """
     import msgspec
 
-    from dgummy.settings import Reader, Settings
+    from dgummy.settings import Settings
     from dgummy.settings_check import Origins, check, normalise
+    from dgummy.settings_reader import Reader
 
     merged: dict[str, Any] = {}
     origins: dict[str, Layer] = {}
@@ -356,7 +357,7 @@ def _nested(key: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def _unknown_variable(name: str, known: Sequence[str]) -> ConfigError:
-    from dgummy.settings import nearest
+    from dgummy.wording import nearest
 
     clean = name if name.isprintable() else ascii(name)[1:-1]
     for parent in ("groups", "hosts", "task_types", "host_preferences"):

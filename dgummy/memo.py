@@ -30,7 +30,9 @@ MADE_BY = (
     "requirement.py",
     "settings.py",
     "settings_check.py",
+    "settings_reader.py",
     "units.py",
+    "wording.py",
     "yamltext.py",
 )
 """The modules that results come from: in a checkout they change without the version."""

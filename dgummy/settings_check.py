@@ -10,17 +10,9 @@ from typing import Any, NoReturn
 from dgummy.hostset import check_name, expand, suggest
 from dgummy.model import LOCAL_HOST
 from dgummy.requirement import parse_requirement
-from dgummy.settings import (
-    BUILTIN_TASK_TYPES,
-    LoadWeights,
-    Reader,
-    Settings,
-    field_types,
-    key_error,
-    nearest,
-    shown,
-    suggestion,
-)
+from dgummy.settings import BUILTIN_TASK_TYPES, LoadWeights, Settings
+from dgummy.settings_reader import Reader, field_types
+from dgummy.wording import key_error, nearest, shown, suggestion
 
 BACKENDS = ("auto", "d", "ssh", "local")
 FALLBACKS = ("local", "none")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dgummy.errors import ConfigError, UsageError
-from dgummy.settings import shown, suggestion
+from dgummy.wording import shown, suggestion
 from dgummy.yamltext import load_value, read_text
 
 _TYPED = re.compile(r"\s*([\w.+-]+):\s+(?=\S)")
