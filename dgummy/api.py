@@ -197,7 +197,7 @@ def _tasks_of(project_dir: str | None, tasks: Sequence[Mapping[str, Any]]) -> li
         with _app(project_dir, tails) as app:
             asked = [_order(app, item) for item in labelled(map(_item, tasks))]
             orders = [one for one in asked if isinstance(one, Order)]
-            members = app.cluster.spread(orders, GroupOptions()).members if orders else ()
+            members = app.cluster.groups.spread(orders, GroupOptions()).members if orders else ()
             done = iter(documents.member(one, tails.text(one.result.run_id)) for one in members)
             return [next(done) if isinstance(one, Order) else one for one in asked]
     except DgummyError as error:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy.backends import NO_HOSTS, Backend, Carriers
-from dgummy.chooser import Pick, Wish
+from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
-from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, RunResult, Sample, SyncResult, TaskType
+from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult, TaskType
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice
 from dgummy.settings import Settings
@@ -28,7 +28,7 @@ from dgummy.wiring import Surroundings, Wiring
 if TYPE_CHECKING:
     from dgummy.attempts import Means
     from dgummy.dpush import DPush
-    from dgummy.groupwork import GroupOptions, GroupWork
+    from dgummy.groupcases import Groups
     from dgummy.intake import RunOptions
     from dgummy.orders import Order
     from dgummy.project import Project
@@ -63,9 +63,9 @@ class Cluster:
         self.inventory = inventory
         self._carriers = carriers
         self._local = carriers.local
-        self._around = around
+        self.around = around
         self._emit = emit
-        self._force = False
+        self.force = False
         self.journal = Journal(around.state_dir / "runs.db", owner=around.owner, emit=emit, now=around.now)
         self._parts = Wiring(settings, inventory, carriers, around, self.journal, emit)
 
@@ -91,7 +91,7 @@ class Cluster:
 
     def load(self, wish: Wish, *, refresh: bool = False) -> tuple[Observation, Choice]:
         """The load of the hosts, and the choice that follows from it for work of no special kind."""
-        if self._is_here(wish):
+        if self.is_here(wish):
             observation = self._parts.local_observer.load([Host(LOCAL_HOST)], refresh=refresh)
             return observation, self._parts.chooser.judge([Host(LOCAL_HOST)], observation, wish)
         hosts = self._parts.chooser.hosts(wish)
@@ -100,13 +100,13 @@ class Cluster:
 
     def status(self, wish: Wish, *, refresh: bool = False) -> StatusObservation:
         """Whether each host answers."""
-        if self._is_here(wish):
+        if self.is_here(wish):
             return self._parts.local_observer.status([Host(LOCAL_HOST)], refresh=True)
         return self._parts.observer.status(self._parts.chooser.hosts(wish), refresh=refresh)
 
     def pick(self, wish: Wish, *, refresh: bool = False) -> Pick:
         """Which host should handle this, and why. Nothing is reserved."""
-        if self._is_here(wish):
+        if self.is_here(wish):
             return self._parts.local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
         return self._parts.chooser.pick(wish, refresh=refresh)
 
@@ -115,7 +115,7 @@ class Cluster:
         from dgummy import fanout, remote, specialists
         from dgummy.transport.base import Limits
 
-        hosts = (Host(LOCAL_HOST),) if self._is_here(wish) else self._parts.chooser.hosts(wish)
+        hosts = (Host(LOCAL_HOST),) if self.is_here(wish) else self._parts.chooser.hosts(wish)
 
         def look(host: Host) -> tuple[Specialist, ...] | Failure:
             here = host.name == LOCAL_HOST
@@ -139,14 +139,14 @@ class Cluster:
         from dgummy import fanout
         from dgummy.ledger_rows import new_run_id
 
-        self._force = force
+        self.force = force
         if path is not None:
             self._move_to(path)
-        if self._is_here(wish):
+        if self.is_here(wish):
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._parts.chooser.hosts(wish)
         syncer = self.syncer()
-        token = new_run_id(self._around.now())
+        token = new_run_id(self.around.now())
 
         def to(host: Host) -> SyncResult:
             if dry:
@@ -165,10 +165,10 @@ class Cluster:
 
     def plan(self, wish: Wish, options: RunOptions) -> Plan:
         """Say where a run would go and what would be sent; nothing is done."""
-        self._force = options.force
+        self.force = options.force
         picked = self.pick(wish)
         host = self.inventory.hosts.get(picked.choice.host or "")
-        if not options.sync or host is None or self._is_here(wish):
+        if not options.sync or host is None or self.is_here(wish):
             return Plan(picked, None)
         return Plan(picked, self.syncer().would_send(host))
 
@@ -184,50 +184,24 @@ class Cluster:
 
         return self._dispatch(intake.task_order(text, mode, wish, options, self.settings), options)
 
-    def fanout(self, order: Order, group: GroupOptions, *, force: bool = False) -> GroupResult:
-        """Carry out an order (see `intake`) on every host that its wish names, all at once."""
-        self._force = force
-        return self._group_work(order).everywhere(order, self._hosts_for(order.wish), group)
-
-    def fanout_plan(self, order: Order, *, force: bool = False) -> list[SyncResult]:
-        """Say where a fan-out would go and what would be sent there; nothing is done."""
-        from dgummy import fanout
-
-        self._force = force
-        hosts = self._hosts_for(order.wish)
-        if not order.sync or self._is_here(order.wish):
-            return [SyncResult(host.name, ok=True) for host in hosts]
-        return fanout.in_order(hosts, self.syncer().would_send, jobs=self.settings.jobs)
-
-    def spread(self, orders: Sequence[Order], group: GroupOptions, *, force: bool = False) -> GroupResult:
-        """Carry out different orders, each on the host that suits it best, as hosts have room."""
-        self._force = force
-        work = self._group_work(orders[0])
-        if self._is_here(orders[0].wish):
-            return work.here(orders, group)
-        for order in orders:
-            self.check(order.wish)
-        return work.spread(orders, group)
-
     def check(self, wish: Wish) -> None:
         """Refuse a wish with a name in it that is wrong, before anything is begun for it."""
-        self._hosts_for(wish)
+        self.hosts_for(wish)
         self._parts.chooser.task_type(wish)
 
-    def _hosts_for(self, wish: Wish) -> tuple[Host, ...]:
+    def hosts_for(self, wish: Wish) -> tuple[Host, ...]:
         """The hosts of a wish, this machine where it is to be here. NoHostError if there are none."""
-        here = self._is_here(wish)
+        here = self.is_here(wish)
         hosts = (Host(LOCAL_HOST, path_dirs=self.settings.path),) if here else self._parts.chooser.hosts(wish)
         if not hosts:
             raise NoHostError("there is no host to run it on", "name some with --host, or leave out --exclude")
         return hosts
 
-    def _group_work(self, order: Order) -> GroupWork:
-        from dgummy.groupwork import GroupWork
-
-        here = self._is_here(order.wish)
-        chooser = self._parts.local_chooser if here else self._parts.chooser
-        return GroupWork(self._means(sync=order.sync, here=here), chooser, self._look_here)
+    def change_to(self, project: Path) -> None:
+        """Be in the project that earlier runs were about. UsageError if it is gone."""
+        if not project.is_dir():
+            raise UsageError(f"the project {project} is not there any more", "start the work anew from where it is now")
+        self.project = self.around.find_project(project)
 
     def close(self) -> None:
         """Close connections and files."""
@@ -235,19 +209,36 @@ class Cluster:
         self._parts.close()
         self._local.close()
 
+    @cached_property
+    def groups(self) -> Groups:
+        """What can be done with several runs at once."""
+        from dgummy.groupcases import Groups
+
+        return Groups(self)
+
+    @property
+    def chooser(self) -> Chooser:
+        """What picks a host."""
+        return self._parts.chooser
+
+    @property
+    def local_chooser(self) -> Chooser:
+        """What picks this machine, or says what it lacks."""
+        return self._parts.local_chooser
+
     # -- parts, made when first needed -------------------------------------------------------------------------
 
     @cached_property
     def project(self) -> Project:
         """The project that the current folder is in."""
-        return self._around.find_project(self._around.cwd)
+        return self.around.find_project(self.around.cwd)
 
     @cached_property
     def project_listing(self) -> Listing:
         """The set of files that is sent."""
         from dgummy.project import check_root, listing
 
-        check_root(self.project.root, self._around.home, force=self._force)
+        check_root(self.project.root, self.around.home, force=self.force)
         found = listing(self.project, self.settings.sync_exclude, self.settings.sync_extra)
         for text in found.notices:
             self._emit(Notice(text, "warning"))
@@ -257,7 +248,7 @@ class Cluster:
         """Where the project goes on a host: absolute, or `~/…`."""
         from dgummy.project import remote_dir_for
 
-        return remote_dir_for(self.project.root, self._around.home, host.remote_dir)
+        return remote_dir_for(self.project.root, self.around.home, host.remote_dir)
 
     def _remote_dir_if_any(self, host: Host) -> str:
         """Like `remote_dir`; the home folder there, where the current folder can be no project."""
@@ -275,9 +266,9 @@ class Cluster:
             self.project.root,
             self.project_listing,
             remote_dir=self.remote_dir,
-            owner=self._around.owner,
+            owner=self.around.owner,
             timeouts=self.settings.timeouts,
-            ssh_config=self._around.ssh_config,
+            ssh_config=self.around.ssh_config,
             emit=self._emit,
             by_d=self._by_d(),
         )
@@ -287,22 +278,24 @@ class Cluster:
             return None
         from dgummy.dpush import DPush
 
-        home, strict = self._around.home, self._carriers.strict
+        home, strict = self.around.home, self._carriers.strict
         return DPush(self._parts.d, self.project.root, home, strict=strict, emit=self._emit)
 
     def _move_to(self, path: Path) -> None:
         from dgummy.project import check_root
 
-        folder = self._around.cwd / path.expanduser()
+        folder = self.around.cwd / path.expanduser()
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}", "name a project's folder")
-        check_root(folder, self._around.home, force=self._force, project=self.project.root)
-        self.project = self._around.find_project(folder)
+        check_root(folder, self.around.home, force=self.force, project=self.project.root)
+        self.project = self.around.find_project(folder)
 
-    def _is_here(self, wish: Wish) -> bool:
+    def is_here(self, wish: Wish) -> bool:
+        """Whether what is wished for is to be done on this machine."""
         return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))
 
-    def _look_here(self) -> Sample | None:
+    def look_here(self) -> Sample | None:
+        """The load figures of this machine."""
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
@@ -310,17 +303,18 @@ class Cluster:
         from dgummy.dispatch import Dispatcher
         from dgummy.stop import Stop
 
-        self._force = options.force
+        self.force = options.force
         here = ""
-        if self._is_here(order.wish):
+        if self.is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
             self._check_fit(order.wish)
         chooser = self._parts.local_chooser if here else self._parts.chooser
         stop = Stop()
-        dispatcher = Dispatcher(self._means(sync=order.sync, here=bool(here)), chooser, self._look_here, stop=stop)
+        dispatcher = Dispatcher(self.means(sync=order.sync, here=bool(here)), chooser, self.look_here, stop=stop)
         return fanout.interruptible(lambda: dispatcher.run(order, here=here), stop)
 
-    def _means(self, *, sync: bool, here: bool = False) -> Means:
+    def means(self, *, sync: bool, here: bool = False) -> Means:
+        """What it takes to carry out orders, with a sync or without, on hosts or here."""
         from dgummy.attempts import Means
 
         made: list[WorkspaceSync] = []
@@ -341,9 +335,9 @@ class Cluster:
             project=lambda: self.project,
             syncer=the_syncer,
             remote_dir=self.remote_dir if sync else self._remote_dir_if_any,
-            owner=self._around.owner,
+            owner=self.around.owner,
             emit=self._emit,
-            now=self._around.now,
+            now=self.around.now,
         )
 
     def _check_fit(self, wish: Wish) -> None:

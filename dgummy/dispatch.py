@@ -49,10 +49,19 @@ class Dispatcher:
 
     def begin(self, orders: Sequence[Order]) -> list[Course]:
         """Write orders down, before anything is done for them."""
-        kinds = [self._chooser.task_type(order.wish)[0].name for order in orders]
-        run_ids = self._journal.open_runs(orders, kinds, self._means.project())
+        return self._courses(orders, self._journal.open_runs(orders, self._kinds(orders), self._means.project()))
+
+    def take_over(self, orders: Sequence[Order], run_ids: Sequence[str]) -> list[Course]:
+        """Go on with orders that another client wrote down, and did not begin."""
+        self._journal.take_over(run_ids)
+        return self._courses(orders, run_ids)
+
+    def _kinds(self, orders: Sequence[Order]) -> list[str]:
+        return [self._chooser.task_type(order.wish)[0].name for order in orders]
+
+    def _courses(self, orders: Sequence[Order], run_ids: Sequence[str]) -> list[Course]:
         began, now = time.monotonic(), self._now()
-        return [Course(run_id, began, now, kind) for run_id, kind in zip(run_ids, kinds, strict=True)]
+        return [Course(run_id, began, now, kind) for run_id, kind in zip(run_ids, self._kinds(orders), strict=True)]
 
     def finish(self, course: Course, work: Callable[[], RunResult]) -> RunResult:
         """Do what gives an order its result, and write down how that ended, whatever happens."""

@@ -19,7 +19,7 @@ from dgummy.groups import GroupRunner, Piece, Ran, Source
 from dgummy.jobs import Job
 from dgummy.journal import kind_key, work_key
 from dgummy.ledger_rows import new_group_id
-from dgummy.model import LOCAL_HOST, Failure, GroupResult, Host, Member, RunResult, RunState, Sample
+from dgummy.model import LOCAL_HOST, Failure, FailureKind, GroupResult, Host, Member, RunResult, RunState, Sample
 from dgummy.orders import Order
 from dgummy.placement import Obstacle
 from dgummy.routing import GENERAL
@@ -46,48 +46,72 @@ class GroupWork:
         self._means = replace(means, emit=self._tap)
         self._settings = means.settings
         self._chooser = chooser
+        self._here = means.runner is means.local  # all is done on this machine
         self._stop = Stop()
         self._dispatcher = Dispatcher(self._means, chooser, look_here, stop=self._stop)
 
     def everywhere(self, order: Order, hosts: Sequence[Host], options: GroupOptions) -> GroupResult:
         """Run one order on each of these hosts that has what it requires. NoHostError if none has."""
-        if order.sync and not _is_here(hosts):
+        if order.sync and not self._here:
             self._means.syncer()  # a project that must not be sent is refused before anything else happens
         picked = self._look_at(order, hosts)
         fit = self._fit(hosts, picked)
+        orders = [replace(order, label=host.name, wish=replace(order.wish, hosts=(host.name,))) for host in fit]
+        return self._pinned(orders, fit, picked, options)
+
+    def pinned(self, orders: Sequence[Order], hosts: Sequence[Host], options: GroupOptions) -> GroupResult:
+        """Run each order on the host beside it, and nowhere else."""
+        if any(order.sync for order in orders) and not self._here:
+            self._means.syncer()
+        return self._pinned(orders, hosts, self._look_at(orders[0], hosts), options)
+
+    def _pinned(
+        self, orders: Sequence[Order], hosts: Sequence[Host], picked: Pick | None, options: GroupOptions
+    ) -> GroupResult:
         group_id = new_group_id(self._means.now())
-        pieces = self._begin(
-            [
-                replace(order, group_id=group_id, label=host.name, wish=replace(order.wish, hosts=(host.name,)))
-                for host in fit
-            ]
-        )
-        for piece, host in zip(pieces, fit, strict=True):
+        pieces = self._begin([replace(order, group_id=group_id) for order in orders])
+        for piece, host in zip(pieces, hosts, strict=True):
             piece.host = host
             if picked is not None:
                 report = picked.observation.of(host.name)
                 piece.sample = report.sample if report else None
-                if report is not None and report.failure is not None:
-                    piece.last_resort = self._given_up(piece, report.failure)
-        source = Everywhere(pieces, self._dispatcher, patience_s=self._settings.timeouts.workspace_s)
-        return self._carry_out(group_id, pieces, source, options)
+                failure = _in_the_way(picked, host.name)
+                if failure is not None:
+                    piece.last_resort = self._given_up(piece, failure)
+        return self._carry_out(group_id, pieces, self._everywhere(pieces), options)
 
     def spread(self, orders: Sequence[Order], options: GroupOptions) -> GroupResult:
         """Run different orders, each on the host where it costs the least time, as hosts have room."""
-        if any(order.sync for order in orders):
+        if any(order.sync for order in orders) and not self._here:
             self._means.syncer()
         group_id = new_group_id(self._means.now())
         pieces = self._begin([replace(order, group_id=group_id) for order in orders])
-        return self._carry_out(group_id, pieces, self._spread(pieces), options)
+        return self._carry_out_spread(group_id, pieces, options)
 
-    def here(self, orders: Sequence[Order], options: GroupOptions) -> GroupResult:
-        """Run different orders on this machine, one after the other: they share the project's folder."""
+    def leave(self, orders: Sequence[Order]) -> tuple[str, list[str]]:
+        """Write different orders down for a client that takes them over: the group's id, and theirs."""
         group_id = new_group_id(self._means.now())
         pieces = self._begin([replace(order, group_id=group_id) for order in orders])
-        for piece in pieces:
+        return group_id, [piece.course.run_id for piece in pieces]
+
+    def take_over(
+        self, group_id: str, orders: Sequence[Order], run_ids: Sequence[str], options: GroupOptions
+    ) -> GroupResult:
+        """Carry out orders that were written down before, and not begun."""
+        courses = self._dispatcher.take_over(orders, run_ids)
+        orders = [replace(order, group_id=group_id) for order in orders]
+        pieces = self._announce([Piece(order, course) for order, course in zip(orders, courses, strict=True)])
+        return self._carry_out_spread(group_id, pieces, options)
+
+    def _carry_out_spread(self, group_id: str, pieces: Sequence[Piece], options: GroupOptions) -> GroupResult:
+        if not self._here:
+            return self._carry_out(group_id, pieces, self._spread(pieces), options)
+        for piece in pieces:  # one after the other: they share the project's folder
             piece.host = Host(LOCAL_HOST, path_dirs=self._settings.path)
-        source = Everywhere(pieces, self._dispatcher, patience_s=self._settings.timeouts.workspace_s)
-        return self._carry_out(group_id, pieces, source, options, jobs=1)
+        return self._carry_out(group_id, pieces, self._everywhere(pieces), options, jobs=1)
+
+    def _everywhere(self, pieces: Sequence[Piece]) -> Everywhere:
+        return Everywhere(pieces, self._dispatcher, patience_s=self._settings.timeouts.workspace_s)
 
     def _spread(self, pieces: Sequence[Piece]) -> Spread:
         """Look at the hosts and at earlier runs, and say what each piece is."""
@@ -135,7 +159,7 @@ class GroupWork:
         """Measure the hosts, if it matters what they have, or that a name leads `d` to the same machine as us."""
         kind, _ = self._chooser.task_type(order.wish)
         by_d = self._means.runner is not self._means.control
-        if not (order.wish.requires or kind.requires or by_d) or _is_here(hosts):
+        if not (order.wish.requires or kind.requires or by_d) or self._here:
             return None
         wish = replace(order.wish, hosts=tuple(host.name for host in hosts), group=None)
         return self._chooser.pick(wish, patience_s=None)
@@ -160,9 +184,11 @@ class GroupWork:
 
     def _begin(self, orders: Sequence[Order]) -> list[Piece]:
         courses = self._dispatcher.begin(orders)
-        pieces = [Piece(order, course) for order, course in zip(orders, courses, strict=True)]
+        return self._announce([Piece(order, course) for order, course in zip(orders, courses, strict=True)])
+
+    def _announce(self, pieces: list[Piece]) -> list[Piece]:
         labels = {piece.course.run_id: piece.order.label for piece in pieces}
-        self._emit(GroupStarted(orders[0].group_id, labels))
+        self._emit(GroupStarted(pieces[0].order.group_id, labels))
         return pieces
 
     def _given_up(self, piece: Piece, failure: Failure) -> Callable[[], RunResult]:
@@ -220,5 +246,12 @@ class GroupWork:
         self._emit(event)
 
 
-def _is_here(hosts: Sequence[Host]) -> bool:
-    return [host.name for host in hosts] == [LOCAL_HOST]
+def _in_the_way(picked: Pick, name: str) -> Failure | None:
+    """Why a host cannot get its run: it did not answer, or lacks what is required."""
+    report = picked.observation.of(name)
+    if report is not None and report.failure is not None:
+        return report.failure
+    verdict = next((one for one in picked.choice.verdicts if one.host == name), None)
+    if verdict is None or verdict.obstacle is not Obstacle.REQUIREMENT:
+        return None
+    return Failure(FailureKind.UNFIT, f"{name} {verdict.reason}", "ask for less, or use another host")

@@ -111,6 +111,11 @@ def item_orders(
     return orders
 
 
+def named(order: Order, label: str, *, fallback: str) -> Order:
+    """An order with a name within its group, and what is to happen if no host can take it."""
+    return replace(order, label=label, fallback=fallback)
+
+
 def _check(command: str, options: RunOptions) -> None:
     if not command.strip():
         raise UsageError("there is no command", 'for example: inv run "make test"')

@@ -69,7 +69,7 @@ class Scene:
     ) -> GroupResult:
         with self.made.cluster(self.project, self.heard, **{"timeouts": QUICK, **settings}) as cluster:
             order = intake.command_order(command, wish, options or RunOptions(sync=False), cluster.settings)
-            return cluster.fanout(order, bounds or GroupOptions())
+            return cluster.groups.everywhere(order, bounds or GroupOptions())
 
     def spread(
         self,
@@ -85,7 +85,7 @@ class Scene:
         with self.made.cluster(self.project, self.heard, **{"timeouts": QUICK, **settings}) as cluster:
             asked = options or RunOptions(sync=False)
             orders = intake.item_orders(items, wish, asked, cluster.settings, commands=commands)
-            return cluster.spread(orders, bounds or GroupOptions())
+            return cluster.groups.spread(orders, bounds or GroupOptions())
 
     def notices(self) -> str:
         return "\n".join(event.text for event in self.heard if isinstance(event, Notice))
@@ -257,7 +257,7 @@ def test_a_project_that_must_not_be_sent_is_refused_before_anything(scene: Scene
         scene.made.cluster(scene.made.home, scene.heard, timeouts=QUICK) as cluster,
         pytest.raises(UsageError, match="refusing to sync"),
     ):
-        cluster.fanout(intake.command_order("true", BOTH, RunOptions(), cluster.settings), GroupOptions())
+        cluster.groups.everywhere(intake.command_order("true", BOTH, RunOptions(), cluster.settings), GroupOptions())
     assert len(scene.made.ledger()) == before
 
 

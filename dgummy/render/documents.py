@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dgummy.lab import Lab, NodeStatus
     from dgummy.model import GroupResult, Member, RunResult, SyncResult
     from dgummy.observe import Observation, StatusObservation
+    from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict
     from dgummy.specialists import Specialist
 
@@ -180,6 +181,25 @@ def group(result: GroupResult, tails: Callable[[str], dict[str, str]]) -> dict[s
         "stopped": result.stopped or None,
         "wall_s": _round(result.wall_s, 3),
         "sequential_s": _round(result.sequential_s, 3),
+    }
+
+
+def left(group_id: str, orders: Sequence[Order], run_ids: Sequence[str]) -> dict[str, Any]:
+    """`inv distribute --detach --json`: as `group`, of runs that are only written down."""
+    started = {"host": None, "state": "pending", "exit_code": None, "duration_s": 0.0, "summary": None}
+    results = [
+        {"label": order.label, "command": order.shown, "run_id": run_id, **started}
+        for order, run_id in zip(orders, run_ids, strict=True)
+    ]
+    counts = {"ok": 0, "failed": 0, "wall_s": 0.0, "sequential_s": 0.0}
+    return {"group_id": group_id, "results": results, **counts}
+
+
+def picks(found: Sequence[tuple[Order, Pick]]) -> dict[str, Any]:
+    """`inv distribute --dry --json`: for each piece of work what `pick` says, as if it were alone."""
+    return {
+        "dry": True,
+        "results": [{"label": order.label, "command": order.shown, **pick(picked)} for order, picked in found],
     }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dgummy.cluster import Plan
     from dgummy.lab import NodeStatus
     from dgummy.observe import Observation, StatusObservation
+    from dgummy.orders import Order
     from dgummy.placement import Choice
 
 _LOAD_HEADERS = ("HOST", "CPU", "MEM", "I/O", "LOAD", "CORES", "RUNS", "SCORE", "")
@@ -76,6 +77,15 @@ def pick(picked: Pick) -> str:
         (_sign(verdict.chosen, verdict.eligible), verdict.host, one_line(verdict.reason)) for verdict in choice.verdicts
     ]
     return "\n".join(lines) + table(rows)
+
+
+def picks(found: Sequence[tuple[Order, Pick]]) -> str:
+    """What `inv distribute --dry` shows: where each piece of work would go, were it alone."""
+    rows = [
+        (one_line(order.label, 60), f"→ {picked.choice.host or 'nowhere'}", one_line(" · ".join(picked.why), 200))
+        for order, picked in found
+    ]
+    return table(rows)
 
 
 def headline(host: str, why: Sequence[str]) -> tuple[str, list[str]]:

@@ -109,11 +109,18 @@ class OneRunFlags(WorkFlags):
 
 
 @dataclass
-class GroupFlags(WorkFlags):
-    """What commands for several runs at once take besides."""
+class BoundFlags:
+    """How several runs at once are kept within bounds, and shown."""
 
     jobs: str | None = flag("how many at once (default: the setting `jobs`)")
+    backend: str | None = flag("auto, d, ssh or local, instead of what the settings say")
     fail_fast: bool = flag("end everything at the first failure", default=False)
     max_failures: str | None = flag("start nothing more after so many failures: a number, or a percentage of all")
     deadline: str | None = flag("end everything after so long: 90, 20m, 2h")
     stream: bool = flag("print a JSON line for everything that happens", default=False)
+    json: bool = flag("print one JSON document on stdout", default=False)
+
+
+@dataclass
+class GroupFlags(BoundFlags, WorkFlags):
+    """What commands for several runs at once take."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from dgummy.errors import UsageError
-from dgummy.tasks._flags import GroupFlags, all_words, command_with, flag, words
+from dgummy.tasks._flags import BoundFlags, GroupFlags, all_words, command_with, flag, words
 from dgummy.tasks._shared import Session, command_text, duration_s, run_options, session, work_wish
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ def fanout(c: Context, flags: FanoutFlags) -> int:
 
     Example: inv fanout 'make test' --group build
     """
-    with _session(c, flags, gather=flags.gather or flags.diff, diff=flags.diff) as now:
+    with group_session(c, flags, gather=flags.gather or flags.diff, diff=flags.diff) as now:
         if flags.suite:
             return _suite(now, flags)
         order = _order(now, flags)
         if flags.dry:
-            return _show_plan(now, now.app.cluster.fanout_plan(order, force=flags.force), order.shown, json=flags.json)
-        return _show(now, flags, now.app.cluster.fanout(order, _bounds(flags), force=flags.force))
+            return _show_plan(
+                now, now.app.cluster.groups.everywhere_plan(order, force=flags.force), order.shown, json=flags.json
+            )
+        return _show(now, flags, now.app.cluster.groups.everywhere(order, bounds(flags), force=flags.force))
 
 
 @dataclass
@@ -65,7 +67,7 @@ def distribute(c: Context, flags: DistributeFlags) -> int:
     """
     from dgummy import intake
 
-    with _session(c, flags) as now:
+    with group_session(c, flags) as now:
         asked, options = work_wish(flags, ""), run_options(now, flags)
         orders = intake.item_orders(_items(now, flags), asked, options, now.app.settings, commands=flags.command)
         return _spread(now, flags, orders)
@@ -97,7 +99,44 @@ def _suite(now: Session, flags: FanoutFlags) -> int:
 
 
 def _spread(now: Session, flags: GroupFlags, orders: list[Order]) -> int:
-    return _show(now, flags, now.app.cluster.spread(orders, _bounds(flags), force=flags.force))
+    groups = now.app.cluster.groups
+    if flags.dry:
+        return _show_picks(now, orders, json=flags.json)
+    if not flags.detach:
+        return show(now, flags, groups.spread(orders, bounds(flags), force=flags.force))
+    bounds(flags)  # what is wrong with them is said now
+    group_id, run_ids = groups.leave(orders, _passed_on(flags), force=flags.force)
+    if flags.json:
+        from dgummy.render import documents
+
+        now.console.result(documents.dump(documents.left(group_id, orders, run_ids)))
+        return 0
+    for run_id in run_ids:
+        now.console.result(run_id)
+    now.console.note(f"left to a process in the background · inv wait {group_id}")
+    return 0
+
+
+def _passed_on(flags: GroupFlags) -> list[str]:
+    """The flags that the process in the background gets."""
+    words = [word for name in ("jobs", "max_failures", "deadline", "backend") for word in _given(flags, name)]
+    return [*words, *(["--fail-fast"] if flags.fail_fast else []), *(["--force"] if flags.force else [])]
+
+
+def _given(flags: GroupFlags, name: str) -> list[str]:
+    value = getattr(flags, name)
+    return [f"--{name.replace('_', '-')}={value}"] if value else []
+
+
+def _show_picks(now: Session, orders: list[Order], *, json: bool) -> int:
+    from dgummy.render import documents, tables
+
+    picks = [(order, now.app.cluster.pick(order.wish)) for order in orders]
+    if json:
+        now.console.result(documents.dump(documents.picks(picks)))
+    else:
+        now.console.result(tables.picks(picks))
+    return 0
 
 
 def _order(now: Session, flags: FanoutFlags) -> Order:
@@ -112,7 +151,7 @@ def _order(now: Session, flags: FanoutFlags) -> Order:
     return intake.command_order(text, asked, options, settings)
 
 
-def _bounds(flags: GroupFlags) -> GroupOptions:
+def bounds(flags: BoundFlags) -> GroupOptions:
     """Flags as the bounds of a group."""
     from dgummy.groupwork import GroupOptions
     from dgummy.stoprules import parse_rule
@@ -125,7 +164,8 @@ def _bounds(flags: GroupFlags) -> GroupOptions:
 
 
 @contextmanager
-def _session(c: Context, flags: GroupFlags, *, gather: bool = False, diff: bool = False) -> Iterator[Session]:
+def group_session(c: Context, flags: BoundFlags, *, gather: bool = False, diff: bool = False) -> Iterator[Session]:
+    """Open an app for a group of runs, with the screen that its flags ask for."""
     screen = _screen(json=flags.json, stream=flags.stream, gather=gather, diff=diff)
     with session(c, {"backend": flags.backend, "jobs": flags.jobs}, json=flags.json, screen=screen) as now:
         yield now
@@ -161,7 +201,8 @@ def _show_plan(now: Session, planned: list[SyncResult], command: str, *, json: b
     return 0
 
 
-def _show(now: Session, flags: GroupFlags, result: GroupResult) -> int:
+def show(now: Session, flags: BoundFlags, result: GroupResult) -> int:
+    """Show what is left to be shown of a group that ended; gives back the exit code."""
     from dgummy.model import RunState
 
     if flags.json and not flags.stream:
