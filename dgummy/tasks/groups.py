@@ -43,11 +43,10 @@ def fanout(c: Context, flags: FanoutFlags) -> int:
         if flags.suite:
             return _suite(now, flags)
         order = _order(now, flags)
+        groups = now.app.cluster.groups
         if flags.dry:
-            return _show_plan(
-                now, now.app.cluster.groups.everywhere_plan(order, force=flags.force), order.shown, json=flags.json
-            )
-        return _show(now, flags, now.app.cluster.groups.everywhere(order, bounds(flags), force=flags.force))
+            return _show_plan(now, groups.everywhere_plan(order, force=flags.force), order.shown, json=flags.json)
+        return show(now, flags, groups.everywhere(order, bounds(flags), force=flags.force))
 
 
 @dataclass
