@@ -27,6 +27,7 @@ from dgummy.wiring import Surroundings, Wiring
 if TYPE_CHECKING:
     from dgummy.attempts import Means
     from dgummy.dpush import DPush
+    from dgummy.history import History
     from dgummy.orders import Order
     from dgummy.project import Project
     from dgummy.specialists import Specialist
@@ -235,6 +236,15 @@ class Cluster:
         self._local.close()
 
     # -- parts, made when first needed -------------------------------------------------------------------------
+
+    @cached_property
+    def history(self) -> History:
+        """The runs that were started before."""
+        from dgummy.history import Access, History
+
+        around, hosts = self._around, self.inventory.hosts
+        control, local = (lambda: self._parts.control), self._local
+        return History(Access(self.settings, hosts, self.journal, control, local, around.owner, self._emit, around.now))
 
     @cached_property
     def project(self) -> Project:
