@@ -19,6 +19,7 @@ from dgummy.chooser import Wish
 from dgummy.errors import DgummyError, SSHConnectionError
 from dgummy.events import Event
 from dgummy.groupwork import GroupOptions
+from dgummy.history import Query
 from dgummy.intake import RunOptions
 from dgummy.model import Failure, RunResult, RunState
 from dgummy.orders import Order
@@ -103,8 +104,8 @@ def comprehensive_distributed_report() -> dict[str, Any]:
     """Tell everything about the hosts at once.
 
     Returns `{'hosts', 'load', 'specialists', 'runs', 'summary'}`: the first three as `get_host_status`,
-    `get_load_metrics` and `monitor_all_specialists` give them; `runs`, newest first, as the ledger has them (the last
-    100); `summary` counts `{'hosts', 'online', 'best', 'specialists', 'active_runs', 'runs'}`.
+    `get_load_metrics` and `monitor_all_specialists` give them; `runs` the last 100, as `inv runs --json` lists them;
+    `summary` counts `{'hosts', 'online', 'best', 'specialists', 'active_runs', 'runs'}`.
     """
     with _app() as app:
         cluster = app.cluster
@@ -113,7 +114,7 @@ def comprehensive_distributed_report() -> dict[str, Any]:
         load = documents.load(observation, choice)
         seen = cluster.specialists(Wish())
         specialists = {host: documents.specialists(one) for host, one in seen.items() if not isinstance(one, Failure)}
-        runs = [documents.recorded(row) for row in cluster.journal.runs(limit=100)]
+        runs = documents.runs(cluster.history.select(Query(limit=100)))["runs"]
     return {
         "hosts": {entry["host"]: entry for entry in status},
         "load": {entry["host"]: entry for entry in load["hosts"]},

@@ -1,9 +1,13 @@
 """What was asked of a run beside its command, as the ledger keeps it: to judge it later, and to run it again. Pure.
 
-Values of environment variables are never kept, only their names.
+The run's host keeps the same and a little more (`Meta`), for a client that lost its ledger. Values of environment
+variables are never kept, only their names.
 """
 
 from __future__ import annotations
+
+import json
+from typing import TypeVar
 
 import msgspec
 
@@ -25,14 +29,52 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     subdir: str = ""
 
 
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a row of the ledger says of a run beside what its host knows anyway.
+
+    `text` is what people are shown of it, "" where that is its command; `remote_dir` is the project's folder there.
+    """
+
+    kind: str = "run"
+    group_id: str = ""
+    label: str = ""
+    project: str = ""
+    remote_dir: str = ""
+    task_type: str = ""
+    text: str = ""
+    request: Asked | None = None
+
+
+_Kept = TypeVar("_Kept", Asked, Meta)
+
+
 def encode(asked: Asked) -> str:
     """Write it as JSON."""
-    return msgspec.json.encode(asked).decode()
+    return _write(asked)
 
 
 def decode(text: str) -> Asked | None:
     """Read what `encode` wrote, of this version or another. None for a run that nothing was kept of."""
+    return _read(text, Asked)
+
+
+def encode_meta(meta: Meta) -> str:
+    """Write it as remote/lib.sh says: the kind on a line of its own, then JSON."""
+    return f"{meta.kind}\n{_write(meta)}\n"
+
+
+def decode_meta(text: str) -> Meta | None:
+    """Read what `encode_meta` wrote. None for anything else."""
+    return _read(text.partition("\n")[2], Meta)
+
+
+def _write(kept: Asked | Meta) -> str:
+    # Not msgspec's own writer: that refuses what stands for bytes that are no UTF-8, as a path may hold.
+    return json.dumps(msgspec.to_builtins(kept))
+
+
+def _read(text: str, kind: type[_Kept]) -> _Kept | None:
     try:
-        return msgspec.json.decode(text, type=Asked)
-    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(text), kind)
+    except (ValueError, RecursionError):  # msgspec's error is a ValueError
         return None

@@ -15,6 +15,7 @@ from dgummy import agents, outcomes
 from dgummy.agents import Evidence
 from dgummy.events import AttemptEnded, Listener, Notice
 from dgummy.fanout import Job
+from dgummy.interrupt import cancelling, end_run
 from dgummy.journal import AttemptFigures, Journal
 from dgummy.model import LOCAL_HOST, Attempt, Failure, FailureKind, Host, RunResult, RunState, Sample, SyncResult
 from dgummy.orders import Course, Order, Site
@@ -25,7 +26,6 @@ from dgummy.runscript import RunSpec
 from dgummy.settings import Settings
 from dgummy.stop import Stop
 from dgummy.transport.base import Transport
-from dgummy.units import format_duration
 from dgummy.workspaces import Synced, WorkspaceSync
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ class Attempter:
             machine=site.machine,
             env=order.env,
             probe_root=site.host.probe_root,
+            meta=order.meta(self._means.project(), site.directory, course.task_type),
         )
         supervision = Supervision(site.transport, site.host, spec, self._settings.timeouts, self._emit)
         self._journal.update(
@@ -173,32 +174,10 @@ class Attempter:
 
     def _end(self, supervision: Supervision, job: Job[Ending], order: Order, run_id: str, host: Host) -> Ending:
         """End the run on its host and hear it out; asked to leave, leave it to itself."""
-        kill_s = self._settings.timeouts.kill_s
+        timeouts = self._settings.timeouts
         if not order.group_id:  # who stops a group has said so, once
-            text = f"cancelling on {host.name} (KILL after {format_duration(kill_s)}); Ctrl-C again to stop watching"
-            self._emit(Notice(text, "warning"))
-        cancel = Job(supervision.cancel, "cancel")
-        if not self._stop.wait_for(cancel):
-            return self._leave(supervision, run_id, host)
-        reply = cancel.result()
-        if isinstance(reply, Failure):
-            supervision.detach()
-            text = f"could not cancel on {host.name}: {reply}; run {run_id} may go on there"
-            return Ending(RunState.LOST, reason=text, remedy=reply.remedy)
-        ended = reply.has("exit") or reply.has("void")
-        if self._stop.wait_for(job, self._settings.timeouts.script_s if ended or reply.has("lost") else 0):
-            return job.result()
-        if self._stop.left:
-            return self._leave(supervision, run_id, host)
-        supervision.detach()
-        if ended:
-            return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
-        text = f"it was told to end and has not; run {run_id} may go on on {host.name}"
-        return Ending(RunState.LOST, reason=text, remedy="look there, and end it by hand")
-
-    def _leave(self, supervision: Supervision, run_id: str, host: Host) -> Ending:
-        supervision.detach()
-        return Ending(RunState.CANCELLED, 130, f"left on {host.name} before the end was seen; run id {run_id}")
+            self._emit(Notice(cancelling(host.name, timeouts), "warning"))
+        return end_run(supervision, job, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
 
     def _conclude(
         self, order: Order, course: Course, site: Site, ending: Ending, began: datetime, fallback: str | None = None

@@ -8,8 +8,9 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from invoke.exceptions import Exit, ParseError
@@ -28,42 +29,59 @@ _SIGPIPE_CODE = 141
 class Command(Task):  # type: ignore[type-arg]
     """A task whose positional argument, if marked optional, may stand after `--` as words or be left out.
 
-    `several` names one that takes any number of words: `distribute A B C`.
+    `several` names one that takes as many words as there are, as a list, before `--` and after it. `short` maps the
+    names of flags to letters that mean the same.
     """
 
     several = ""
+    short: Mapping[str, str] = MappingProxyType({})
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Fill an optional positional argument that is not on the command line with ""; Invoke knows no such thing."""
+        """Fill an optional positional argument that is not on the command line with ""; Invoke knows no such thing.
+
+        Nor does it know one that takes several words: for each word but the first there is one more argument.
+        """
         arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
         for argument in arguments:
             if argument.kind in (int, float):
                 argument.kind = _number(argument)
-            if argument.positional and argument.optional and not self._words_given(arguments):
+            if (letter := self.short.get(argument.name or "")) is not None:
+                argument.names = (*argument.names, letter)
+        given = self._given(arguments)
+        for argument in arguments:
+            if argument.positional and argument.optional and not given:
                 argument.set_value("")
         if self.several:
-            more = range(2, self._words_given(arguments) + 1)
-            arguments += [Argument(name=f"{self.several}_{number}", kind=str, positional=True) for number in more]
+            more = [Argument(f"{self.several}_{number}", positional=True) for number in range(2, given + 1)]
+            arguments[1:1] = more
         return arguments
 
-    def _words_given(self, arguments: list[Argument]) -> int:
-        """How many words that are no flag, and no flag's value, stand between our name and `--`."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the body a list for the argument that takes several words."""
+        first = kwargs.get(self.several)
+        if self.several and not isinstance(first, list):
+            more = [kwargs.pop(name) for name in list(kwargs) if name.startswith(f"{self.several}_")]
+            words = [word for word in (first, *more) if word and word is not True]
+            kwargs[self.several] = [*words, *words_around_dashes()[1]]
+        return super().__call__(*args, **kwargs)
+
+    def _given(self, arguments: list[Argument]) -> int:
+        """How many words that are no flags, and no flags' values, stand between our name and `--`."""
         words = iter(words_around_dashes()[0])
         if all(word.rpartition(".")[2] != self.name for word in words):  # reads on to just behind our name
             return 0
-        known = [*arguments, *Program().core_args()]
+        known = [*Program().core_args(), *arguments]
         flags = {to_flag(name): argument.takes_value for argument in known for name in argument.names}
-        found = 0
+        count = 0
         for word in words:
-            if not word.startswith("-"):
-                found += 1
-                continue
             flag, equals, _ = word.partition("=")
-            if flag not in flags:
-                return found  # else Invoke would take the misspelt flag for the argument
-            if flags[flag] and not equals:
+            if not word.startswith("-"):
+                count += 1
+            elif flag not in flags:
+                break  # else Invoke would take the misspelt flag for the argument
+            elif flags[flag] and not equals:
                 next(words, None)
-        return found
+        return count
 
 
 def _number(argument: Argument) -> Callable[[str], float]:
@@ -80,13 +98,17 @@ def _number(argument: Argument) -> Callable[[str], float]:
     return read
 
 
-def command(name: str | None = None, *, several: str = "", **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make a function a task: no automatic short flags, errors ended by the boundary. `several`: see `Command`."""
+def command(
+    name: str | None = None, *, several: str = "", short: Mapping[str, str] | None = None, **options: Any
+) -> Callable[[Callable[..., Any]], Any]:
+    """Make a function a task: no automatic short flags, errors ended by the boundary. See `Command` for the rest."""
+    if several:
+        options |= {"positional": [several], "optional": [several]}
 
     def wrap(body: Callable[..., Any]) -> Any:
         settings = {"klass": Command, "auto_shortflags": False, "name": name, **options}
         made = invoke_task(**settings)(bounded(body))
-        made.several = several
+        made.several, made.short = several, short or {}
         return made
 
     return wrap

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dgummy.attempts import Means
     from dgummy.dpush import DPush
     from dgummy.groupcases import Groups
+    from dgummy.history import History
     from dgummy.intake import RunOptions
     from dgummy.orders import Order
     from dgummy.project import Project
@@ -227,6 +228,15 @@ class Cluster:
         return self._parts.local_chooser
 
     # -- parts, made when first needed -------------------------------------------------------------------------
+
+    @cached_property
+    def history(self) -> History:
+        """The runs that were started before."""
+        from dgummy.history import Access, History
+
+        around, hosts = self.around, self.inventory.hosts
+        control, local = (lambda: self._parts.control), self._local
+        return History(Access(self.settings, hosts, self.journal, control, local, around.owner, self._emit, around.now))
 
     @cached_property
     def project(self) -> Project:

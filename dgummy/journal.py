@@ -193,6 +193,17 @@ class Journal:
                 return False
         return True
 
+    def ledger(self) -> Ledger:
+        """The ledger itself, for commands that are about it. LedgerError if it cannot be used now."""
+        from dgummy.ledger import Ledger
+
+        if self._ledger is None:
+            self._ledger = Ledger.open(self._path)
+        for text in self._ledger.notices[self._notices_seen :]:
+            self._notices_seen += 1
+            self._emit(Notice(text, "warning"))
+        return self._ledger
+
     def close(self) -> None:
         """Close the file."""
         if self._ledger is not None:
@@ -200,18 +211,14 @@ class Journal:
 
     def _guard(self, work: Callable[[Ledger], _R], *, default: _R) -> _R:
         """Do it, or say once why it cannot be done. Tried again each time: a full disk may have room later."""
-        from dgummy.ledger import Ledger, LedgerError
+        from dgummy.ledger import LedgerError
 
         try:
-            if self._ledger is None:
-                self._ledger = Ledger.open(self._path)
-            result = work(self._ledger)
+            result = work(self.ledger())
         except LedgerError as error:
             if not self._complained:
                 self._complained = True
                 self._emit(Notice(f"not recorded: {error.message} ({error.remedy})", "warning"))
             return default
-        for text in self._ledger.notices[self._notices_seen :]:
-            self._notices_seen += 1
-            self._emit(Notice(text, "warning"))
+        self.ledger()  # tells what there is to say of the file
         return result

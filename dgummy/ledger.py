@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import string
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -141,6 +141,13 @@ class Ledger:
         values = [*(to_sql(value) for value in changes.values()), run_id]
         return self._write(lambda connection: connection.execute(sql, values).rowcount == 1)
 
+    def settle(self, run_id: str, was: RunState, **changes: Unpack[RunUpdate]) -> bool:
+        """Change some fields of a run, unless somebody else has changed its state meanwhile: then False."""
+        assignments = ", ".join(f"{name}=?" for name in changes)
+        sql = f"UPDATE runs SET {assignments} WHERE run_id=? AND state=?"  # noqa: S608 - names are checked by its type
+        values = [*(to_sql(value) for value in changes.values()), run_id, was.value]
+        return self._write(lambda connection: connection.execute(sql, values).rowcount == 1)
+
     def add_attempt(self, run_id: str, attempt: AttemptRow) -> int:
         """Add a try of a run; gives back its number, from 1."""
         names = ("run_id", "seq", *columns(AttemptRow))
@@ -168,19 +175,21 @@ class Ledger:
         since: datetime | None = None,
         states: Collection[RunState] = (),
         group_id: str | None = None,
+        hosts: Collection[str] = (),
     ) -> tuple[RunRow, ...]:
         """List runs, newest first: at most `limit`, created at or after `since`, of a group.
 
-        `states` holds the wanted ones; none means any.
+        `states` and `hosts` hold the wanted ones; none means any.
         """
         terms = ["1"]
         values: list[Any] = []
         if since is not None:
             terms.append("created_at >= ?")
             values.append(to_sql(since))
-        if states:
-            terms.append(f"state IN ({', '.join('?' * len(states))})")
-            values.extend(state.value for state in states)
+        for column, wanted in (("state", [state.value for state in states]), ("host", hosts)):
+            if wanted:
+                terms.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+                values.extend(wanted)
         if group_id is not None:
             terms.append("group_id = ?")
             values.append(group_id)
@@ -196,18 +205,22 @@ class Ledger:
             if not newest:
                 raise UsageError("there are no runs yet", "start one: inv run CMD")
             return newest[0]
-        if not prefix or not _ID_CHARACTERS.issuperset(prefix):
-            raise UsageError(f"{prefix!r} is no run id", "ids look like 20261123-164548-k3f9ab; inv runs lists them")
         sql = "SELECT * FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY created_at DESC, rowid DESC"
-        rows = self._read(RunRow, self._select(sql, (len(prefix), prefix)))
-        exact = [row for row in rows if row.run_id == prefix]
-        if len(exact or rows) == 1:
-            return (exact or rows)[0]
-        if not rows:
-            raise UsageError(f"no run has an id that begins with {prefix}", "inv runs lists them")
-        names = ", ".join(row.run_id for row in rows[:_MAX_CANDIDATES])
-        more = f" and {len(rows) - _MAX_CANDIDATES} more" if len(rows) > _MAX_CANDIDATES else ""
-        raise UsageError(f"{prefix} could be any of {names}{more}", "give more of the id")
+        rows = self._read(RunRow, self._select(sql, (len(prefix), _checked(prefix))))
+        by_id = {row.run_id: row for row in rows}
+        return by_id[_only(prefix, list(by_id), "run")]
+
+    def find_group(self, prefix: str) -> str:
+        """Find the group whose id begins so; `last` is the newest. UsageError if there is none, or several."""
+        sql = """SELECT group_id FROM runs WHERE group_id != '' AND substr(group_id, 1, ?) = ?
+            GROUP BY group_id ORDER BY max(created_at) DESC, max(rowid) DESC"""
+        begins = "" if prefix == LAST else _checked(prefix)
+        ids = [str(row[0]) for row in self._select(sql, (len(begins), begins))]
+        if prefix != LAST:
+            return _only(prefix, ids, "group")
+        if not ids:
+            raise UsageError("there are no groups of runs yet", "inv runs lists the runs there are")
+        return ids[0]
 
     def place(self, run_id: str, decide: Callable[[Placing], str | None], now: datetime) -> str | None:
         """Choose a host while no other process can, and note the choice.
@@ -318,6 +331,22 @@ class Ledger:
                 f"the ledger {self.path} holds something unknown: {error}",
                 "upgrade: pip install --upgrade distributed-gummy",
             ) from error
+
+
+def _checked(prefix: str) -> str:
+    if not prefix or not _ID_CHARACTERS.issuperset(prefix):
+        raise UsageError(f"{prefix!r} is no run id", "ids look like 20261123-164548-k3f9ab; inv runs lists them")
+    return prefix
+
+
+def _only(prefix: str, ids: Sequence[str], what: str) -> str:
+    """The one id that is meant, of those that begin so."""
+    if len(ids) == 1 or prefix in ids:
+        return prefix if prefix in ids else ids[0]
+    if not ids:
+        raise UsageError(f"no {what} has an id that begins with {prefix}", "inv runs lists them")
+    more = f" and {len(ids) - _MAX_CANDIDATES} more" if len(ids) > _MAX_CANDIDATES else ""
+    raise UsageError(f"{prefix} could be any of {', '.join(ids[:_MAX_CANDIDATES])}{more}", "give more of the id")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dgummy.asked import Asked
+from dgummy.asked import Asked, Meta, encode_meta
 from dgummy.chooser import Wish
 from dgummy.model import Attempt, Failure, Host, SyncResult
+from dgummy.project import Project
 from dgummy.transport.base import Transport
 from dgummy.workspaces import Workspace
 
@@ -52,6 +53,21 @@ class Order:
             verify=self.verify,
             fallback=self.fallback,
             subdir=subdir,
+        )
+
+    def meta(self, project: Project, remote_dir: str, task_type: str) -> str:
+        """What its host keeps of it."""
+        return encode_meta(
+            Meta(
+                kind=self.kind,
+                group_id=self.group_id,
+                label=self.label,
+                project=str(project.root),
+                remote_dir=remote_dir,
+                task_type=task_type,
+                text=self.text,
+                request=self.asked(project.subdir),
+            )
         )
 
 

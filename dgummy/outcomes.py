@@ -1,4 +1,4 @@
-"""What a failure of a host means for a run, and which of several decides. Pure."""
+"""What an end means for a run, and a failure of a host, and which of several failures decides. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from dgummy.placement import Choice, Obstacle, Verdict
 _REFUSED = frozenset({FailureKind.HOST_KEY, FailureKind.AUTHENTICATION})
 _SKIPPED = frozenset({FailureKind.BUSY, FailureKind.UNFIT})
 _MIGHT_HAVE = frozenset({RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED})
+
+
+def how_it_ended(code: int, reason: str) -> tuple[RunState, int, str]:
+    """State, exit code and reason of a run that its host says is over; `reason` is exited, timed_out or cancelled."""
+    if reason == "timed_out":
+        return RunState.TIMED_OUT, code, "the time limit passed; its process group was ended"
+    if reason == "cancelled":
+        return RunState.CANCELLED, code, "cancelled; its process group was ended"
+    if code == 0:
+        return RunState.OK, 0, ""
+    return RunState.FAILED, code, f"exit code {code}"
 
 
 def outcome_of(failure: Failure) -> RunState:

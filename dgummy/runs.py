@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from dgummy import outcomes
 from dgummy.events import Listener, Notice, Output, RunStarted
 from dgummy.model import Failure, FailureKind, Host, RunState
 from dgummy.runscript import (
@@ -241,11 +242,4 @@ def _never_began(failure: Failure) -> Ending:
 def _read_exit(value: str) -> Ending:
     """`CODE REASON CLAIMED ENDED`, as remote/follow.sh writes it."""
     code_text, reason, *_ = [*value.split(), "", ""]
-    code = int(code_text) if code_text.isdigit() else 255
-    if reason == "timed_out":
-        return Ending(RunState.TIMED_OUT, code, "the time limit passed; its process group was ended")
-    if reason == "cancelled":
-        return Ending(RunState.CANCELLED, code, "cancelled; its process group was ended")
-    if code == 0:
-        return Ending(RunState.OK, 0)
-    return Ending(RunState.FAILED, code, f"exit code {code}")
+    return Ending(*outcomes.how_it_ended(int(code_text) if code_text.isdigit() else 255, reason))

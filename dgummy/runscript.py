@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -19,6 +19,7 @@ _COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)
 _MEANT_TO_CHANGE = frozenset({"PATH", "SHELL", "LC_ALL", "DGUMMY_RUN_ID"})
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RUN_FILES = ("workspace", "start", "follow")
+_HISTORY_FILES = (*_RUN_FILES, "history")
 _SUPERVISOR_FILES = ("lib", "workspace", "supervise")
 
 
@@ -29,7 +30,7 @@ class RunSpec:
     directory: the project folder there, absolute or `~/…`, "" for home; subdir: below it. workspace: the folder the run
     has to itself, absolute, "" for none. timeout_s: None for no limit. gap_s: least time between two starts on that
     host. machine: the boot id (`Sample.boot_id`) of the machine it was chosen for, "" for any. env: values travel on
-    the script's stdin and stay in memory.
+    the script's stdin and stay in memory. meta: what the host keeps for a client that lost its ledger (`asked.Meta`).
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class RunSpec:
     machine: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     probe_root: str = ""
+    meta: str = ""
 
 
 def is_env_name(name: str) -> bool:
@@ -63,6 +65,7 @@ def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
         "DG_SUBDIR": spec.subdir,
         "DG_WORKSPACE": spec.workspace,
         "DG_OWNER": spec.owner,
+        "DG_META": spec.meta,
         "DG_TIMEOUT_S": "" if spec.timeout_s is None else _seconds(spec.timeout_s),
         "DG_KILL_S": str(math.ceil(spec.kill_s)),
         "DG_GAP_S": "" if spec.gap_s is None else _seconds(spec.gap_s),
@@ -121,6 +124,36 @@ def cancel_script(run_id: str, kill_s: float, probe_root: str = "") -> Script:
         [run_id, str(math.ceil(kill_s))],
         variables={"DG_ROOT": probe_root},
     )
+
+
+def reports_script(run_ids: Sequence[str], probe_root: str = "") -> Script:
+    """Tell the state of several runs (`dgummy.reconcile`)."""
+    return _look_back("report_runs", run_ids, probe_root)
+
+
+def call_off_script(run_ids: Sequence[str], why: str, probe_root: str = "") -> Script:
+    """Make sure that none of them ever starts, and tell their states."""
+    return _look_back("call_off", [why, *run_ids], probe_root)
+
+
+def read_script(run_id: str, out_offset: int | None, err_offset: int | None, probe_root: str = "") -> Script:
+    """What a run has printed by now, from these byte offsets on (None: not that stream), and its state."""
+    offsets = ["-" if offset is None else str(offset) for offset in (out_offset, err_offset)]
+    return _look_back("read_output", [run_id, *offsets], probe_root)
+
+
+def list_script(older_s: float, *, whole: bool = False, probe_root: str = "") -> Script:
+    """Every run that the host remembers; with `whole` all that it remembers of it. See list_runs for `older_s`."""
+    return _look_back("list_runs", [str(int(older_s // 60)), *(["whole"] if whole else [])], probe_root)
+
+
+def remove_script(run_ids: Sequence[str], probe_root: str = "") -> Script:
+    """Take away the folders of runs, as far as they are over."""
+    return _look_back("remove_runs", run_ids, probe_root)
+
+
+def _look_back(call: str, args: Sequence[str], probe_root: str) -> Script:
+    return remote.compose(_HISTORY_FILES, call, args, variables={"DG_ROOT": probe_root})
 
 
 def void_script(run_id: str) -> Script:

@@ -6,6 +6,7 @@ Everything inside the program is seconds and bytes; these functions are for peop
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 _SIZE_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -25,6 +26,23 @@ def parse_duration_s(text: str | float) -> float:
     if not 0 <= seconds < 1e9:
         raise ValueError(f"{text!r} is out of range for a duration")
     return seconds
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """A moment: so long before `now` (`90s`, `2d`), or an ISO date or time, by the local clock unless it names a zone.
+
+    ValueError if it is neither.
+    """
+    try:
+        return now - timedelta(seconds=parse_duration_s(text))
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text.strip().upper().replace("Z", "+00:00")).astimezone(now.tzinfo)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is neither a duration nor a date; write 2d, 2026-11-20 or 2026-11-20T14:30"
+        ) from None
 
 
 def format_duration(seconds: float) -> str:

@@ -36,6 +36,9 @@ class Heard:
     def has(self, name: str) -> bool:
         return any(fact.name == name for fact in self.facts)
 
+    def facts_named(self, name: str) -> list[str]:
+        return [fact.value for fact in self.facts if fact.name == name]
+
     @property
     def out(self) -> bytes:
         return self.streams.get("out", b"")

@@ -19,7 +19,12 @@ dgummy:
   suites:
     ci:
       unit: "echo '===== 1247 passed in 3.20s ====='"
-      integration: {run: "echo 'FAILED tests/test_a.py::test_b - assert 0'; echo '1 failed, 88 passed in 2s'; exit 1"}
+      integration:
+        run: |
+          echo '=== short test summary info ==='
+          echo 'FAILED tests/test_a.py::test_b - assert 0'
+          echo '1 failed, 88 passed in 2s'
+          exit 1
       lint: {run: "true", host: node-2, timeout: 20m}
 """
 

@@ -6,6 +6,7 @@
 #   runs/ID/           one run, owned by whoever made the folder
 #     claim            four lines: claimed (epoch seconds), boot id, workspace ("" for none), owner
 #     command          the command, byte for byte
+#     meta             two lines: its kind, and as JSON what else a client that lost its ledger would want to know. Maybe none
 #     proc             supervisor pid and start, command pid and start: "PID START PID START"
 #     launched         when the command was started (epoch seconds)
 #     verify           exit code of the --verify command, if there was one

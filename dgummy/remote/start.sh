@@ -1,9 +1,10 @@
 # shellcheck shell=sh
 # Start a run, at most once. See lib.sh for the files.
 #
-# Variables from the caller: DG_MACHINE (the boot id of the machine that was chosen, "" for any), DG_COMMAND, DG_DIR ("" for home), DG_SUBDIR, DG_WORKSPACE, DG_OWNER, DG_TIMEOUT_S ("" for none),
-# DG_KILL_S, DG_GAP_S ("" for none), DG_PATH_DIRS, DG_ENV_NAMES and a DG_E_NAME for each, DG_SUPERVISOR (lib.sh, workspace.sh
-# and supervise.sh as text).
+# Variables from the caller: DG_MACHINE (the boot id of the machine that was chosen, "" for any), DG_COMMAND, DG_DIR ("" for
+# home), DG_SUBDIR, DG_WORKSPACE, DG_OWNER, DG_META (see lib.sh, "" for none), DG_TIMEOUT_S ("" for none), DG_KILL_S, DG_GAP_S
+# ("" for none), DG_PATH_DIRS, DG_ENV_NAMES and a DG_E_NAME for each, DG_SUPERVISOR (lib.sh, workspace.sh and supervise.sh as
+# text).
 
 # void_run ID [WHY]: make sure that the run never starts. Prints "void" if that is so, "started" if it came too late.
 void_run() {
@@ -88,6 +89,7 @@ fill_run() {
         printf '%79s\n' '' >"$run/exit.new" &&
             printf '%s\n%s\n%s\n%s\n' "$(date +%s)" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
             printf '%s' "$DG_COMMAND" >"$run/command" &&
+            { [ -z "${DG_META-}" ] || printf '%s' "$DG_META" >"$run/meta"; } &&
             printf '%s' "$DG_SUPERVISOR" >"$run/supervisor" &&
             : >"$run/out" && : >"$run/err" && : >"$DG_STATE/active/$1"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,19 @@ from dgummy.render.text import clean, without_state
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dgummy.cancelling import Cancelled
     from dgummy.chooser import Pick
     from dgummy.cluster import Plan
     from dgummy.discovery import Proposal
     from dgummy.errors import DgummyError
+    from dgummy.history import Seen
     from dgummy.lab import Lab, NodeStatus
-    from dgummy.model import GroupResult, Member, RunResult, SyncResult
+    from dgummy.model import Failure, GroupResult, Member, RunResult, SyncResult
     from dgummy.observe import Observation, StatusObservation
     from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict
     from dgummy.specialists import Specialist
+    from dgummy.upkeep import Pruned, Rebuilt
 
 SCHEMA_VERSION = 1
 
@@ -206,6 +209,74 @@ def picks(found: Sequence[tuple[Order, Pick]]) -> dict[str, Any]:
 def member(one: Member, tails: dict[str, str]) -> dict[str, Any]:
     """One run of a group: what `run` says of it, with its label and its test runner's own summary."""
     return {"label": one.label, "command": one.command, "summary": one.summary or None, **run(one.result, tails)}
+
+
+def runs(found: Sequence[Seen]) -> dict[str, Any]:
+    """`inv runs --json` and `inv wait --json`."""
+    return {"runs": [_seen(one) for one in found]}
+
+
+def _seen(seen: Seen) -> dict[str, Any]:
+    row = seen.row
+    return {
+        "run_id": row.run_id,
+        "group_id": row.group_id or None,
+        "kind": row.kind,
+        "label": row.label or None,
+        "command": row.command,
+        "host": row.host or None,
+        "state": row.state.value,
+        "stale": seen.failure is not None,
+        "exit_code": row.exit_code,
+        "reason": str(seen.failure) if seen.failure else row.reason or None,
+        "created_at": _time(row.created_at),
+        "started_at": _time(row.started_at) if row.started_at else None,
+        "ended_at": _time(row.ended_at) if row.ended_at else None,
+        "duration_s": _round(row.duration_s, 3),
+        "cost_usd": row.cost_usd,
+        "branch": row.branch or None,
+    }
+
+
+def cancelled(outcomes: Sequence[Cancelled]) -> dict[str, Any]:
+    """`inv cancel --json`."""
+    return {
+        "results": [
+            {
+                "run_id": one.row.run_id,
+                "host": one.row.host or None,
+                "state": one.row.state.value,
+                "ok": not one.code,
+                "reason": one.text,
+                "remedy": one.remedy or None,
+                "exit_code": int(one.code),
+            }
+            for one in outcomes
+        ]
+    }
+
+
+def pruned(done: Pruned) -> dict[str, Any]:
+    """`inv runs.prune --json`. With `dry` the figures say what would be removed."""
+    return {
+        "dry": done.dry,
+        "runs": done.rows,
+        "hosts": [{"host": host, "folders": count} for host, count in done.folders.items()],
+        "kept": [{"reason": reason, "runs": count} for reason, count in done.kept.items()],
+        "silent": _silent(done.silent),
+    }
+
+
+def rebuilt(done: Rebuilt) -> dict[str, Any]:
+    """`inv runs.rebuild --json`."""
+    hosts = [{"host": host, "added": count, "known": done.known[host]} for host, count in done.added.items()]
+    return {"hosts": hosts, "silent": _silent(done.silent)}
+
+
+def _silent(failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    return [
+        {"host": host, "reason": str(failure), "remedy": failure.remedy or None} for host, failure in failures.items()
+    ]
 
 
 def settings(rows: list[tuple[str, Any, str]]) -> dict[str, Any]:

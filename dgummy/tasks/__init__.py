@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import config, demo, groups, hosts, lab, work
+from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, work
 
 ns = Collection("dgummy")
 for _task in (
@@ -21,10 +21,19 @@ for _task in (
     work.task,
     groups.fanout,
     groups.distribute,
+    again.retry,
+    again.resume,
+    runs.logs,
+    runs.wait,
+    runs.attach,
+    runs.cancel,
     demo.demo,
 ):
     ns.add_task(_task)
 ns.add_collection(Collection("config", config.show, config.init, config.check, config.path))
+_runs = Collection("runs", runs.prune, runs.rebuild)
+_runs.add_task(runs.list_runs, default=True)
+ns.add_collection(_runs)
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 boundary.set_env_aside()
 

@@ -49,15 +49,13 @@ def command_with(flags: type[F], name: str | None = None) -> Callable[[Callable[
 
     def wrap(body: Callable[[Context, F], int]) -> Any:
         def run(c: Context, **given: Any) -> int:
-            if several:
-                names = [name for name in given if name == several or name.startswith(f"{several}_")]
-                given[several] = [word for word in map(given.pop, names) if word]
             return body(c, flags(**given))
 
         run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
         run.__signature__ = signature  # type: ignore[attr-defined]
-        help_texts = {one.name: one.metadata["help"] for one in known}
-        options = {"positional": positional, "optional": positional, "iterable": iterable, "help": help_texts}
+        options: dict[str, Any] = {"iterable": iterable, "help": {one.name: one.metadata["help"] for one in known}}
+        if not several:
+            options |= {"positional": positional, "optional": positional}
         return command(name, several=several, **options)(run)
 
     return wrap

@@ -134,16 +134,16 @@ def plain_text(given: str | bool | None) -> str:
     return text or " ".join(words)
 
 
-def duration_s(text: str | None, flag: str = "--timeout") -> float | None:
-    """A `--timeout`, or another flag, in seconds."""
+def duration_s(text: str | None, flag: str = "--timeout", example: str = "20m") -> float | None:
+    """A `--timeout` (or another flag) in seconds."""
     if not text:
         return None
     try:
         seconds = units.parse_duration_s(text)
     except ValueError as error:
-        raise UsageError(f"{flag}: {error}", f"for example {flag} 20m") from error
+        raise UsageError(f"{flag}: {error}", f"for example {flag} {example}") from error
     if seconds <= 0:
-        raise UsageError(f"{flag} {text}: no time at all", f"for example {flag} 20m")
+        raise UsageError(f"{flag} {text}: no time at all", f"for example {flag} {example}")
     return seconds
 
 

@@ -51,7 +51,8 @@ def retry(c: Context, flags: RetryFlags) -> int:
     if not kinds:
         raise UsageError("say what is to be run again", "give --failed, --unreached or --lost, or several of them")
     with group_session(c, flags) as now:
-        rows = again.wanted(_rows(now, flags.run), kinds)
+        known = now.app.cluster.history.refresh(_found(now, flags.run))
+        rows = again.wanted([seen.row for seen in known], kinds)
         if not rows:
             now.console.note(f"nothing there is {' or '.join(kinds)}: nothing was run")
             return 0
@@ -67,13 +68,15 @@ def resume(c: Context, flags: ResumeFlags) -> int:
     """
     from dgummy import background
     from dgummy.model import RunState
+    from dgummy.reconcile import Client
 
     parent = os.environ.pop(background.PARENT, "")
     with group_session(c, flags) as now:
         history = now.app.cluster.history
-        rows = [row for row in history.group(flags.group) if row.state is RunState.PENDING]
+        rows = [row for row in _found(now, flags.group) if row.state is RunState.PENDING and row.group_id]
         ours = {os.getpid(), int(parent) if parent.isdigit() else None}
-        busy = next((row for row in rows if row.client_pid not in ours and history.has_client(row)), None)
+        alive = (row for row in rows if row.client_pid not in ours and history.client_of(row) is Client.ALIVE)
+        busy = next(alive, None)
         if busy is not None:
             raise TryAgainError(
                 f"process {busy.client_pid} is at work on group {busy.group_id}", f"follow it: inv wait {busy.group_id}"
@@ -88,10 +91,15 @@ def resume(c: Context, flags: ResumeFlags) -> int:
         return show(now, flags, groups.resume(rows[0].group_id, orders, run_ids, _project(rows), bounds(flags)))
 
 
-def _rows(now: Session, words: Sequence[str]) -> list[RunRow]:
-    """The runs that are meant, as their hosts say that they are."""
+def _found(now: Session, words: Sequence[str]) -> list[RunRow]:
+    """The runs that are meant; `last` is the newest run, and all of its group if it is of one."""
+    from dgummy.ledger import LAST
+
     history = now.app.cluster.history
-    return [seen.row for seen in history.refresh(history.find_all(words))]
+    rows = history.find(words)
+    if LAST in words:
+        rows = history.find([row.group_id or row.run_id for row in rows])
+    return rows
 
 
 def _orders(now: Session, rows: Sequence[RunRow], *, detach: bool = False) -> list[Order]:

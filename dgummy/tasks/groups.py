@@ -76,10 +76,9 @@ def _items(now: Session, flags: DistributeFlags) -> list[Item]:
     from pathlib import Path
 
     from dgummy import worklist
-    from dgummy.boundary import words_around_dashes
 
     types = now.app.cluster.task_types
-    items = [worklist.parse_item(text, types) for text in [*flags.text, *words_around_dashes()[1]]]
+    items = [worklist.parse_item(text, types) for text in flags.text]
     if flags.from_:
         items += worklist.read_items(Path(flags.from_).expanduser(), types)
     if not items:

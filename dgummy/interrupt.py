@@ -1,0 +1,44 @@
+"""Ctrl-C while a run goes on: the first ends it on its host, the second leaves it to itself."""
+
+from __future__ import annotations
+
+from dgummy.fanout import Job
+from dgummy.model import Failure, RunState
+from dgummy.runs import Ending, Supervision
+from dgummy.settings import Timeouts
+from dgummy.stop import Stop
+from dgummy.units import format_duration
+
+
+def cancelling(host: str, timeouts: Timeouts) -> str:
+    """What to tell whoever pressed Ctrl-C."""
+    return f"cancelling on {host} (KILL after {format_duration(timeouts.kill_s)}); Ctrl-C again to stop watching"
+
+
+def end_run(
+    supervision: Supervision, job: Job[Ending], stop: Stop, *, host: str, run_id: str, timeouts: Timeouts
+) -> Ending:
+    """End a run that `job` follows, and hear it out; asked to leave, leave it to itself."""
+    cancel = Job(supervision.cancel, "cancel")
+    if not stop.wait_for(cancel):
+        return _leave(supervision, run_id, host)
+    reply = cancel.result()
+    if isinstance(reply, Failure):
+        supervision.detach()
+        text = f"could not cancel on {host}: {reply}; run {run_id} may go on there"
+        return Ending(RunState.LOST, reason=text, remedy=reply.remedy)
+    ended = reply.has("exit") or reply.has("void")
+    if stop.wait_for(job, timeouts.script_s if ended or reply.has("lost") else 0):
+        return job.result()
+    if stop.left:
+        return _leave(supervision, run_id, host)
+    supervision.detach()
+    if ended:
+        return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
+    text = f"it was told to end and has not; run {run_id} may go on on {host}"
+    return Ending(RunState.LOST, reason=text, remedy="look there, and end it by hand")
+
+
+def _leave(supervision: Supervision, run_id: str, host: str) -> Ending:
+    supervision.detach()
+    return Ending(RunState.CANCELLED, 130, f"left on {host} before the end was seen; run id {run_id}")

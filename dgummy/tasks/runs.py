@@ -1,0 +1,249 @@
+"""`inv runs`, `logs`, `wait`, `attach`, `cancel`: runs that were started before, from here or from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from dgummy.boundary import command
+from dgummy.errors import UsageError
+from dgummy.tasks._shared import duration_s, session
+
+if TYPE_CHECKING:
+    from dgummy.history import Query, Seen
+    from dgummy.ledger_rows import RunRow
+    from dgummy.model import Failure
+    from dgummy.render.console import Console
+
+_JSON_HELP = {"json": "print one JSON document on stdout"}
+_RUN_HELP = "the beginning of a run's id, `last` for the newest run, or a group's id for all of its runs"
+
+
+@command(
+    name="list",
+    iterable=["state", "host"],
+    help={
+        "state": "only runs in this state (running, ok, failed, lost, …); may be repeated",
+        "since": "only runs begun since then: 2d, 12h, or a date like 2026-11-20",
+        "group": "only the runs of this group: the beginning of its id, or `last`",
+        "host": "only runs on this host; repeat for several, ranges like node-[1-4] are fine",
+        "limit": "at most so many, the newest first",
+        **_JSON_HELP,
+    },
+)
+def list_runs(
+    c: Context,
+    state: list[str],
+    host: list[str],
+    since: str | None = None,
+    group: str | None = None,
+    limit: int = 30,
+    json: bool = False,
+) -> int:
+    """List runs, and find out from their hosts how those stand that were not over.
+
+    Example: inv runs --state running --since 2d
+    """
+    with session(c, json=json) as now:
+        found = now.app.cluster.history.select(_query(state, since, group, host, limit))
+        _show(now.console, found, json=json)
+    return 0
+
+
+@command(
+    several="run",
+    short={"follow": "f"},
+    help={
+        "run": _RUN_HELP,
+        "follow": "go on showing what it prints until it is over; Ctrl-C stops watching, and leaves it to itself",
+        "stderr": "only what it printed to stderr, on stdout",
+        "stdout": "only what it printed to stdout",
+    },
+)
+def logs(c: Context, run: list[str], follow: bool = False, stderr: bool = False, stdout: bool = False) -> int:
+    """Show what a run printed, byte for byte; what it printed to stderr goes to stderr.
+
+    Example: inv logs last --follow
+    """
+    from dgummy import rejoin
+    from dgummy.render import history as screen
+
+    streams = [stream for stream, wanted in (("out", stdout), ("err", stderr)) if wanted] or list(rejoin.STREAMS)
+    with session(c) as now:
+        history = now.app.cluster.history
+        rows = history.find(run)
+        if follow:
+            return rejoin.watch(history, _only(rows, "logs --follow"), streams).process_exit_code
+        for row in rows:
+            if len(rows) > 1:
+                now.console.note(screen.header(row), "bold")
+            rejoin.read(history, row, streams)
+    return 0
+
+
+@command(
+    several="run",
+    help={"run": _RUN_HELP, "timeout": "wait no longer than so: 90, 20m, 2h; the runs go on", **_JSON_HELP},
+)
+def wait(c: Context, run: list[str], timeout: str | None = None, json: bool = False) -> int:
+    """Wait until runs are over. The exit code of one run is its own; of several 0 if all were ok, else 1.
+
+    Example: inv wait last --timeout 1h
+    """
+    from dgummy.errors import ExitCode
+    from dgummy.history import exit_code
+
+    with session(c, json=json) as now:
+        history = now.app.cluster.history
+        found, timed_out = history.wait(history.find(run), duration_s(timeout))
+        if json or len(found) > 1:
+            _show(now.console, found, json=json)
+        if timed_out:
+            left = sum(not seen.is_over for seen in found)
+            now.console.note(f"✗ time is up; {left} of {len(found)} not over, and left to go on", "error")
+            return ExitCode.TIMED_OUT
+    return exit_code(found)
+
+
+@command(several="run", help={"run": "the beginning of the run's id, or `last` for the newest run", **_JSON_HELP})
+def attach(c: Context, run: list[str], json: bool = False) -> int:
+    """Follow a run as if it had been started just now: its output, its exit code; Ctrl-C cancels it.
+
+    Example: inv attach last
+    """
+    from dgummy import rejoin
+    from dgummy.render import documents
+
+    with session(c, json=json) as now:
+        history = now.app.cluster.history
+        result = rejoin.attach(history, _only(history.find(run), "attach"))
+        if json:
+            now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
+    return result.process_exit_code
+
+
+@command(several="run", help={"run": _RUN_HELP, **_JSON_HELP})
+def cancel(c: Context, run: list[str], json: bool = False) -> int:
+    """End runs on their hosts, the whole process group of each, whoever follows them.
+
+    Example: inv cancel last
+    """
+    from dgummy.cancelling import cancel as cancel_runs
+    from dgummy.errors import ExitCode
+    from dgummy.render import documents
+    from dgummy.render import history as screen
+
+    with session(c, json=json) as now:
+        history = now.app.cluster.history
+        outcomes = cancel_runs(history, history.find(run))
+        if json:
+            now.console.result(documents.dump(documents.cancelled(outcomes)))
+        for done in outcomes:
+            now.console.note(screen.cancelled(done), "error" if done.code else "good")
+            if done.remedy:
+                now.console.note(f"  {done.remedy}")
+    codes = [done.code for done in outcomes]
+    return codes[0] if len(codes) == 1 else ExitCode.SOME_FAILED if any(codes) else 0
+
+
+@command(
+    help={
+        "older": "remove runs that have been over for longer than this: 30d",
+        "dry": "show what would be removed, and remove nothing",
+        "all_owners": "also folders that other clients left on the hosts",
+        "uncollected": "also agents' runs whose changes were not brought home as a branch",
+        **_JSON_HELP,
+    },
+)
+def prune(
+    c: Context,
+    older: str | None = None,
+    dry: bool = False,
+    all_owners: bool = False,
+    uncollected: bool = False,
+    json: bool = False,
+) -> int:
+    """Remove old runs from the ledger and their folders from the hosts.
+
+    Never one that is not over, or that was lost and may still be at work. An agent's run (`inv task`) without a branch
+    stays until it is collected, unless --uncollected is given.
+
+    Example: inv runs.prune --older 30d --dry
+    """
+    from dgummy.render import documents
+    from dgummy.render import history as screen
+    from dgummy.upkeep import Upkeep
+
+    older_s = duration_s(older, "--older", "30d")
+    if older_s is None:
+        raise UsageError("--older is missing: how long a run must have been over", "for example --older 30d")
+    with session(c, json=json) as now:
+        upkeep = Upkeep(now.app.cluster.history)
+        done = upkeep.prune(older_s, dry=dry, all_owners=all_owners, uncollected=uncollected)
+        now.console.result(documents.dump(documents.pruned(done)) if json else screen.pruned(done))
+        return _say_who_was_silent(now.console, done.silent)
+
+
+@command(help={"all_owners": "also runs that other clients began", **_JSON_HELP})
+def rebuild(c: Context, all_owners: bool = False, json: bool = False) -> int:
+    """Fill a ledger that was lost or damaged from what the hosts remember of their runs.
+
+    Example: inv runs.rebuild
+    """
+    from dgummy.render import documents
+    from dgummy.render import history as screen
+    from dgummy.upkeep import Upkeep
+
+    with session(c, json=json) as now:
+        done = Upkeep(now.app.cluster.history).rebuild(all_owners=all_owners)
+        now.console.result(documents.dump(documents.rebuilt(done)) if json else screen.rebuilt(done))
+        return _say_who_was_silent(now.console, done.silent)
+
+
+def _query(state: list[str], since: str | None, group: str | None, host: list[str], limit: int) -> Query:
+    from dgummy import hostset, units
+    from dgummy.app import utc_now
+    from dgummy.history import Query
+    from dgummy.model import RunState
+
+    known = {each.value: each for each in RunState}
+    for name in state:
+        if name not in known:
+            raise UsageError(f"--state: there is no state {name}", f"one of {', '.join(known)}")
+    if limit < 1:
+        raise UsageError(f"--limit {limit}: that is none", "for example --limit 100")
+    try:
+        begun = units.parse_since(since, utc_now()) if since else None
+    except ValueError as error:
+        raise UsageError(f"--since: {error}", "for example --since 2d") from error
+    try:
+        hosts = tuple(name for each in host for name in hostset.expand(each))
+    except ValueError as error:
+        raise UsageError(f"--host: {error}", "for example --host node-[1-4]") from error
+    return Query(tuple(known[name] for name in state), begun, group or None, hosts, limit)
+
+
+def _only(rows: Sequence[RunRow], what: str) -> RunRow:
+    if len(rows) != 1:
+        raise UsageError(f"inv {what} is about one run, and {len(rows)} are meant", "name one of them: inv runs")
+    return rows[0]
+
+
+def _show(console: Console, found: Sequence[Seen], *, json: bool) -> None:
+    from dgummy.app import utc_now
+    from dgummy.render import documents
+    from dgummy.render import history as screen
+
+    text = documents.dump(documents.runs(found)) if json else screen.runs(found, utc_now(), console.width)
+    console.result(text)
+
+
+def _say_who_was_silent(console: Console, silent: Mapping[str, Failure]) -> int:
+    from dgummy.errors import ExitCode
+    from dgummy.render import history as screen
+
+    for line in screen.silent(silent):
+        console.note(line, "error" if line.startswith("✗") else "")
+    return ExitCode.SOME_FAILED if silent else 0
