@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dgummy.api import (
         SSHConnectionError,
+        comprehensive_distributed_report,
         get_host_status,
         get_load_metrics,
         monitor_all_specialists,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SSHConnectionError",
     "__version__",
+    "comprehensive_distributed_report",
     "get_host_status",
     "get_load_metrics",
     "monitor_all_specialists",

@@ -13,17 +13,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dgummy import fanout, intake
 from dgummy.app import App, current_folder
 from dgummy.chooser import Wish
-from dgummy.cluster import RunOptions
 from dgummy.errors import DgummyError, SSHConnectionError
 from dgummy.events import Event
+from dgummy.groupwork import GroupOptions
+from dgummy.history import Query
+from dgummy.intake import RunOptions
 from dgummy.model import Failure, RunResult, RunState
+from dgummy.orders import Order
 from dgummy.render import documents
-from dgummy.render.listeners import Tails
+from dgummy.tails import Tails
+from dgummy.worklist import Item, labelled
 
 __all__ = [
     "SSHConnectionError",
+    "comprehensive_distributed_report",
     "get_host_status",
     "get_load_metrics",
     "monitor_all_specialists",
@@ -70,12 +76,59 @@ def sync_and_execute_gummy(
 
 
 def parallel_gummy_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give agents several tasks. Each is `{'task': text}` and may have `host`, `task_type`, `project_dir`.
+    """Give agents several tasks, all at once. Each is `{'task': text}` and may have `host`, `task_type`, `project_dir`.
 
-    Returns one document per task, in order, as `sync_and_execute_gummy` does; one that could not be run has
-    `{'state', 'reason', 'remedy', …}` instead of raising. For now they run one after the other.
+    Each goes to the host that suits it best, or to `host`; of the tasks of one project a host takes one at a time.
+    Returns one document per task, in order, as `sync_and_execute_gummy` does, with `label` and `summary`; one that
+    could not be run has `{'state', 'reason', 'remedy', 'exit_code'}` instead of raising.
     """
-    return [_one_task(task) for task in tasks]
+    by_project: dict[str | None, list[int]] = {}
+    for number, task in enumerate(tasks):
+        folder = task.get("project_dir")
+        by_project.setdefault(None if folder is None else str(folder), []).append(number)
+    projects = list(by_project.items())
+
+    def run(project: tuple[str | None, list[int]]) -> list[dict[str, Any]]:
+        folder, numbers = project
+        return _tasks_of(folder, [tasks[number] for number in numbers])
+
+    # One project's tasks are run from this thread, so that Ctrl-C ends them.
+    done = [run(projects[0])] if len(projects) == 1 else fanout.in_order(projects, run, jobs=max(1, len(projects)))
+    found: dict[int, dict[str, Any]] = {}
+    for (_, numbers), results in zip(projects, done, strict=True):
+        found |= dict(zip(numbers, results, strict=True))
+    return [found[number] for number in range(len(tasks))]
+
+
+def comprehensive_distributed_report() -> dict[str, Any]:
+    """Tell everything about the hosts at once.
+
+    Returns `{'hosts', 'load', 'specialists', 'runs', 'summary'}`: the first three as `get_host_status`,
+    `get_load_metrics` and `monitor_all_specialists` give them; `runs` the last 100, as `inv runs --json` lists them;
+    `summary` counts `{'hosts', 'online', 'best', 'specialists', 'active_runs', 'runs'}`.
+    """
+    with _app() as app:
+        cluster = app.cluster
+        status = documents.status(cluster.status(Wish()), cluster.backend.name)["hosts"]
+        observation, choice = cluster.load(Wish())
+        load = documents.load(observation, choice)
+        seen = cluster.specialists(Wish())
+        specialists = {host: documents.specialists(one) for host, one in seen.items() if not isinstance(one, Failure)}
+        runs = documents.runs(cluster.history.select(Query(limit=100)))["runs"]
+    return {
+        "hosts": {entry["host"]: entry for entry in status},
+        "load": {entry["host"]: entry for entry in load["hosts"]},
+        "specialists": specialists,
+        "runs": runs,
+        "summary": {
+            "hosts": len(status),
+            "online": sum(entry["online"] for entry in status),
+            "best": load["best"],
+            "specialists": sum(map(len, specialists.values())),
+            "active_runs": sum(entry["active_runs"] or 0 for entry in load["hosts"]),
+            "runs": len(runs),
+        },
+    }
 
 
 def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
@@ -138,23 +191,42 @@ def run_remote_command(
         return _document(result, host, tails)
 
 
-def _one_task(task: Mapping[str, Any]) -> dict[str, Any]:
-    text = str(task.get("task", ""))
+def _tasks_of(project_dir: str | None, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Run the tasks of one project. What is wrong with one of them keeps the others from nothing."""
     tails = Tails()
     try:
-        with _app(task.get("project_dir"), tails) as app:
-            host = task.get("host")
-            wish = Wish(hosts=(host,) if host else (), task_type=task.get("task_type"))
-            result = app.cluster.task(text, "task", wish, RunOptions())
-            return documents.run(result, tails.text())
+        with _app(project_dir, tails) as app:
+            asked = [_order(app, item) for item in labelled(map(_item, tasks))]
+            orders = [one for one in asked if isinstance(one, Order)]
+            members = app.cluster.groups.spread(orders, GroupOptions()).members if orders else ()
+            done = iter(documents.member(one, tails.text(one.result.run_id)) for one in members)
+            return [next(done) if isinstance(one, Order) else one for one in asked]
     except DgummyError as error:
-        return {"state": RunState.SKIPPED.value, "reason": error.message, "remedy": error.remedy, "exit_code": None}
+        return [_refused(error) for _ in tasks]
+
+
+def _order(app: App, item: Item) -> Order | dict[str, Any]:
+    """A task as an order, or why it is none."""
+    try:
+        (order,) = intake.item_orders([item], Wish(), RunOptions(), app.settings, commands=False)
+        app.cluster.check(order.wish)
+    except DgummyError as error:
+        return _refused(error)
+    return order
+
+
+def _item(task: Mapping[str, Any]) -> Item:
+    return Item(str(task.get("task", "")), task.get("task_type") or "", task.get("host") or "")
+
+
+def _refused(error: DgummyError) -> dict[str, Any]:
+    return {"state": RunState.SKIPPED.value, "reason": error.message, "remedy": error.remedy, "exit_code": None}
 
 
 def _document(result: RunResult, host: str, tails: Tails) -> dict[str, Any]:
     if result.state in (RunState.UNREACHABLE, RunState.REFUSED):
         raise SSHConnectionError(host, f"{host}: {result.reason}", result.remedy)
-    return documents.run(result, tails.text())
+    return documents.run(result, tails.text(result.run_id))
 
 
 @contextmanager

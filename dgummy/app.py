@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dgummy.backends import Carriers
     from dgummy.cluster import Cluster
     from dgummy.inventory import Inventory
+    from dgummy.memo import Memo
     from dgummy.project import Project
     from dgummy.render.console import Console
     from dgummy.settings import Settings
@@ -69,7 +70,7 @@ class App:
     @cached_property
     def merged(self) -> layers.Merged:
         """The settings, and where each came from."""
-        found = layers.load(self._config, self._flags, os.environ, self.home)
+        found = layers.load(self._config, self._flags, os.environ, self.home, self._memo)
         for text in found.warnings:
             self.bus(Notice(text, "warning"))
         return found
@@ -84,7 +85,13 @@ class App:
         """The hosts that were offered."""
         from dgummy import inventory
 
-        return inventory.build(self.settings, inventory.d_config_path(self.home))
+        return inventory.build(self.settings, inventory.d_config_path(self.home), self._memo)
+
+    @cached_property
+    def _memo(self) -> Memo:
+        from dgummy import memo
+
+        return memo.Memo(memo.folder(os.environ, self.home))
 
     @property
     def state_dir(self) -> Path:

@@ -135,6 +135,9 @@ class Attempter:
         return job.result()
 
     def _supervise(self, order: Order, course: Course, site: Site) -> Ending:
+        if self._stop.cancelled:
+            called_off = Failure(FailureKind.CANCELLED, f"{self._stop.reason} before it started")
+            return Ending(RunState.CANCELLED, 130, called_off.detail, not_started=called_off)
         spec = RunSpec(
             run_id=course.run_id,
             command=order.command,
@@ -161,7 +164,7 @@ class Attempter:
         )
         job = Job(supervision.launch if order.detach else supervision.follow, "follow")
         try:
-            if self._stop.cancelled or not self._stop.wait_for(job):
+            if not self._stop.wait_for(job):
                 return self._end(supervision, job, order, course.run_id, site.host)
             return job.result()
         except BrokenPipeError:

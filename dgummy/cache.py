@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from errno import ELOOP, EMLINK
 from pathlib import Path
@@ -38,8 +37,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R", bound="HostReport | HostStatus")
 
 
-@dataclass(frozen=True, slots=True)
-class Cached(Generic[_T]):
+class Cached(msgspec.Struct, Generic[_T], frozen=True):
     """A believed entry: its decoded value, when it was written and how long ago, and the file that had it."""
 
     value: _T
@@ -48,8 +46,7 @@ class Cached(Generic[_T]):
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup(Generic[_T]):
+class Lookup(msgspec.Struct, Generic[_T], frozen=True):
     """What `read` found: an entry or None, and one line for each thing the user should be warned of."""
 
     cached: Cached[_T] | None
@@ -292,7 +289,7 @@ def _store(path: Path, entry: _Entry, now: datetime) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
     try:

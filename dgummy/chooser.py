@@ -67,7 +67,7 @@ class Chooser:
         self._observer = observer
         self._journal = journal
         self._now = now
-        self._rng = rng
+        self.rng = rng
         self._ssh_hosts = ssh_hosts
         self.task_types = routing.merge_types(
             routing.TASK_TYPES, {name: _task_type(name, settings) for name in settings.task_types}
@@ -95,19 +95,20 @@ class Chooser:
         refresh: bool = False,
         workspace: Callable[[Host], str] | None = None,
         run_id: str | None = None,
+        patience_s: float | None = PATIENCE_S,
     ) -> Pick:
         """Choose a host; with `run_id` the choice is noted, so that whoever chooses next counts it.
 
         `excluded` maps hosts that failed already to the reason, `busy` those whose workspace was just found taken to
-        who has it. `workspace` gives the project's folder on a host, where
-        the run needs it to itself.
+        who has it. `workspace` gives the project's folder on a host, where the run needs it to itself. `patience_s` is
+        how much longer than the first answer the others are waited for, None for as long as the time-outs allow.
         """
         hosts = self.hosts(wish)
         kind, type_why = self.task_type(wish)
         requirements = _requirements((*wish.requires, *kind.requires))
         left_out = dict(excluded or {})
         to_look_at = [host for host in hosts if host.name not in left_out]
-        observation = self._observer.load(to_look_at, refresh=refresh, patience_s=PATIENCE_S)
+        observation = self._observer.load(to_look_at, refresh=refresh, patience_s=patience_s)
         reports = {report.host: report for report in observation.reports}
         in_use = _workspaces_in_use(hosts, reports, workspace) if workspace else {}
         in_use |= busy or {}
@@ -119,8 +120,27 @@ class Chooser:
         choice = self._journal.place(run_id, self._scope(wish), decide, self._now())
         if choice.host is None and not refresh and observation.source == "cache" and to_look_at:
             # What was remembered leaves no host: look again before giving up.
-            return self.pick(wish, excluded=excluded, busy=busy, refresh=True, workspace=workspace, run_id=run_id)
+            return self.pick(
+                wish,
+                excluded=excluded,
+                busy=busy,
+                refresh=True,
+                workspace=workspace,
+                run_id=run_id,
+                patience_s=patience_s,
+            )
         return Pick(choice, kind, type_why, observation)
+
+    def observe(self, hosts: Sequence[Host], *, refresh: bool = False) -> Observation:
+        """Look at hosts, each for as long as the time-outs allow."""
+        return self._observer.load(hosts, refresh=refresh)
+
+    def judged(self, wish: Wish, observation: Observation) -> Pick:
+        """What would be picked for a wish from an observation; nothing is noted."""
+        kind, type_why = self.task_type(wish)
+        requirements = _requirements((*wish.requires, *kind.requires))
+        candidates = [Candidate(host, observation.of(host.name)) for host in self.hosts(wish)]
+        return Pick(self._choose(candidates, kind, requirements, (), {}, {}, None), kind, type_why, observation)
 
     def judge(self, hosts: Sequence[Host], observation: Observation, wish: Wish) -> Choice:
         """What would be chosen from an observation, were a run placed now; nothing is noted."""
@@ -149,7 +169,7 @@ class Chooser:
             candidates,
             weights=kind.weights or _weights(self._settings.load_weights),
             now=self._now(),
-            rng=self._rng,
+            rng=self.rng,
             placements=placements,
             exclude=excluded,
             requirements=requirements,

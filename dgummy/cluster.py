@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy.backends import NO_HOSTS, Backend, Carriers
-from dgummy.chooser import Pick, Wish
+from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.events import Listener, Notice
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
-from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult
+from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, Sample, SyncResult, TaskType
 from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice
 from dgummy.settings import Settings
@@ -27,7 +28,9 @@ from dgummy.wiring import Surroundings, Wiring
 if TYPE_CHECKING:
     from dgummy.attempts import Means
     from dgummy.dpush import DPush
+    from dgummy.groupcases import Groups
     from dgummy.history import History
+    from dgummy.intake import RunOptions
     from dgummy.orders import Order
     from dgummy.project import Project
     from dgummy.specialists import Specialist
@@ -35,19 +38,6 @@ if TYPE_CHECKING:
     from dgummy.workspaces import WorkspaceSync
 
 _MAX_SPECIALISTS = 500
-_TASK_EXAMPLE = 'for example: inv task "optimize database queries"'
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a command or a task is to be run, beside where (see `Wish`)."""
-
-    sync: bool = True
-    timeout_s: float | None = None
-    env: dict[str, str] = field(default_factory=dict)
-    verify: str | None = None
-    force: bool = False
-    detach: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +64,9 @@ class Cluster:
         self.inventory = inventory
         self._carriers = carriers
         self._local = carriers.local
-        self._around = around
+        self.around = around
         self._emit = emit
-        self._force = False
+        self.force = False
         self.journal = Journal(around.state_dir / "runs.db", owner=around.owner, emit=emit, now=around.now)
         self._parts = Wiring(settings, inventory, carriers, around, self.journal, emit)
 
@@ -93,11 +83,16 @@ class Cluster:
         """What carries the work."""
         return self._carriers.backend
 
+    @property
+    def task_types(self) -> Mapping[str, TaskType]:
+        """The kinds of work that are known, built in and configured."""
+        return self._parts.chooser.task_types
+
     # -- looking -----------------------------------------------------------------------------------------------
 
     def load(self, wish: Wish, *, refresh: bool = False) -> tuple[Observation, Choice]:
         """The load of the hosts, and the choice that follows from it for work of no special kind."""
-        if self._is_here(wish):
+        if self.is_here(wish):
             observation = self._parts.local_observer.load([Host(LOCAL_HOST)], refresh=refresh)
             return observation, self._parts.chooser.judge([Host(LOCAL_HOST)], observation, wish)
         hosts = self._parts.chooser.hosts(wish)
@@ -106,13 +101,13 @@ class Cluster:
 
     def status(self, wish: Wish, *, refresh: bool = False) -> StatusObservation:
         """Whether each host answers."""
-        if self._is_here(wish):
+        if self.is_here(wish):
             return self._parts.local_observer.status([Host(LOCAL_HOST)], refresh=True)
         return self._parts.observer.status(self._parts.chooser.hosts(wish), refresh=refresh)
 
     def pick(self, wish: Wish, *, refresh: bool = False) -> Pick:
         """Which host should handle this, and why. Nothing is reserved."""
-        if self._is_here(wish):
+        if self.is_here(wish):
             return self._parts.local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
         return self._parts.chooser.pick(wish, refresh=refresh)
 
@@ -121,7 +116,7 @@ class Cluster:
         from dgummy import fanout, remote, specialists
         from dgummy.transport.base import Limits
 
-        hosts = (Host(LOCAL_HOST),) if self._is_here(wish) else self._parts.chooser.hosts(wish)
+        hosts = (Host(LOCAL_HOST),) if self.is_here(wish) else self._parts.chooser.hosts(wish)
 
         def look(host: Host) -> tuple[Specialist, ...] | Failure:
             here = host.name == LOCAL_HOST
@@ -145,14 +140,14 @@ class Cluster:
         from dgummy import fanout
         from dgummy.ledger_rows import new_run_id
 
-        self._force = force
+        self.force = force
         if path is not None:
             self._move_to(path)
-        if self._is_here(wish):
+        if self.is_here(wish):
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._parts.chooser.hosts(wish)
         syncer = self.syncer()
-        token = new_run_id(self._around.now())
+        token = new_run_id(self.around.now())
 
         def to(host: Host) -> SyncResult:
             if dry:
@@ -171,69 +166,66 @@ class Cluster:
 
     def plan(self, wish: Wish, options: RunOptions) -> Plan:
         """Say where a run would go and what would be sent; nothing is done."""
-        self._force = options.force
+        self.force = options.force
         picked = self.pick(wish)
         host = self.inventory.hosts.get(picked.choice.host or "")
-        if not options.sync or host is None or self._is_here(wish):
+        if not options.sync or host is None or self.is_here(wish):
             return Plan(picked, None)
         return Plan(picked, self.syncer().would_send(host))
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
-        return self._dispatch(self.command_order(command, wish, options), options)
+        from dgummy import intake
+
+        return self._dispatch(intake.command_order(command, wish, options, self.settings), options)
 
     def task(self, text: str, mode: str, wish: Wish, options: RunOptions) -> RunResult:
         """Give an agent a task on the best host that has the agent."""
-        return self._dispatch(self.task_order(text, mode, wish, options), options)
+        from dgummy import intake
 
-    def command_order(self, command: str, wish: Wish, options: RunOptions) -> Order:
-        """A shell command as an order. UsageError for one that no shell can take."""
-        from dgummy.orders import Order
+        return self._dispatch(intake.task_order(text, mode, wish, options, self.settings), options)
 
-        self._check(command, options)
-        return Order(
-            kind="run",
-            command=f" {command}" if command.startswith("-") else command,  # a shell would take it for its own option
-            shown=command,
-            wish=replace(wish, text=wish.text or command),
-            sync=options.sync,
-            timeout_s=options.timeout_s,
-            env=options.env,
-            fallback=self.settings.fallback,
-            detach=options.detach,
-        )
+    def check(self, wish: Wish) -> None:
+        """Refuse a wish with a name in it that is wrong, before anything is begun for it."""
+        self.hosts_for(wish)
+        self._parts.chooser.task_type(wish)
 
-    def task_order(self, text: str, mode: str, wish: Wish, options: RunOptions) -> Order:
-        """A task for an agent as an order, for hosts that have the agent. UsageError for no task."""
-        from dgummy import agents
-        from dgummy.orders import Order
+    def hosts_for(self, wish: Wish) -> tuple[Host, ...]:
+        """The hosts of a wish, this machine where it is to be here. NoHostError if there are none."""
+        here = self.is_here(wish)
+        hosts = (Host(LOCAL_HOST, path_dirs=self.settings.path),) if here else self._parts.chooser.hosts(wish)
+        if not hosts:
+            raise NoHostError("there is no host to run it on", "name some with --host, or leave out --exclude")
+        return hosts
 
-        if mode not in agents.MODES:
-            raise UsageError(f"there is no mode {mode}", f"use one of {', '.join(agents.MODES)}")
-        if not text.strip():
-            raise UsageError("there is no task", _TASK_EXAMPLE)
-        command = agents.command_line(self.settings.agent.command, mode, text, options.verify)
-        self._check(command, options)
-        return Order(
-            kind="task",
-            command=command,
-            shown=text,
-            wish=replace(wish, text=text, requires=(*wish.requires, self.settings.agent.tool)),
-            sync=options.sync,
-            timeout_s=options.timeout_s,
-            env=options.env,
-            mode=mode,
-            text=text,
-            verify=options.verify,
-            fallback=self.settings.fallback,
-            detach=options.detach,
-        )
+    def change_to(self, project: Path) -> None:
+        """Be in the project that earlier runs were about. UsageError if it is gone."""
+        if not project.is_dir():
+            raise UsageError(f"the project {project} is not there any more", "start the work anew from where it is now")
+        self.project = self.around.find_project(project)
 
     def close(self) -> None:
         """Close connections and files."""
         self.journal.close()
         self._parts.close()
         self._local.close()
+
+    @cached_property
+    def groups(self) -> Groups:
+        """What can be done with several runs at once."""
+        from dgummy.groupcases import Groups
+
+        return Groups(self)
+
+    @property
+    def chooser(self) -> Chooser:
+        """What picks a host."""
+        return self._parts.chooser
+
+    @property
+    def local_chooser(self) -> Chooser:
+        """What picks this machine, or says what it lacks."""
+        return self._parts.local_chooser
 
     # -- parts, made when first needed -------------------------------------------------------------------------
 
@@ -242,21 +234,21 @@ class Cluster:
         """The runs that were started before."""
         from dgummy.history import Access, History
 
-        around, hosts = self._around, self.inventory.hosts
+        around, hosts = self.around, self.inventory.hosts
         control, local = (lambda: self._parts.control), self._local
         return History(Access(self.settings, hosts, self.journal, control, local, around.owner, self._emit, around.now))
 
     @cached_property
     def project(self) -> Project:
         """The project that the current folder is in."""
-        return self._around.find_project(self._around.cwd)
+        return self.around.find_project(self.around.cwd)
 
     @cached_property
     def project_listing(self) -> Listing:
         """The set of files that is sent."""
         from dgummy.project import check_root, listing
 
-        check_root(self.project.root, self._around.home, force=self._force)
+        check_root(self.project.root, self.around.home, force=self.force)
         found = listing(self.project, self.settings.sync_exclude, self.settings.sync_extra)
         for text in found.notices:
             self._emit(Notice(text, "warning"))
@@ -266,7 +258,7 @@ class Cluster:
         """Where the project goes on a host: absolute, or `~/…`."""
         from dgummy.project import remote_dir_for
 
-        return remote_dir_for(self.project.root, self._around.home, host.remote_dir)
+        return remote_dir_for(self.project.root, self.around.home, host.remote_dir)
 
     def _remote_dir_if_any(self, host: Host) -> str:
         """Like `remote_dir`; the home folder there, where the current folder can be no project."""
@@ -284,9 +276,9 @@ class Cluster:
             self.project.root,
             self.project_listing,
             remote_dir=self.remote_dir,
-            owner=self._around.owner,
+            owner=self.around.owner,
             timeouts=self.settings.timeouts,
-            ssh_config=self._around.ssh_config,
+            ssh_config=self.around.ssh_config,
             emit=self._emit,
             by_d=self._by_d(),
         )
@@ -296,22 +288,24 @@ class Cluster:
             return None
         from dgummy.dpush import DPush
 
-        home, strict = self._around.home, self._carriers.strict
+        home, strict = self.around.home, self._carriers.strict
         return DPush(self._parts.d, self.project.root, home, strict=strict, emit=self._emit)
 
     def _move_to(self, path: Path) -> None:
         from dgummy.project import check_root
 
-        folder = self._around.cwd / path.expanduser()
+        folder = self.around.cwd / path.expanduser()
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}", "name a project's folder")
-        check_root(folder, self._around.home, force=self._force, project=self.project.root)
-        self.project = self._around.find_project(folder)
+        check_root(folder, self.around.home, force=self.force, project=self.project.root)
+        self.project = self.around.find_project(folder)
 
-    def _is_here(self, wish: Wish) -> bool:
+    def is_here(self, wish: Wish) -> bool:
+        """Whether what is wished for is to be done on this machine."""
         return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))
 
-    def _look_here(self) -> Sample | None:
+    def look_here(self) -> Sample | None:
+        """The load figures of this machine."""
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
@@ -319,17 +313,18 @@ class Cluster:
         from dgummy.dispatch import Dispatcher
         from dgummy.stop import Stop
 
-        self._force = options.force
+        self.force = options.force
         here = ""
-        if self._is_here(order.wish):
+        if self.is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
             self._check_fit(order.wish)
         chooser = self._parts.local_chooser if here else self._parts.chooser
         stop = Stop()
-        dispatcher = Dispatcher(self._means(sync=order.sync, here=bool(here)), chooser, self._look_here, stop=stop)
+        dispatcher = Dispatcher(self.means(sync=order.sync, here=bool(here)), chooser, self.look_here, stop=stop)
         return fanout.interruptible(lambda: dispatcher.run(order, here=here), stop)
 
-    def _means(self, *, sync: bool, here: bool = False) -> Means:
+    def means(self, *, sync: bool, here: bool = False) -> Means:
+        """What it takes to carry out orders, with a sync or without, on hosts or here."""
         from dgummy.attempts import Means
 
         made: list[WorkspaceSync] = []
@@ -350,9 +345,9 @@ class Cluster:
             project=lambda: self.project,
             syncer=the_syncer,
             remote_dir=self.remote_dir if sync else self._remote_dir_if_any,
-            owner=self._around.owner,
+            owner=self.around.owner,
             emit=self._emit,
-            now=self._around.now,
+            now=self.around.now,
         )
 
     def _check_fit(self, wish: Wish) -> None:
@@ -367,22 +362,3 @@ class Cluster:
             lacks_agent = f"lacks {agent.tool}" in reason
             remedy = f"install {agent.tool}: {agent.install}" if lacks_agent else "ask for less, or offer other hosts"
             raise NoHostError(f"this machine {reason}", remedy)
-
-    def _check(self, command: str, options: RunOptions) -> None:
-        from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
-
-        if not command.strip():
-            raise UsageError("there is no command", 'for example: inv run "make test"')
-        if "\0" in command:
-            raise UsageError("the command holds a NUL byte, which no shell can take", "leave it out")
-        size = len(command.encode("utf-8", "surrogateescape"))
-        if size > MAX_COMMAND_BYTES:
-            raise UsageError(
-                f"the command is {size:,} bytes long; a shell takes at most {MAX_COMMAND_BYTES:,}",
-                "put it into a file of the project and run that",
-            )
-        for name, value in options.env.items():
-            if not is_env_name(name):
-                raise UsageError(f"--env {name}: no variable can have that name", "use letters, digits and _")
-            if "\0" in value:
-                raise UsageError(f"--env {name}: the value holds a NUL byte", "leave it out")

@@ -38,7 +38,7 @@ class Dispatcher:
         self._emit = means.emit
         self._now = means.now
         self._stop = stop or Stop()
-        self._attempter = Attempter(means, self._stop)
+        self.attempter = Attempter(means, self._stop)
 
     def run(self, order: Order, *, here: str = "") -> RunResult:
         """Carry out one order to its end. `here` is why it is to run on this machine, "" to choose a host."""
@@ -49,10 +49,19 @@ class Dispatcher:
 
     def begin(self, orders: Sequence[Order]) -> list[Course]:
         """Write orders down, before anything is done for them."""
-        kinds = [self._chooser.task_type(order.wish)[0].name for order in orders]
-        run_ids = self._journal.open_runs(orders, kinds, self._means.project())
+        return self._courses(orders, self._journal.open_runs(orders, self._kinds(orders), self._means.project()))
+
+    def take_over(self, orders: Sequence[Order], run_ids: Sequence[str]) -> list[Course]:
+        """Go on with orders that another client wrote down, and did not begin."""
+        self._journal.take_over(run_ids)
+        return self._courses(orders, run_ids)
+
+    def _kinds(self, orders: Sequence[Order]) -> list[str]:
+        return [self._chooser.task_type(order.wish)[0].name for order in orders]
+
+    def _courses(self, orders: Sequence[Order], run_ids: Sequence[str]) -> list[Course]:
         began, now = time.monotonic(), self._now()
-        return [Course(run_id, began, now, kind) for run_id, kind in zip(run_ids, kinds, strict=True)]
+        return [Course(run_id, began, now, kind) for run_id, kind in zip(run_ids, self._kinds(orders), strict=True)]
 
     def finish(self, course: Course, work: Callable[[], RunResult]) -> RunResult:
         """Do what gives an order its result, and write down how that ended, whatever happens."""
@@ -73,7 +82,7 @@ class Dispatcher:
 
     def _run_here(self, order: Order, course: Course, why: str, fallback: str | None = None) -> RunResult:
         self._emit(HostChosen(course.run_id, LOCAL_HOST, (why,)))
-        return self._attempter.run_here(order, course, fallback)
+        return self.attempter.run_here(order, course, fallback)
 
     # -- choosing, and what to do when nobody can take it ------------------------------------------------------
 
@@ -86,7 +95,7 @@ class Dispatcher:
             if pick.choice.host is not None:
                 self._emit(HostChosen(course.run_id, pick.choice.host, pick.why))
                 host = next(host for host in self._chooser.hosts(order.wish) if host.name == pick.choice.host)
-                result = self._attempter.try_at(order, course, host, pick.choice.sample)
+                result = self.attempter.try_at(order, course, host, pick.choice.sample)
                 if result is not None:
                     return result
                 continue
@@ -99,15 +108,19 @@ class Dispatcher:
             elif time.monotonic() - waiting_since > patience_s:
                 reason = f"waited {format_duration(patience_s)}: {outcomes.waiting_for(pick.choice)}"
                 failure = Failure(FailureKind.BUSY, reason, "try again later, or use --no-sync for what needs no sync")
-                return self._attempter.result(course, "", _never(failure))
+                return self.gave_up(course, failure)
             self._stop.nap(_BUSY_POLL_S)
             course.busy.clear()
 
     def not_started(self, course: Course) -> RunResult:
         """The result of an order that was called off before a host had started it."""
-        return self._attempter.result(
+        return self.attempter.result(
             course, "", Ending(RunState.CANCELLED, 130, f"{self._stop.reason} before it started")
         )
+
+    def gave_up(self, course: Course, failure: Failure) -> RunResult:
+        """The result of an order that no host took, and whose failure decides."""
+        return self.attempter.result(course, "", _never(failure))
 
     def _pick(self, order: Order, course: Course, *, refresh: bool) -> Pick | None:
         """Choose a host. None if the work was called off meanwhile."""
@@ -137,11 +150,11 @@ class Dispatcher:
         failure = outcomes.decisive([*course.failures, *seen], pick.choice.verdicts, agent.tool, agent.install)
         stands_in = outcomes.might_have_run(course.attempts) and order.fallback == LOCAL_HOST
         if order.wish.hosts or not stands_in:
-            return self._attempter.result(course, "", _never(failure))
+            return self.gave_up(course, failure)
         lacking = self._lacking_here(order, course)
         if lacking:
             self._emit(Notice(f"not run here either: this machine lacks {lacking}", "warning"))
-            return self._attempter.result(course, "", _never(failure))
+            return self.gave_up(course, failure)
         return self._run_here(order, course, f"no host could take it ({failure})", fallback=LOCAL_HOST)
 
     def _lacking_here(self, order: Order, course: Course) -> str:

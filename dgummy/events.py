@@ -6,11 +6,11 @@ must not stop the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dgummy.model import Attempt, RunResult, SyncResult
+from dgummy.model import Attempt, GroupResult, RunResult, SyncResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,32 @@ class RunEnded:
     result: RunResult
 
 
+@dataclass(frozen=True, slots=True)
+class GroupStarted:
+    """Several runs were written down under one id; none was started yet. `labels` maps their ids to their labels."""
+
+    group_id: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEnded:
+    """A group of runs is over."""
+
+    result: GroupResult
+
+
 Event: TypeAlias = (
-    Notice | HostChosen | SyncStarted | SyncProgress | SyncFinished | RunStarted | Output | AttemptEnded | RunEnded
+    Notice
+    | HostChosen
+    | SyncStarted
+    | SyncProgress
+    | SyncFinished
+    | RunStarted
+    | Output
+    | AttemptEnded
+    | RunEnded
+    | GroupStarted
+    | GroupEnded
 )
 Listener: TypeAlias = Callable[[Event], None]

@@ -15,6 +15,7 @@ from dgummy.events import Event, Listener
 if TYPE_CHECKING:
     from dgummy.stop import Stop
 
+K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -72,6 +73,39 @@ def interruptible(work: Callable[[], R], stop: Stop) -> R:
                 stop.leave()
             else:
                 stop.cancel()
+
+
+class Crew(Generic[K, R]):
+    """Calls that are under way at once, each known by a key. Their ends are heard one by one, from one thread."""
+
+    def __init__(self) -> None:
+        self._ends: queue.SimpleQueue[tuple[K, R | None, BaseException | None]] = queue.SimpleQueue()
+        self._working = 0
+
+    def __len__(self) -> int:
+        return self._working
+
+    def start(self, key: K, call: Callable[[], R]) -> None:
+        """Begin a call."""
+        self._working += 1
+        threading.Thread(target=self._run, args=(key, call), name=f"dgummy-{key}", daemon=True).start()
+
+    def _run(self, key: K, call: Callable[[], R]) -> None:
+        try:
+            self._ends.put((key, call(), None))
+        except BaseException as error:  # noqa: BLE001 - raised again by next_end
+            self._ends.put((key, None, error))
+
+    def next_end(self, timeout_s: float | None = None) -> tuple[K, R] | None:
+        """Wait for a call to end, and give its key and value; None if time is up. Raises what the call raised."""
+        try:
+            key, value, error = self._ends.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        self._working -= 1
+        if error is not None:
+            raise error
+        return key, value  # type: ignore[return-value]  # set, since there was no error
 
 
 _Done: TypeAlias = "queue.SimpleQueue[tuple[T, R | None, BaseException | None] | None]"

@@ -7,28 +7,30 @@ A host takes work only if it is in a group: of our own settings, or else of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from dgummy.errors import ConfigError, UnknownHostError, UsageError
 from dgummy.hostset import check_name, expand, suggest
 from dgummy.model import Host
 from dgummy.requirement import parse_requirement
-from dgummy.settings import HostSettings, Settings, shown, suggestion
-from dgummy.settings_check import Origins, check_preferences
-from dgummy.yamltext import load_file, load_mapping
+from dgummy.settings import HostSettings, Settings
+from dgummy.wording import shown, suggestion
+
+if TYPE_CHECKING:
+    from dgummy.memo import Memo
 
 D_CONFIG_LABEL = "~/.config/distributed/config.yaml"
 _SHOW_ALL_UP_TO = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """The groups and the hosts in them. `source` is "config", "d" (its settings file) or "none"."""
 
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    hosts: Mapping[str, Host] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = {}
+    hosts: Mapping[str, Host] = {}
     source: str = "none"
     default_group: str = "dev"
 
@@ -38,19 +40,17 @@ def d_config_path(home: Path) -> Path:
     return home / ".config" / "distributed" / "config.yaml"
 
 
-def build(settings: Settings, d_config: str | Path | None = None) -> Inventory:
+def build(settings: Settings, d_config: str | Path | None = None, memo: Memo | None = None) -> Inventory:
     """Build the inventory: our groups, else those of `d`, else none.
 
     `d_config` is the path of `d`'s settings file, which need not exist, or its text. It is not looked at if
     we have groups of our own. ConfigError if it is malformed, or if a host preference names a host that
-    none of its groups has.
+    none of its groups has. With `memo`, the file is read only if it changed since that was done last.
     """
     groups: Mapping[str, tuple[str, ...]] = settings.groups
     source = "config"
     if not groups and d_config is not None:
-        groups, source = d_groups(d_config), "d"
-        if any(groups.values()):
-            check_preferences(settings, groups, Origins({}, elsewhere=D_CONFIG_LABEL))
+        groups, source = _checked_d_groups(settings, d_config, memo), "d"
     if not any(groups.values()):
         source = source if groups else "none"
     names = dict.fromkeys(name for members in groups.values() for name in members)
@@ -114,10 +114,28 @@ def _host(name: str, said: HostSettings | None, settings: Settings) -> Host:
         remote_dir=said.remote_dir if said.remote_dir is not None else settings.remote_dir,
         path_dirs=tuple(dict.fromkeys((*said.path, *settings.path))),
         probe_root=said.probe_root,
+        slots=said.slots,
     )
 
 
+def _checked_d_groups(settings: Settings, d_config: str | Path, memo: Memo | None) -> dict[str, tuple[str, ...]]:
+    def read() -> dict[str, tuple[str, ...]]:
+        groups = d_groups(d_config)
+        if any(groups.values()):
+            from dgummy.settings_check import Origins, check_preferences
+
+            check_preferences(settings, groups, Origins({}, elsewhere=D_CONFIG_LABEL))
+        return groups
+
+    if memo is None or isinstance(d_config, str):
+        return read()
+    kind = dict[str, tuple[str, ...]]
+    return memo.get("d-groups", read, kind=kind, files=[d_config], values=settings.host_preferences)
+
+
 def _load_d(d_config: str | Path) -> Mapping[Any, Any] | None:
+    from dgummy.yamltext import load_file, load_mapping
+
     if isinstance(d_config, str):
         return load_mapping(d_config, D_CONFIG_LABEL)
     return load_file(d_config, D_CONFIG_LABEL)

@@ -16,6 +16,7 @@ from dgummy.errors import ConfigError
 if TYPE_CHECKING:
     import invoke.config
 
+    from dgummy.memo import Memo
     from dgummy.settings import Settings
 
 ENV_PREFIX = "INVOKE_DGUMMY_"
@@ -51,6 +52,7 @@ _KEYS: dict[str, Any] = {
         "workspace_s": None,
     },
     "cache": {"load_path": None, "load_ttl_s": None, "status_path": None, "status_ttl_s": None},
+    "suites": None,
     "agent": {"command": None, "tool": None, "install": None, "start_gap_s": None},
     "state_dir": None,
 }
@@ -192,23 +194,33 @@ def load(
     flags: Mapping[str, Any],
     environ: Mapping[str, str],
     home: Path,
+    memo: Memo | None = None,
 ) -> Merged:
-    """Read every layer and merge them.
+    """Read every layer and merge them. With `memo`, only if any of them changed since that was done last.
 
     In order, later wins: the user's file, Invoke's levels up to the project's invoke.yaml, the file that
     DGUMMY_CONFIG names (it replaces the user's file), `INVOKE_DGUMMY_*`, a file given with `inv -f`, flags.
     """
     lower, upper = ([], []) if config is None else _invoke_levels(config)
     named = environ.get(CONFIG_VARIABLE, "")
-    if named:
-        path = expand_path(named, home)
-        own = file_layer(path, home, must_exist=True, via=CONFIG_VARIABLE)
-        files = [*lower, own]
-    else:
-        own = file_layer(user_config_path(environ, home), home)
-        files = [own, *lower]
-    layers = [*files, *env_layers(environ), *upper, *flag_layers(flags)]
-    return merge([layer for layer in layers if layer is not None])
+    path = expand_path(named, home) if named else user_config_path(environ, home)
+
+    def read() -> tuple[Settings, dict[str, str], tuple[str, ...]]:
+        own = file_layer(path, home, must_exist=bool(named), via=CONFIG_VARIABLE if named else "")
+        files = [*lower, own] if named else [own, *lower]
+        layers = [*files, *env_layers(environ), *upper, *flag_layers(flags)]
+        merged = merge([layer for layer in layers if layer is not None])
+        return merged.settings, dict(merged.origins), merged.warnings
+
+    if memo is None:
+        return Merged(*read())
+    from dgummy.settings import Settings
+
+    levels = [[(layer.origin, layer.raw, layer.prefix) for layer in level] for level in (lower, upper)]
+    variables = {name: environ[name] for name in sorted(environ) if name.startswith(ENV_PREFIX)}
+    values = [str(home), bool(named), levels, variables, dict(flags)]
+    kind = tuple[Settings, dict[str, str], tuple[str, ...]]
+    return Merged(*memo.get("settings", read, kind=kind, files=[path], values=values))
 
 
 def merge(layers: Sequence[Layer]) -> Merged:
@@ -218,8 +230,9 @@ def merge(layers: Sequence[Layer]) -> Merged:
     """
     import msgspec
 
-    from dgummy.settings import Reader, Settings
+    from dgummy.settings import Settings
     from dgummy.settings_check import Origins, check, normalise
+    from dgummy.settings_reader import Reader
 
     merged: dict[str, Any] = {}
     origins: dict[str, Layer] = {}
@@ -344,7 +357,7 @@ def _nested(key: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def _unknown_variable(name: str, known: Sequence[str]) -> ConfigError:
-    from dgummy.settings import nearest
+    from dgummy.wording import nearest
 
     clean = name if name.isprintable() else ascii(name)[1:-1]
     for parent in ("groups", "hosts", "task_types", "host_preferences"):

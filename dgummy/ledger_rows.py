@@ -93,6 +93,11 @@ def new_run_id(now: datetime, rand: Callable[[int], bytes] = secrets.token_bytes
     return f"{stamp}-{''.join(_ID_ALPHABET[byte % 32] for byte in rand(6))}"
 
 
+def new_group_id(now: datetime, rand: Callable[[int], bytes] = secrets.token_bytes) -> str:
+    """Make the id of a group of runs: `g`, then what a run's id looks like."""
+    return f"g{new_run_id(now, rand)}"
+
+
 def to_sql(value: Any) -> Any:
     """Turn a field into what SQLite stores: times as ISO text in UTC with milliseconds."""
     if isinstance(value, datetime):

@@ -29,7 +29,8 @@ class Host:
 
     `paths` are the names ssh knows it by, tried in order. `declared` holds capabilities stated in the
     configuration (`{"docker": "true", "cores": "16"}`); they win over what a probe finds. `probe_root` is the
-    folder that stands in for `/` when load figures are read ("" means the real one).
+    folder that stands in for `/` when load figures are read ("" means the real one). `slots` is how many runs of one
+    batch it takes at once, None for as many as it has cores.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Host:
     remote_dir: str | None = None
     path_dirs: tuple[str, ...] = ()
     probe_root: str = ""
+    slots: int | None = None
 
     def ssh_names(self) -> tuple[str, ...]:
         """The names to try with ssh, in order."""
@@ -329,6 +331,60 @@ class RunResult:
         if self.failure is not None:
             return self.failure.kind.exit_code
         return _STATE_CODES.get(self.state, ExitCode.NO_HOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One run of a group: the host's name or the label that it is known by there, what it was, and how it ended.
+
+    `summary` is the test runner's own, "" where none was recognised.
+    """
+
+    label: str
+    command: str
+    result: RunResult
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResult:
+    """How a group of runs ended, its members in the order they were asked for.
+
+    `wall_s` is the time it took, `stopped` why not everything was done, "" if it was.
+    """
+
+    group_id: str
+    members: tuple[Member, ...]
+    wall_s: float
+    stopped: str = ""
+    timed_out: bool = False
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> int:
+        """How many ended well."""
+        return sum(member.result.state is RunState.OK for member in self.members)
+
+    @property
+    def failed(self) -> int:
+        """How many did not. Those that were started and left to themselves are in neither number."""
+        return sum(member.result.state not in (RunState.OK, RunState.RUNNING) for member in self.members)
+
+    @property
+    def sequential_s(self) -> float:
+        """How long its runs would have taken one after the other."""
+        return sum(member.result.duration_s for member in self.members if member.result.host)
+
+    @property
+    def process_exit_code(self) -> int:
+        """The exit code of the command that made this group (README, "Exit codes")."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if self.timed_out:
+            return ExitCode.TIMED_OUT
+        if len(self.members) == 1:
+            return self.members[0].result.process_exit_code
+        return ExitCode.SOME_FAILED if self.failed else ExitCode.OK
 
 
 _STATE_CODES = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from dgummy import cache, fanout
 from dgummy.events import Listener, Notice
@@ -21,8 +22,7 @@ PROBE_INTERVAL_S = 0.2
 _Record = TypeVar("_Record", HostReport, HostStatus)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """Reports in the order asked for. `source` is "cache" if nothing was measured anew; `measured_at` is the oldest."""
 
     reports: tuple[HostReport, ...]
@@ -34,8 +34,7 @@ class Observation:
         return next((report for report in self.reports if report.host == host), None)
 
 
-@dataclass(frozen=True, slots=True)
-class StatusObservation:
+class StatusObservation(msgspec.Struct, frozen=True):
     """Like `Observation`, for whether hosts answer."""
 
     statuses: tuple[HostStatus, ...]

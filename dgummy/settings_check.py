@@ -10,17 +10,9 @@ from typing import Any, NoReturn
 from dgummy.hostset import check_name, expand, suggest
 from dgummy.model import LOCAL_HOST
 from dgummy.requirement import parse_requirement
-from dgummy.settings import (
-    BUILTIN_TASK_TYPES,
-    LoadWeights,
-    Reader,
-    Settings,
-    field_types,
-    key_error,
-    nearest,
-    shown,
-    suggestion,
-)
+from dgummy.settings import BUILTIN_TASK_TYPES, LoadWeights, Settings
+from dgummy.settings_reader import Reader, field_types
+from dgummy.wording import key_error, nearest, shown, suggestion
 
 BACKENDS = ("auto", "d", "ssh", "local")
 FALLBACKS = ("local", "none")
@@ -54,6 +46,12 @@ def normalise(values: dict[str, Any], reader: Reader) -> dict[str, Any]:
         _check_name_of(group, ("groups", group), "group", reader)
     for name in values.get("task_types", {}):
         _check_name_of(name, ("task_types", name), "task type", reader)
+    for suite, jobs in values.get("suites", {}).items():
+        _check_name_of(suite, ("suites", suite), "suite", reader)
+        for label, job in jobs.items():
+            _check_name_of(label, ("suites", suite, label), "label", reader)
+            if "host" in job:
+                job["host"] = _expanded(job["host"], ("suites", suite, label, "host"), reader)
     for section in ("groups", "host_preferences"):
         for name, hosts in values.get(section, {}).items():
             values[section][name] = _expanded(hosts, (section, name), reader)
@@ -74,6 +72,7 @@ def check(settings: Settings, origins: Origins) -> tuple[str, ...]:
     _check_task_types(settings, origins)
     _check_hosts(settings, origins)
     _check_groups(settings, origins)
+    _check_suites(settings, origins)
     return tuple(_warnings(settings))
 
 
@@ -231,10 +230,30 @@ def _check_task_types(settings: Settings, origins: Origins) -> None:
             origins.fail(f"host_preferences.{name}", "no such task type", remedy)
 
 
+def _check_suites(settings: Settings, origins: Origins) -> None:
+    known = (*BUILTIN_TASK_TYPES, *settings.task_types)
+    for suite, jobs in settings.suites.items():
+        if not jobs:
+            origins.fail(f"suites.{suite}", "has no labels", "write lines of `LABEL: COMMAND` under it")
+        for label, job in jobs.items():
+            key = f"suites.{suite}.{label}"
+            if bool(job.run.strip()) == bool(job.task.strip()):
+                what = "has both run and task" if job.run.strip() else "has no command"
+                origins.fail(key, what, "give it `run: COMMAND`, or `task: TEXT` for an agent")
+            for term in job.require:
+                _check_requirement(term, f"{key}.require", origins)
+            if job.type is not None and job.type not in known:
+                origins.fail(f"{key}.type", "no such task type", suggestion(job.type, known, noun="task types are"))
+            if job.timeout is not None and not 0 < job.timeout < 1e9:
+                origins.fail(f"{key}.timeout", f"{job.timeout:g} is out of range", "write seconds above 0, or 20m")
+
+
 def _check_hosts(settings: Settings, origins: Origins) -> None:
     for name, host in settings.hosts.items():
         if host.cores is not None and not 0 < host.cores < 1e6:
             origins.fail(f"hosts.{name}.cores", f"{host.cores:g} is no number of cores", "write 8, say")
+        if host.slots is not None and not 1 <= host.slots <= MAX_JOBS:
+            origins.fail(f"hosts.{name}.slots", f"{host.slots} is no number of slots", f"write 1 to {MAX_JOBS}")
         for capability in host.capabilities:
             if not _is_capability(capability):
                 what = f"{shown(capability)} cannot be a capability"

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from dgummy.fanout import Job
 
 
+INTERRUPTED = "interrupted"
+"""The reason of a stop that the user asked for."""
+
+
 class Stop:
     """What was asked of the work in hand. Asked from any thread, heard in every other."""
 
@@ -34,7 +38,7 @@ class Stop:
         """Whether what cannot be ended at once is to be left to itself."""
         return self._left.is_set()
 
-    def cancel(self, reason: str = "interrupted") -> None:
+    def cancel(self, reason: str = INTERRUPTED) -> None:
         """Start nothing new and end what runs. `reason` is told of what never started; the first one stays."""
         if not self.cancelled:
             self.reason = reason

@@ -32,15 +32,20 @@ def load_file(path: Path, label: str) -> dict[Any, Any] | None:
     `label` names the file in messages. ConfigError for a folder, an unreadable file, text that is not
     UTF-8, more than `MAX_BYTES`, malformed YAML, a duplicate key, or anything but a mapping.
     """
+    text = read_text(path, label)
+    return None if text is None else load_mapping(text, label)
+
+
+def read_text(path: Path, label: str) -> str | None:
+    """Read the text of a file; None if there is no such file. ConfigError as for `load_file`."""
     data = _read_bytes(path, label)
     if data is None:
         return None
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{label}: line {line}: not UTF-8 text", "save the file as UTF-8") from None
-    return load_mapping(text, label)
 
 
 def load_mapping(text: str, label: str) -> dict[Any, Any]:

@@ -16,8 +16,8 @@ from dgummy import agents
 from dgummy import lab as dlab
 from dgummy.agents import Evidence
 from dgummy.chooser import Wish
-from dgummy.cluster import RunOptions
 from dgummy.events import Event, Output
+from dgummy.intake import RunOptions
 from dgummy.model import RunResult, RunState
 from dgummy.settings import Timeouts
 from labs import NodeLab

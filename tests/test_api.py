@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import dgummy
 from cli_lab import Desk, open_desk, validate
 from dgummy import (
     SSHConnectionError,
+    comprehensive_distributed_report,
     get_host_status,
     get_load_metrics,
     monitor_all_specialists,
@@ -153,6 +156,7 @@ def test_several_tasks_give_a_document_each(desk: Desk) -> None:
             {"task": "anything", "host": "node-3"},
             {"task": "anything", "host": "nod-1"},
             {"task": ""},
+            {"task": "write tests", "project_dir": str(desk.home / "no-such-folder")},
         ]
     )
     assert [(one.get("host"), one["state"]) for one in done] == [
@@ -161,8 +165,33 @@ def test_several_tasks_give_a_document_each(desk: Desk) -> None:
         (None, "unreachable"),
         (None, "skipped"),
         (None, "skipped"),
+        (None, "skipped"),
     ]
     assert "did you mean node-1?" in done[3]["remedy"]
+
+
+def test_several_tasks_run_at_once(desk: Desk) -> None:
+    for node in ("node-1", "node-2"):
+        labs.set_gummy(desk.lab, node, step_s=0.5)
+    began = time.monotonic()
+    done = parallel_gummy_tasks([{"task": f"look at this {n}", "host": f"node-{n}"} for n in (1, 2)])
+    wall_s = time.monotonic() - began
+    for node in ("node-1", "node-2"):
+        labs.set_gummy(desk.lab, node, step_s=0)
+    assert [one["state"] for one in done] == ["ok", "ok"]
+    starts = [datetime.fromisoformat(one["started_at"].replace("Z", "+00:00")) for one in done]
+    assert abs((starts[0] - starts[1]).total_seconds()) < 1
+    assert wall_s < sum(one["duration_s"] for one in done) + 3
+
+
+def test_everything_in_one_report(desk: Desk) -> None:
+    run_remote_command("node-1", "exit 3")
+    report = comprehensive_distributed_report()
+    assert list(report) == ["hosts", "load", "specialists", "runs", "summary"]
+    assert report["hosts"]["node-3"]["online"] is False and report["load"]["node-1"]["cores"] == 4
+    newest = report["runs"][0]
+    assert (newest["host"], newest["state"], newest["exit_code"]) == ("node-1", "failed", 3)
+    assert (report["summary"]["hosts"], report["summary"]["online"], report["summary"]["best"]) == (3, 2, "node-1")
 
 
 def test_specialists_of_all_hosts_that_answer(desk: Desk) -> None:

@@ -19,8 +19,8 @@ import pytest
 import labs
 from dgummy import lab as dlab
 from dgummy.chooser import Wish
-from dgummy.cluster import RunOptions
 from dgummy.events import AttemptEnded, Event, HostChosen, Notice, Output, RunEnded, RunStarted
+from dgummy.intake import RunOptions
 from dgummy.model import Failure, FailureKind, Host, RunResult, RunState
 from dgummy.remote import compose
 from dgummy.settings import Timeouts

@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from dgummy import intake
 from dgummy import lab as dlab
 from dgummy import liveness
 from dgummy.chooser import Wish
-from dgummy.cluster import Cluster, RunOptions
+from dgummy.cluster import Cluster
 from dgummy.errors import UsageError
 from dgummy.events import Event, Notice, RunEnded
 from dgummy.fanout import Job
 from dgummy.history import Query, Seen, exit_code, result_of
+from dgummy.intake import RunOptions
 from dgummy.ledger_rows import RunRow
 from dgummy.liveness import process_began_at
 from dgummy.model import Failure, FailureKind, RunState
@@ -60,7 +62,7 @@ def now() -> datetime:
 
 def start(cluster: Cluster, command: str, *, host: str = "node-1", group_id: str = "", label: str = "") -> RunRow:
     """A run that is left to itself."""
-    order = cluster.command_order(command, Wish(hosts=(host,)), DETACHED)
+    order = intake.command_order(command, Wish(hosts=(host,)), DETACHED, cluster.settings)
     result = cluster._dispatch(replace(order, group_id=group_id, label=label), DETACHED)
     assert result.state is RunState.RUNNING, result
     return row_of(cluster, result.run_id)
@@ -130,7 +132,7 @@ def test_a_run_left_to_itself_is_seen_to_its_end(
     running = look(cluster, row)
     assert (running.row.state, running.row.exit_code, running.row.ended_at) == (RunState.RUNNING, None, None)
     assert running.row.duration_s is None and running.row.reason == ""
-    (Path(cluster._around.home).parent / "lab/nodes/node-1/home" / gate).touch()
+    (Path(cluster.around.home).parent / "lab/nodes/node-1/home" / gate).touch()
     seen = ended(cluster, row)
     assert (seen.row.state, seen.row.exit_code, seen.row.reason) == (state, code, reason)
     assert seen.row.started_at and seen.row.ended_at and seen.row.duration_s is not None
@@ -189,7 +191,7 @@ def test_a_run_whose_client_died_before_it_began_never_begins(cluster: Cluster, 
         script = start_script(RunSpec(row.run_id, "touch it-began", probe_root=node.probe_root))
         answer = cluster._parts.control.run_script(node, script)
         assert not isinstance(answer, Failure) and answer.has("void")
-        assert not list(Path(cluster._around.home).parent.glob("lab/nodes/node-2/home/it-began"))
+        assert not list(Path(cluster.around.home).parent.glob("lab/nodes/node-2/home/it-began"))
 
 
 def test_a_run_whose_client_lives_is_left_alone(cluster: Cluster) -> None:

@@ -16,7 +16,8 @@ from cli_lab import Desk, open_desk, schema_of, validate
 pytestmark = pytest.mark.lab
 
 SCHEMAS = {
-    *("load", "status", "pick", "plan", "sync", "run", "task", "lab", "demo", "error"),
+    *("load", "status", "pick", "plan", "sync", "run", "task", "fanout", "lab", "demo", "error"),
+    *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -55,6 +56,18 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("plan", 0, ["run", "--dry", "make"]),
         ("plan", 69, ["run", "--dry", "--host", "node-3", "make"]),
         ("task", 0, ["task", "optimize database queries"]),
+        ("run", 0, ["run", "--no-sync", "--detach", "true"]),
+        ("runs", 0, ["runs"]),
+        ("runs", 0, ["runs", "--state", "running", "--since", "1d", "--host", "node-1"]),
+        ("runs-prune", 1, ["runs.prune", "--older", "30d", "--dry"]),
+        ("runs-rebuild", 1, ["runs.rebuild"]),
+        ("fanout", 0, ["fanout", "--exclude", "node-3", "echo out; echo err >&2"]),
+        ("fanout", 1, ["fanout", "--no-sync", "exit 3"]),
+        ("fanout", 69, ["fanout", "--host", "node-3", "true"]),
+        ("fanout", 0, ["fanout", "--no-sync", "--exclude", "node-3", "--detach", "sleep 1"]),
+        ("fanout", 0, ["fanout", "--backend", "local", "true"]),
+        ("fanout", 0, ["distribute", "optimize database queries", "database: build REST API endpoints"]),
+        ("fanout", 1, ["distribute", "--command", "--no-sync", "true", "false"]),
         ("plan", 0, ["task", "--dry", "optimize database queries"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),
@@ -216,3 +229,12 @@ def test_lab_documents(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> 
         down = desk.inv("lab.down", "--dir", folder, "--json")
     assert down.document("lab")["nodes"] == []
     assert json.loads(desk.inv("lab.status", "--json", "--dir", folder).out)["directory"] is None
+
+
+def test_what_waits_for_a_run_and_what_cancels_it(desk: Desk) -> None:
+    for command, schema, state in (("wait", "runs", "failed"), ("cancel", "cancel", "failed")):
+        started = desk.inv("run", "--no-sync", "--detach", "--json", "sleep 0.5; exit 3").document("run")
+        done = desk.inv("wait", started["run_id"], "--json")
+        assert (done.code, done.document("runs")["runs"][0]["exit_code"]) == (3, 3)
+        found = desk.inv(command, started["run_id"], "--json").document(schema)
+        assert next(iter(found[next(key for key in found if key != "schema_version")]))["state"] == state

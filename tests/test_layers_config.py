@@ -369,7 +369,8 @@ def test_a_config_without_invokes_private_levels_is_read_as_one() -> None:
 
 
 def test_known_keys_equal_the_settings() -> None:
-    from dgummy.settings import Settings, field_types, is_struct
+    from dgummy.settings import Settings
+    from dgummy.settings_reader import field_types, is_struct
 
     def keys(kind: Any) -> dict[str, Any]:
         return {name: keys(inner) if is_struct(inner) else None for name, inner in field_types(kind).items()}

@@ -41,7 +41,8 @@ from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice, Method, Obstacle, Verdict
 from dgummy.render import documents, tables, text
 from dgummy.render.console import Console
-from dgummy.render.listeners import Screen, Tails
+from dgummy.render.listeners import Screen
+from dgummy.tails import Tails
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 REFUSED = Failure(FailureKind.REFUSED, "192.0.2.7 port 22", "start sshd there, or check the port")
@@ -185,6 +186,13 @@ def test_a_narrow_load_table_says_less_about_failures(observed: tuple[Observatio
     assert wide == tables.load(*observed, NOW)
     assert max(map(len, narrow.splitlines())) <= 82
     assert narrow.splitlines()[3].endswith(" connection refused")
+
+
+def test_the_load_table_is_laid_out_as_tabulate_would(observed: tuple[Observation, Choice]) -> None:
+    rows = [["node-1", *[text] * 7, "← best"] for text in ("", "1", "a wide one, wider than the header")]
+    headers = tables._LOAD_HEADERS
+    assert tables._columns(rows, headers) == tables.table(rows, headers)
+    assert tables._columns([], headers) == tables.table([], headers)
 
 
 def test_the_status_table_says_what_to_do() -> None:
@@ -340,7 +348,7 @@ def test_tails_keep_the_end() -> None:
     for number in range(3000):
         tails(Output("r", "h", "out", f"{number:099}\n".encode()))
     tails(Output("r", "h", "err", b"\xff"))
-    found = tails.text()
+    found = tails.text("r")
     assert len(found["out"]) == 65536
     assert found["out"].endswith("2999\n")
     assert found["err"] == "�"

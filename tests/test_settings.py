@@ -11,18 +11,9 @@ from hypothesis import strategies as st
 
 from dgummy.errors import ConfigError
 from dgummy.layers import Layer, describe, merge
-from dgummy.settings import (
-    BUILTIN_TASK_TYPES,
-    DEFAULT_SYNC_EXCLUDE,
-    Reader,
-    Settings,
-    field_types,
-    is_struct,
-    nearest,
-    shown,
-    suggestion,
-    text_problem,
-)
+from dgummy.settings import BUILTIN_TASK_TYPES, DEFAULT_SYNC_EXCLUDE, Settings
+from dgummy.settings_reader import Reader, field_types, is_struct
+from dgummy.wording import nearest, shown, suggestion, text_problem
 
 
 def structs(kind: Any = Settings) -> list[Any]:

@@ -43,6 +43,11 @@ class Console:
         return self.out_is_terminal and not self._plain
 
     @property
+    def err_colour(self) -> bool:
+        """Whether stderr should be coloured."""
+        return self.err_is_terminal and not self._plain
+
+    @property
     def width(self) -> int | None:
         """How many columns stdout has, None if it is no terminal."""
         return shutil.get_terminal_size().columns if self.out_is_terminal else None
@@ -53,9 +58,11 @@ class Console:
 
     def note(self, text: str, style: str = "") -> None:
         """Write a line of progress or a notice."""
-        if style and self.err_is_terminal and not self._plain:
-            text = f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
-        self.write("err", text.encode("utf-8", "replace") + b"\n")
+        self.write("err", self.styled(text, style).encode("utf-8", "replace") + b"\n")
+
+    def styled(self, text: str, style: str) -> str:
+        """Put a style's colour around text for stderr, where that is wanted there."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and self.err_colour else text
 
     def write(self, stream: str, data: bytes) -> None:
         """Write bytes as they are to "out" or "err"."""

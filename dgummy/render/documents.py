@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from dgummy.errors import DgummyError
     from dgummy.history import Seen
     from dgummy.lab import Lab, NodeStatus
-    from dgummy.model import Failure, RunResult, SyncResult
+    from dgummy.model import Failure, GroupResult, Member, RunResult, SyncResult
     from dgummy.observe import Observation, StatusObservation
+    from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict
     from dgummy.specialists import Specialist
     from dgummy.upkeep import Pruned, Rebuilt
@@ -32,6 +33,11 @@ SCHEMA_VERSION = 1
 def dump(document: dict[str, Any]) -> str:
     """One document as text: UTF-8, no escapes that a terminal would act on."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **_safe(document)}, ensure_ascii=False, indent=2)
+
+
+def line(document: dict[str, Any]) -> str:
+    """One document as one line of text."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **_safe(document)}, ensure_ascii=False)
 
 
 def load(observation: Observation, choice: Choice) -> dict[str, Any]:
@@ -105,7 +111,7 @@ def pick(picked: Pick) -> dict[str, Any]:
 
 def sync(results: list[SyncResult], *, dry: bool) -> dict[str, Any]:
     """`inv sync --json`. With `dry` the figures say what would be sent."""
-    return {"dry": dry, "results": [_synced(result) for result in results]}
+    return {"dry": dry, "results": [synced(result) for result in results]}
 
 
 def plan(planned: Plan, command: str) -> dict[str, Any]:
@@ -114,11 +120,12 @@ def plan(planned: Plan, command: str) -> dict[str, Any]:
         **pick(planned.pick),
         "dry": True,
         "command": command,
-        "sync": None if planned.sync is None else _synced(planned.sync),
+        "sync": None if planned.sync is None else synced(planned.sync),
     }
 
 
-def _synced(result: SyncResult) -> dict[str, Any]:
+def synced(result: SyncResult) -> dict[str, Any]:
+    """One host's part of `sync`."""
     return {
         "host": result.host,
         "ok": result.ok,
@@ -165,6 +172,43 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
         "stdout_tail": (tails or {}).get("out", ""),
         "stderr_tail": (tails or {}).get("err", ""),
     }
+
+
+def group(result: GroupResult, tails: Callable[[str], dict[str, str]]) -> dict[str, Any]:
+    """`inv fanout --json` and `inv distribute --json`. `tails` gives the last of what a run printed."""
+    return {
+        "group_id": result.group_id,
+        "results": [member(one, tails(one.result.run_id)) for one in result.members],
+        "ok": result.ok,
+        "failed": result.failed,
+        "stopped": result.stopped or None,
+        "wall_s": _round(result.wall_s, 3),
+        "sequential_s": _round(result.sequential_s, 3),
+    }
+
+
+def left(group_id: str, orders: Sequence[Order], run_ids: Sequence[str]) -> dict[str, Any]:
+    """`inv distribute --detach --json`: as `group`, of runs that are only written down."""
+    started = {"host": None, "state": "pending", "exit_code": None, "duration_s": 0.0, "summary": None}
+    results = [
+        {"label": order.label, "command": order.shown, "run_id": run_id, **started}
+        for order, run_id in zip(orders, run_ids, strict=True)
+    ]
+    counts = {"ok": 0, "failed": 0, "wall_s": 0.0, "sequential_s": 0.0}
+    return {"group_id": group_id, "results": results, **counts}
+
+
+def picks(found: Sequence[tuple[Order, Pick]]) -> dict[str, Any]:
+    """`inv distribute --dry --json`: for each piece of work what `pick` says, as if it were alone."""
+    return {
+        "dry": True,
+        "results": [{"label": order.label, "command": order.shown, **pick(picked)} for order, picked in found],
+    }
+
+
+def member(one: Member, tails: dict[str, str]) -> dict[str, Any]:
+    """One run of a group: what `run` says of it, with its label and its test runner's own summary."""
+    return {"label": one.label, "command": one.command, "summary": one.summary or None, **run(one.result, tails)}
 
 
 def runs(found: Sequence[Seen]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from dgummy.events import (
     AttemptEnded,
     Event,
@@ -21,34 +19,6 @@ from dgummy.render import tables
 from dgummy.render.console import Console
 from dgummy.render.text import one_line
 from dgummy.units import format_bytes
-
-_TAIL_BYTES = 65536
-_NOT_TAKEN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, RunState.SKIPPED)
-
-
-class Tails:
-    """Keeps the last 64 KiB of a run's output, for JSON documents."""
-
-    def __init__(self) -> None:
-        self._chunks: dict[str, deque[bytes]] = {"out": deque(), "err": deque()}
-        self._sizes = {"out": 0, "err": 0}
-
-    def __call__(self, event: Event) -> None:
-        """Listen."""
-        if not isinstance(event, Output) or event.stream not in self._chunks:
-            return
-        chunks = self._chunks[event.stream]
-        chunks.append(event.data)
-        self._sizes[event.stream] += len(event.data)
-        while chunks and self._sizes[event.stream] - len(chunks[0]) >= _TAIL_BYTES:
-            self._sizes[event.stream] -= len(chunks.popleft())
-
-    def text(self) -> dict[str, str]:
-        """The tails, decoded."""
-        return {
-            stream: b"".join(chunks)[-_TAIL_BYTES:].decode("utf-8", "replace")
-            for stream, chunks in self._chunks.items()
-        }
 
 
 class Screen:
@@ -117,7 +87,7 @@ class Screen:
 
     def _tried(self, attempt: Attempt) -> None:
         """A host that did not take the run; how it ended where it ran is said by the last line."""
-        if attempt.outcome in _NOT_TAKEN and attempt.host not in self._failed:
+        if attempt.outcome in tables.NOT_TAKEN and attempt.host not in self._failed:
             self._failed.add(attempt.host)
             self._console.note(tables.attempt(attempt), "warning")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dgummy.cluster import Plan
     from dgummy.lab import NodeStatus
     from dgummy.observe import Observation, StatusObservation
+    from dgummy.orders import Order
     from dgummy.placement import Choice
 
 _LOAD_HEADERS = ("HOST", "CPU", "MEM", "I/O", "LOAD", "CORES", "RUNS", "SCORE", "")
@@ -26,11 +27,11 @@ def load(observation: Observation, choice: Choice, now: datetime, width: int | N
     """The table of `inv load`. Where it is wider than `width` columns, reasons are cut short."""
     scores = {verdict.host: verdict.score for verdict in choice.verdicts}
     rows = [_load_row(report, scores.get(report.host), choice.host) for report in observation.reports]
-    table = _table(rows, _LOAD_HEADERS)
-    if width is not None and max(map(len, table.splitlines())) > width:
+    shown = _columns(rows, _LOAD_HEADERS)
+    if width is not None and max(map(len, shown.splitlines())) > width:
         brief = {report.host: report.failure.kind.value for report in observation.reports if report.failure}
-        table = _table([(*row[:-1], brief.get(row[0], row[-1])) for row in rows], _LOAD_HEADERS)
-    return f"{table}\n{_age(observation.source, observation.measured_at, now)}"
+        shown = _columns([(*row[:-1], brief.get(row[0], row[-1])) for row in rows], _LOAD_HEADERS)
+    return f"{shown}\n{_age(observation.source, observation.measured_at, now)}"
 
 
 def _load_row(report: HostReport, score: float | None, best: str | None) -> tuple[str, ...]:
@@ -62,9 +63,9 @@ def status(observation: StatusObservation, backend: str, now: datetime) -> str:
             troubles.append(f"✗ {found.host}: {one_line(str(failure), 1000)}")
         if failure is not None and failure.remedy:
             troubles.append(f"  {one_line(failure.remedy, 1000)}")
-    table = _table(rows, ("HOST", "STATUS", "ADDRESS", "LATENCY", ""))
+    shown = table(rows, ("HOST", "STATUS", "ADDRESS", "LATENCY", ""))
     age = _age(observation.source, observation.measured_at, now)
-    return "\n".join([table, *troubles, f"{age}; backend: {backend}"])
+    return "\n".join([shown, *troubles, f"{age}; backend: {backend}"])
 
 
 def pick(picked: Pick) -> str:
@@ -75,7 +76,16 @@ def pick(picked: Pick) -> str:
     rows = [
         (_sign(verdict.chosen, verdict.eligible), verdict.host, one_line(verdict.reason)) for verdict in choice.verdicts
     ]
-    return "\n".join(lines) + _table(rows)
+    return "\n".join(lines) + table(rows)
+
+
+def picks(found: Sequence[tuple[Order, Pick]]) -> str:
+    """What `inv distribute --dry` shows: where each piece of work would go, were it alone."""
+    rows = [
+        (one_line(order.label, 60), f"→ {picked.choice.host or 'nowhere'}", one_line(" · ".join(picked.why), 200))
+        for order, picked in found
+    ]
+    return table(rows)
 
 
 def headline(host: str, why: Sequence[str]) -> tuple[str, list[str]]:
@@ -135,7 +145,11 @@ def sending(top_level: Sequence[str], excluded: Sequence[str]) -> list[str]:
     return lines
 
 
+NOT_TAKEN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, RunState.SKIPPED)
+"""How a try ended at a host that did not take the run."""
+
 _ENDINGS = {
+    RunState.RUNNING: ("→", ""),
     RunState.OK: ("✓", "good"),
     RunState.FAILED: ("✗", "error"),
     RunState.TIMED_OUT: ("✗", "error"),
@@ -191,12 +205,12 @@ def settings(rows: Sequence[tuple[str, object, str]], *, origin: bool) -> str:
     told = [row for row in rows if not (row[0].startswith("hosts.") and row[2] == "default")]
     shown = [(key, _value(value), where) if origin else (key, _value(value)) for key, value, where in told]
     headers = ("KEY", "VALUE", "FROM") if origin else ("KEY", "VALUE")
-    return _table(shown, headers)
+    return table(shown, headers)
 
 
 def files(found: Sequence[tuple[Path, str]]) -> str:
     """The list of `inv config.path`."""
-    return _table(
+    return table(
         [(one_line(str(path)), purpose + ("" if path.exists() else " (not there)")) for path, purpose in found]
     )
 
@@ -211,11 +225,21 @@ def lab(nodes: Sequence[NodeStatus]) -> str:
     """The table of `inv lab.status`."""
     signs = {"up": "✓ up", "hung": "… hung", "down": "✗ down"}
     rows = [(node.name, signs[node.state.value], f"127.0.0.1:{node.port}", str(node.active_runs)) for node in nodes]
-    return _table(rows, ("NODE", "STATE", "ADDRESS", "RUNS"))
+    return table(rows, ("NODE", "STATE", "ADDRESS", "RUNS"))
 
 
-def _table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
-    """Aligned columns. Tabulate is imported here: what shows no table, `inv run` for one, does without it."""
+def _columns(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    """Make what `table` does where nothing but the last column holds wide characters.
+
+    To import tabulate would make `inv load` from its cache a tenth slower.
+    """
+    widths = [max([len(header) + 2, *map(len, cells)]) for header, *cells in zip(headers, *rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in (headers, *rows))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
+    """Make aligned columns. Tabulate is imported here: what shows no table, `inv run` for one, does without it."""
     from tabulate import tabulate
 
     return tabulate(rows, headers, tablefmt="plain", disable_numparse=True)

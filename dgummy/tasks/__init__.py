@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import config, demo, hosts, lab, runs, work
+from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, work
 
 ns = Collection("dgummy")
 for _task in (
@@ -19,6 +19,10 @@ for _task in (
     work.sync,
     work.run,
     work.task,
+    groups.fanout,
+    groups.distribute,
+    again.retry,
+    again.resume,
     runs.logs,
     runs.wait,
     runs.attach,

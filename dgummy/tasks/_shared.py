@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from invoke.context import Context
 
@@ -17,8 +17,10 @@ from dgummy.errors import UsageError
 if TYPE_CHECKING:
     from dgummy.app import App
     from dgummy.chooser import Wish
+    from dgummy.intake import RunOptions
     from dgummy.render.console import Console
-    from dgummy.render.listeners import Tails
+    from dgummy.tails import Tails
+    from dgummy.tasks._flags import ChoiceFlags, WorkFlags
 
 HOST_HELP = {
     "host": "only this host; repeat for several, ranges like node-[1-4] are fine",
@@ -34,16 +36,16 @@ CHOICE_HELP = {
     "type": "the kind of work (database, api, frontend, testing, security, general, or one of yours)",
     "require": "what a host must have: docker, os=darwin, arch=arm64, 'cores>=8'; may be repeated",
 }
-RUN_HELP = {
-    **CHOICE_HELP,
-    **BACKEND_HELP,
-    "timeout": "end it on its host after so long: 90, 20m, 2h",
-    "env": "pass a variable: NAME (its value here) or NAME=VALUE; may be repeated",
-    "no_sync": "do not bring the project there first",
-    "fallback": "local (run here if no host can) or none",
-    "force": "sync even what looks like a mistake (the home folder, say)",
-    "dry": "show where it would run and what would be sent, and do nothing",
-}
+
+
+class ClosableListener(Protocol):
+    """A listener that leaves the terminal as it was when it is closed."""
+
+    def __call__(self, event: Any) -> None:
+        """Listen."""
+
+    def close(self) -> None:
+        """Show nothing more."""
 
 
 class Session:
@@ -56,17 +58,24 @@ class Session:
 
 
 @contextmanager
-def session(c: Context, flags: dict[str, Any] | None = None, *, json: bool = False) -> Iterator[Session]:
-    """Open an app whose events go to the screen."""
+def session(
+    c: Context,
+    flags: dict[str, Any] | None = None,
+    *,
+    json: bool = False,
+    screen: Callable[[Console], ClosableListener] | None = None,
+) -> Iterator[Session]:
+    """Open an app whose events go to the screen: the usual one, or what `screen` makes."""
     from dgummy.app import App
     from dgummy.render.console import Console
-    from dgummy.render.listeners import Screen, Tails
+    from dgummy.render.listeners import Screen
+    from dgummy.tails import Tails
 
     console = Console()
-    screen, tails = Screen(console, json=json), Tails()
+    shown, tails = screen(console) if screen else Screen(console, json=json), Tails()
 
     def listen(event: Any) -> None:
-        screen(event)
+        shown(event)
         if json:
             tails(event)
 
@@ -74,7 +83,7 @@ def session(c: Context, flags: dict[str, Any] | None = None, *, json: bool = Fal
         try:
             yield Session(app, console, tails)
         finally:
-            screen.close()
+            shown.close()
     for error in app.bus.errors[:1]:
         raise error
 
@@ -136,6 +145,24 @@ def duration_s(text: str | None, flag: str = "--timeout", example: str = "20m") 
     if seconds <= 0:
         raise UsageError(f"{flag} {text}: no time at all", f"for example {flag} {example}")
     return seconds
+
+
+def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunOptions:
+    """Flags as options of a run. `colour`: its output goes to our stdout as it is."""
+    from dgummy.intake import RunOptions
+
+    return RunOptions(
+        sync=not flags.no_sync,
+        timeout_s=duration_s(flags.timeout),
+        env=variables(flags.env, colour=colour and not flags.detach and now.console.out_colour),
+        force=flags.force,
+        detach=flags.detach,
+    )
+
+
+def work_wish(flags: ChoiceFlags, text: str) -> Wish:
+    """Flags as a wish for some work."""
+    return wish(flags.host, flags.group, flags.exclude, flags.type, flags.require, text)
 
 
 def variables(given: Sequence[str], *, colour: bool) -> dict[str, str]:

@@ -63,11 +63,15 @@ def load(
     Example: inv load --group build
     """
     from dgummy.app import utc_now
-    from dgummy.render import documents, tables
+    from dgummy.render import tables
+    from dgummy.routing import GENERAL
 
     with session(c, {"backend": backend}, json=json) as now:
-        observation, choice = now.app.cluster.load(wish(host, group, exclude), refresh=refresh)
+        # Named, or its type would be looked for in an empty text.
+        observation, choice = now.app.cluster.load(wish(host, group, exclude, GENERAL), refresh=refresh)
         if json:
+            from dgummy.render import documents
+
             now.console.result(documents.dump(documents.load(observation, choice)))
         else:
             now.console.result(tables.load(observation, choice, utc_now(), now.console.width))

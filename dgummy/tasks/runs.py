@@ -120,7 +120,7 @@ def attach(c: Context, run: list[str], json: bool = False) -> int:
         history = now.app.cluster.history
         result = rejoin.attach(history, _only(history.find(run), "attach"))
         if json:
-            now.console.result(documents.dump(documents.run(result, now.tails.text())))
+            now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
     return result.process_exit_code
 
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from dgummy.boundary import command
+from dgummy.tasks._flags import OneRunFlags, command_with, flag, words
 from dgummy.tasks._shared import (
     BACKEND_HELP,
     HOST_HELP,
     LIST_FLAGS,
-    RUN_HELP,
     Session,
     command_text,
-    duration_s,
     plain_text,
+    run_options,
     session,
-    variables,
     wish,
+    work_wish,
 )
 
 if TYPE_CHECKING:
     from dgummy.chooser import Wish
-    from dgummy.cluster import RunOptions
+    from dgummy.intake import RunOptions
     from dgummy.model import RunResult
 
 
@@ -74,104 +74,61 @@ def sync(
     return ExitCode.SOME_FAILED if failures else 0
 
 
-@command(
-    positional=["cmd"],
-    optional=["cmd"],
-    iterable=LIST_FLAGS,
-    help={"cmd": "the command, as one string or after --", **RUN_HELP},
-)
-def run(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    require: list[str],
-    env: list[str],
-    cmd: str | None = None,
-    group: str | None = None,
-    type: str | None = None,  # noqa: A002 - named as the flag
-    timeout: str | None = None,
-    no_sync: bool = False,
-    fallback: str | None = None,
-    backend: str | None = None,
-    force: bool = False,
-    dry: bool = False,
-    json: bool = False,
-) -> int:
+@dataclass
+class RunFlags(OneRunFlags):
+    """What `inv run` takes."""
+
+    cmd: str | None = words("the command, as one string or after --")
+
+
+@dataclass
+class TaskFlags(OneRunFlags):
+    """What `inv task` takes."""
+
+    text: str | None = words("what the agent is to do, as one string or after --")
+    mode: str = flag("task, plan or execute", default="task")
+    verify: str | None = flag("a command that must pass on that host afterwards for the task to count as done")
+
+
+@command_with(RunFlags)
+def run(c: Context, flags: RunFlags) -> int:
     """Run a command on the best host, in the project's folder there.
 
     Example: inv run 'make test'
     """
-    with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
-        text = command_text(cmd)
-        asked = wish(host, group, exclude, type, require, text)
-        options = _options(now, timeout, env, no_sync, force)
-        if dry:
-            return _show_plan(now, replace(asked, text=text), options, text, json=json)
-        return _show(now, now.app.cluster.run(text, asked, options), json=json)
+    with session(c, {"backend": flags.backend, "fallback": flags.fallback}, json=flags.json) as now:
+        text = command_text(flags.cmd)
+        asked, options = work_wish(flags, text), run_options(now, flags, colour=True)
+        if flags.dry:
+            return _show_plan(now, asked, options, text, json=flags.json)
+        return _show(now, now.app.cluster.run(text, asked, options), json=flags.json)
 
 
-@command(
-    name="task",
-    positional=["text"],
-    optional=["text"],
-    iterable=LIST_FLAGS,
-    help={
-        "text": "what the agent is to do, as one string or after --",
-        **RUN_HELP,
-        "mode": "task, plan or execute",
-        "verify": "a command that must pass on that host afterwards for the task to count as done",
-    },
-)
-def task(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    require: list[str],
-    env: list[str],
-    text: str | None = None,
-    mode: str = "task",
-    verify: str | None = None,
-    group: str | None = None,
-    type: str | None = None,  # noqa: A002 - named as the flag
-    timeout: str | None = None,
-    no_sync: bool = False,
-    fallback: str | None = None,
-    backend: str | None = None,
-    force: bool = False,
-    dry: bool = False,
-    json: bool = False,
-) -> int:
+@command_with(TaskFlags, name="task")
+def task(c: Context, flags: TaskFlags) -> int:
     """Give an agent a task on the best host that has it.
 
     Example: inv task 'optimize database queries'
     """
-    with session(c, {"backend": backend, "fallback": fallback}, json=json) as now:
-        words = plain_text(text)
-        asked = wish(host, group, exclude, type, require, words)
-        options = replace(_options(now, timeout, env, no_sync, force), verify=verify)
-        if dry:
-            tool = now.app.settings.agent.tool
-            asked = replace(asked, requires=(*asked.requires, tool))
-            return _show_plan(now, asked, options, words, json=json)
-        return _show(now, now.app.cluster.task(words, mode, asked, options), json=json)
-
-
-def _options(now: Session, timeout: str | None, env: list[str], no_sync: bool, force: bool) -> RunOptions:
-    from dgummy.cluster import RunOptions
-
-    return RunOptions(
-        sync=not no_sync,
-        timeout_s=duration_s(timeout),
-        env=variables(env, colour=now.console.out_colour),
-        force=force,
-    )
+    with session(c, {"backend": flags.backend, "fallback": flags.fallback}, json=flags.json) as now:
+        text = plain_text(flags.text)
+        asked = work_wish(flags, text)
+        options = replace(run_options(now, flags, colour=True), verify=flags.verify)
+        if flags.dry:
+            asked = replace(asked, requires=(*asked.requires, now.app.settings.agent.tool))
+            return _show_plan(now, asked, options, text, json=flags.json)
+        return _show(now, now.app.cluster.task(text, flags.mode, asked, options), json=flags.json)
 
 
 def _show(now: Session, result: RunResult, *, json: bool) -> int:
+    from dgummy.model import RunState
+
     if json:
         from dgummy.render import documents
 
-        now.console.result(documents.dump(documents.run(result, now.tails.text())))
+        now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
+    elif result.state is RunState.RUNNING:
+        now.console.result(result.run_id)
     return result.process_exit_code
 
 

@@ -1,0 +1,69 @@
+"""Runs asked for again: which of them, and each as the order that it was."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from dgummy import asked, intake
+from dgummy.chooser import Wish
+from dgummy.errors import UsageError
+from dgummy.intake import RunOptions
+from dgummy.ledger_rows import RunRow
+from dgummy.model import RunState
+from dgummy.orders import Order
+from dgummy.settings import Settings
+
+KINDS: Mapping[str, frozenset[RunState]] = {
+    "failed": frozenset({RunState.FAILED, RunState.TIMED_OUT}),
+    "unreached": frozenset({RunState.UNREACHABLE, RunState.REFUSED, RunState.SYNC_FAILED, RunState.SKIPPED}),
+    "lost": frozenset({RunState.LOST}),
+}
+"""What can be asked for again: what ran and failed, what no host had started, what may have run to any point."""
+
+HANDED_OVER = "DGUMMY_VALUE_"
+"""Before the name of a variable that one process of ours hands to another, for `--env`."""
+
+
+def wanted(rows: Iterable[RunRow], kinds: Collection[str]) -> list[RunRow]:
+    """The runs of these kinds, oldest first."""
+    states = frozenset[RunState]().union(*(KINDS[kind] for kind in kinds))
+    return sorted((row for row in rows if row.state in states), key=lambda row: row.created_at)
+
+
+def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False) -> Order:
+    """A run as the order that it was. Values of its variables are taken from the environment as it is now.
+
+    UsageError if nothing was kept of what was asked, or a variable has no value.
+    """
+    kept = asked.decode(row.request)
+    if kept is None:
+        raise UsageError(f"nothing was kept of what run {row.run_id} was asked", "start it anew: inv run, or inv task")
+    options = RunOptions(
+        sync=kept.sync,
+        timeout_s=kept.timeout_s,
+        env={name: _value(name, environ, row) for name in kept.env_names},
+        verify=kept.verify,
+        detach=detach,
+    )
+    tool = settings.agent.tool if kept.mode else ""  # it is required of whoever gets an agent's task
+    wish = Wish(
+        hosts=kept.hosts,
+        group=kept.group,
+        exclude=kept.exclude,
+        task_type=kept.task_type,
+        text=row.command,
+        requires=tuple(term for term in kept.requires if term != tool),
+    )
+    if kept.mode:
+        order = intake.task_order(row.command, kept.mode, wish, options, settings)
+    else:
+        order = intake.command_order(row.command, wish, options, settings)
+    return intake.named(order, row.label, fallback=kept.fallback)
+
+
+def _value(name: str, environ: Mapping[str, str], row: RunRow) -> str:
+    value = environ.get(HANDED_OVER + name, environ.get(name))
+    if value is None:
+        what = f"run {row.run_id} was given the variable {name}, and values are never kept"
+        raise UsageError(what, f"export {name} first, then try again")
+    return value

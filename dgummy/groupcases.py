@@ -1,0 +1,87 @@
+"""The use cases for several runs at once, for one cluster. How they are carried out is `groupwork`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgummy import background, fanout
+from dgummy.groupwork import GroupOptions, GroupWork
+from dgummy.model import GroupResult, SyncResult
+from dgummy.orders import Order
+
+if TYPE_CHECKING:
+    from dgummy.cluster import Cluster
+
+
+class Groups:
+    """What can be done with several runs. Orders are made by `intake`, or by `again`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def everywhere(self, order: Order, group: GroupOptions, *, force: bool = False) -> GroupResult:
+        """Carry out an order (see `intake`) on every host that its wish names, all at once."""
+        self._cluster.force = force
+        return self._work(order).everywhere(order, self._cluster.hosts_for(order.wish), group)
+
+    def everywhere_plan(self, order: Order, *, force: bool = False) -> list[SyncResult]:
+        """Say where a fan-out would go and what would be sent there; nothing is done."""
+        self._cluster.force = force
+        hosts = self._cluster.hosts_for(order.wish)
+        if not order.sync or self._cluster.is_here(order.wish):
+            return [SyncResult(host.name, ok=True) for host in hosts]
+        return fanout.in_order(hosts, self._cluster.syncer().would_send, jobs=self._cluster.settings.jobs)
+
+    def spread(self, orders: Sequence[Order], group: GroupOptions, *, force: bool = False) -> GroupResult:
+        """Carry out different orders, each on the host that suits it best, as hosts have room."""
+        self._cluster.force = force
+        for order in orders:
+            self._cluster.check(order.wish)
+        return self._work(orders[0]).spread(orders, group)
+
+    def leave(self, orders: Sequence[Order], words: Sequence[str], *, force: bool = False) -> tuple[str, list[str]]:
+        """Have different orders carried out in the background; gives back the group's id, and theirs.
+
+        What has room is started, and the rest as hosts have room, by a process that outlives this one. `words` are
+        what it is told beside the group's id (`inv resume`).
+        """
+        self._cluster.force = force
+        for order in orders:
+            self._cluster.check(order.wish)
+        work = self._work(orders[0])
+        if orders[0].sync and not self._cluster.is_here(orders[0].wish):
+            self._cluster.syncer()  # a project that must not be sent is refused now
+        group_id, run_ids = work.leave(orders)
+        pid = background.start(
+            ["resume", group_id, *words],
+            orders[0].env,
+            cwd=self._cluster.around.cwd,
+            log=self._cluster.around.state_dir / "groups" / f"{group_id}.log",
+        )
+        self._cluster.journal.take_over(run_ids, pid)
+        return group_id, run_ids
+
+    def retry(self, orders: Sequence[Order], project: Path, group: GroupOptions) -> GroupResult:
+        """Carry out orders of an earlier group again, as a new one: those with a host of their own there."""
+        self._cluster.change_to(project)
+        for order in orders:
+            self._cluster.check(order.wish)
+        work = self._work(orders[0])
+        if all(order.wish.hosts == (order.label,) for order in orders) and not self._cluster.is_here(orders[0].wish):
+            hosts = [self._cluster.chooser.hosts(order.wish)[0] for order in orders]
+            return work.pinned(orders, hosts, group)
+        return work.spread(orders, group)
+
+    def resume(
+        self, group_id: str, orders: Sequence[Order], run_ids: Sequence[str], project: Path, group: GroupOptions
+    ) -> GroupResult:
+        """Carry out the orders of a group that were not begun, under the ids they have."""
+        self._cluster.change_to(project)
+        return self._work(orders[0]).take_over(group_id, orders, run_ids, group)
+
+    def _work(self, order: Order) -> GroupWork:
+        here = self._cluster.is_here(order.wish)
+        chooser = self._cluster.local_chooser if here else self._cluster.chooser
+        return GroupWork(self._cluster.means(sync=order.sync, here=here), chooser, self._cluster.look_here)

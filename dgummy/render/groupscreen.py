@@ -1,0 +1,207 @@
+"""What people see of a group of runs: lines with their host before them, a live line each, a table at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dgummy.events import (
+    AttemptEnded,
+    Event,
+    GroupEnded,
+    GroupStarted,
+    HostChosen,
+    Notice,
+    Output,
+    RunEnded,
+    RunStarted,
+    SyncFinished,
+    SyncStarted,
+)
+from dgummy.model import SyncResult
+from dgummy.render import grouptext, tables
+from dgummy.render.console import Console
+from dgummy.render.text import clean, one_line
+from dgummy.units import format_count
+
+if TYPE_CHECKING:
+    from dgummy.render.live import LiveRows, Row
+
+_COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
+_LONGEST_LINE_BYTES = 65536
+
+
+class GroupScreen:
+    """A listener. `quiet` shows no output of the runs: it is gathered, or goes into a document."""
+
+    def __init__(self, console: Console, *, quiet: bool = False, live: bool = True) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._wants_live = live and console.can_redraw
+        self._labels: Mapping[str, str] = {}
+        self._colours: dict[str, str] = {}
+        self._lines: dict[tuple[str, str], LineSplitter] = {}
+        self._told: set[str] = set()
+        self._failed: set[str] = set()
+        self._rows: dict[str, Row] = {}
+        self._live: LiveRows | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Listen."""
+        hear = _HEARD.get(type(event))
+        if hear is not None:
+            hear(self, event)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+    # -- what is heard -----------------------------------------------------------------------------------------
+
+    def _group_started(self, event: GroupStarted) -> None:
+        self._labels = event.labels
+        self._colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(event.labels.values())}
+        self._note(f"[group {event.group_id}: {format_count(len(event.labels), 'run')}]", "dim")
+        if self._wants_live:
+            from dgummy.render.live import LiveRows, Row
+
+            self._rows = {run_id: Row(label) for run_id, label in event.labels.items()}
+            self._live = LiveRows(self._console, self._rows)
+
+    def _host_chosen(self, event: HostChosen) -> None:
+        label = self._labels.get(event.run_id, "")
+        if label and label != event.host:
+            self._note(f"→ {one_line(label, 60)} → {event.host}", "bold")
+            self._note(f"  {one_line(' · '.join(event.why), 500)}", "dim")
+        self._row(event.run_id, "chosen", event.host)
+
+    def _sync_started(self, event: SyncStarted) -> None:
+        for line in tables.sending(event.top_level, event.excluded):
+            self._once(line, "dim")
+        for run_id, label in self._labels.items():
+            if label == event.host:
+                self._row(run_id, "syncing", event.host)
+
+    def _sync_finished(self, event: SyncFinished) -> None:
+        result = event.result
+        self._note(_synced(result), "good" if result.ok else "error")
+        if result.failure is not None:
+            self._failed.add(result.host)
+
+    def _run_started(self, event: RunStarted) -> None:
+        self._row(event.run_id, "running", event.host)
+
+    def _output(self, event: Output) -> None:
+        row = self._rows.get(event.run_id)
+        splitter = self._lines.setdefault((event.run_id, event.stream), LineSplitter())
+        for line in splitter.feed(event.data):
+            self._line(event, line)
+        if row is not None and splitter.last:
+            row.last_line = splitter.last.decode("utf-8", "replace")
+
+    def _run_ended(self, event: RunEnded) -> None:
+        result = event.result
+        self._end_lines(result.run_id, result.host)
+        self._row(result.run_id, result.state.value.replace("_", " "), result.host, over=True)
+
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        if event.attempt.outcome in tables.NOT_TAKEN and event.attempt.host not in self._failed:
+            self._once(tables.attempt(event.attempt), "warning")
+
+    def _group_ended(self, event: GroupEnded) -> None:
+        self.close()
+        self._console.note("")
+        for line in grouptext.closing(event.result).splitlines():
+            self._console.note(line, "" if not line.startswith("✗") else "error")
+        for text in dict.fromkeys(member.result.remedy for member in event.result.members if member.result.remedy):
+            self._once(f"  {one_line(text, 500)}")
+
+    def _notice(self, event: Notice) -> None:
+        where = f"{event.host}: " if event.host else ""
+        self._once(f"{where}{one_line(event.text, 500)}", "warning" if event.level == "warning" else "")
+
+    # -- how it is shown ---------------------------------------------------------------------------------------
+
+    def _line(self, event: Output, line: bytes) -> None:
+        if self._quiet:
+            return
+        label = self._labels.get(event.run_id, event.host)
+        on_terminal = self._console.out_is_terminal if event.stream == "out" else self._console.err_is_terminal
+        if not on_terminal:
+            self._console.write(event.stream, f"{label}: ".encode() + line)
+            return
+        text = clean(line.decode("utf-8", "replace")).rstrip("\n").rpartition("\r")[2]
+        if self._live is not None:
+            self._live.line(f"{label}: ", self._colours.get(label, ""), text)
+            return
+        prefix = f"{label}: "
+        if self._console.out_colour and label in self._colours:
+            prefix = f"\x1b[{self._colours[label]}m{prefix}\x1b[0m"
+        self._console.write(event.stream, f"{prefix}{text}\n".encode())
+
+    def _row(self, run_id: str, state: str, host: str, *, over: bool = False) -> None:
+        row = self._rows.get(run_id)
+        if row is not None:
+            row.state, row.since, row.host, row.over = state, time.monotonic(), host, over
+
+    def _once(self, text: str, style: str = "") -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._note(text, style)
+
+    def _end_lines(self, run_id: str, host: str) -> None:
+        """Show what was printed without a newline at the end."""
+        for key in [key for key in self._lines if key[0] == run_id]:
+            rest = self._lines.pop(key).rest()
+            if rest:
+                self._line(Output(run_id, host, key[1], rest), rest + b"\n")
+
+    def _note(self, text: str, style: str = "") -> None:
+        if self._live is not None:
+            self._live.note(text, style)
+        else:
+            self._console.note(text, style)
+
+
+class LineSplitter:
+    """Cuts what one run prints into lines, each with its newline; one that is very long is cut up."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.last = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what came, give the lines that are whole."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        whole = [line + b"\n" for line in lines]
+        while len(self._rest) > _LONGEST_LINE_BYTES:
+            whole.append(self._rest[:_LONGEST_LINE_BYTES] + b"\n")
+            self._rest = self._rest[_LONGEST_LINE_BYTES:]
+        self.last = self._rest or (lines[-1] if lines else self.last)
+        return whole
+
+    def rest(self) -> bytes:
+        """Give what came after the last newline."""
+        return self._rest
+
+
+def _synced(result: SyncResult) -> str:
+    """`✓ node-1 synced`: of many hosts a short line each."""
+    return f"✓ {result.host} synced" if result.ok else tables.synced(result)
+
+
+_HEARD: dict[type, Callable[[GroupScreen, Any], None]] = {
+    GroupStarted: GroupScreen._group_started,
+    HostChosen: GroupScreen._host_chosen,
+    SyncStarted: GroupScreen._sync_started,
+    SyncFinished: GroupScreen._sync_finished,
+    RunStarted: GroupScreen._run_started,
+    Output: GroupScreen._output,
+    AttemptEnded: GroupScreen._attempt_ended,
+    RunEnded: GroupScreen._run_ended,
+    GroupEnded: GroupScreen._group_ended,
+    Notice: GroupScreen._notice,
+}

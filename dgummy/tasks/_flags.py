@@ -1,0 +1,124 @@
+"""Flags that several commands share, each said once: its name, its default and its help.
+
+Invoke reads flags from a function's signature. Here a signature is made from the fields of a dataclass, and the command
+gets an instance of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from invoke.context import Context
+
+from dgummy.boundary import command
+
+F = TypeVar("F")
+
+
+def flag(text: str, default: Any = None) -> Any:
+    """Make a flag with a help text. False makes it a switch, a number a number, anything else takes text."""
+    return field(default=default, metadata={"help": text})
+
+
+def repeated(text: str) -> Any:
+    """Make a flag that may be given several times."""
+    return field(default_factory=list, metadata={"help": text, "repeated": True})
+
+
+def words(text: str) -> Any:
+    """Make what needs no flag: one string, which may be left out, or stand after `--` as words."""
+    return field(default=None, metadata={"help": text, "positional": True})
+
+
+def all_words(text: str) -> Any:
+    """Make what needs no flag and may be several strings: a list."""
+    return field(default_factory=list, metadata={"help": text, "positional": True, "several": True})
+
+
+def command_with(flags: type[F], name: str | None = None) -> Callable[[Callable[[Context, F], int]], Any]:
+    """Make a function of a context and its flags a task."""
+    known = fields(flags)  # type: ignore[arg-type]  # a dataclass
+    several = next((one.name for one in known if one.metadata.get("several")), "")
+    positional = [one.name for one in known if one.metadata.get("positional")]
+    iterable = [one.name for one in known if one.metadata.get("repeated")]
+    context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.Signature([context, *map(_parameter, known)])
+
+    def wrap(body: Callable[[Context, F], int]) -> Any:
+        def run(c: Context, **given: Any) -> int:
+            return body(c, flags(**given))
+
+        run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        options: dict[str, Any] = {"iterable": iterable, "help": {one.name: one.metadata["help"] for one in known}}
+        if not several:
+            options |= {"positional": positional, "optional": positional}
+        return command(name, several=several, **options)(run)
+
+    return wrap
+
+
+def _parameter(one: Field[Any]) -> inspect.Parameter:
+    default = one.default
+    if one.default is MISSING:
+        default = inspect.Parameter.empty if one.metadata.get("repeated") else None
+    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default)
+
+
+@dataclass
+class HostFlags:
+    """Which hosts a command is about."""
+
+    host: list[str] = repeated("only this host; repeat for several, ranges like node-[1-4] are fine")
+    group: str | None = flag("the hosts of this group (default: the setting `group`)")
+    exclude: list[str] = repeated("not this host; may be repeated")
+    backend: str | None = flag("auto, d, ssh or local, instead of what the settings say")
+    json: bool = flag("print one JSON document on stdout", default=False)
+
+
+@dataclass
+class ChoiceFlags(HostFlags):
+    """What is asked of a host."""
+
+    type: str | None = flag("the kind of work (database, api, frontend, testing, security, general, or one of yours)")
+    require: list[str] = repeated("what a host must have: docker, os=darwin, arch=arm64, 'cores>=8'; may be repeated")
+
+
+@dataclass
+class WorkFlags(ChoiceFlags):
+    """How work is done."""
+
+    timeout: str | None = flag("end it on its host after so long: 90, 20m, 2h")
+    env: list[str] = repeated("pass a variable: NAME (its value here) or NAME=VALUE; may be repeated")
+    no_sync: bool = flag("do not bring the project there first", default=False)
+    detach: bool = flag("start it, print its run id and return", default=False)
+    force: bool = flag("sync even what looks like a mistake (the home folder, say)", default=False)
+    dry: bool = flag("show where it would run and what would be sent, and do nothing", default=False)
+
+
+@dataclass
+class OneRunFlags(WorkFlags):
+    """What `inv run` and `inv task` take besides."""
+
+    fallback: str | None = flag("local (run here if no host can) or none")
+
+
+@dataclass
+class BoundFlags:
+    """How several runs at once are kept within bounds, and shown."""
+
+    jobs: str | None = flag("how many at once (default: the setting `jobs`)")
+    backend: str | None = flag("auto, d, ssh or local, instead of what the settings say")
+    fail_fast: bool = flag("end everything at the first failure", default=False)
+    max_failures: str | None = flag("start nothing more after so many failures: a number, or a percentage of all")
+    deadline: str | None = flag("end everything after so long: 90, 20m, 2h")
+    stream: bool = flag("print a JSON line for everything that happens", default=False)
+    json: bool = flag("print one JSON document on stdout", default=False)
+
+
+@dataclass
+class GroupFlags(BoundFlags, WorkFlags):
+    """What commands for several runs at once take."""

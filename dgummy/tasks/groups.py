@@ -1,0 +1,214 @@
+"""`inv fanout`: the same work on many hosts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from dgummy.errors import UsageError
+from dgummy.tasks._flags import BoundFlags, GroupFlags, all_words, command_with, flag, words
+from dgummy.tasks._shared import Session, command_text, duration_s, run_options, session, work_wish
+
+if TYPE_CHECKING:
+    from dgummy.groupwork import GroupOptions
+    from dgummy.model import GroupResult, SyncResult
+    from dgummy.orders import Order
+    from dgummy.render.console import Console
+    from dgummy.tasks._shared import ClosableListener
+    from dgummy.worklist import Item
+
+
+@dataclass
+class FanoutFlags(GroupFlags):
+    """What `inv fanout` takes."""
+
+    cmd: str | None = words("the command, as one string or after --")
+    task: str | None = flag("a task for an agent instead of a command")
+    suite: str | None = flag("instead of one command everywhere: each label of this suite on the best host for it")
+    gather: bool = flag("show equal outputs once, with the hosts that they came from", default=False)
+    diff: bool = flag("show how the others differ from the most common output", default=False)
+
+
+@command_with(FanoutFlags)
+def fanout(c: Context, flags: FanoutFlags) -> int:
+    """Run a command on every host of a group at once.
+
+    Example: inv fanout 'make test' --group build
+    """
+    with group_session(c, flags, gather=flags.gather or flags.diff, diff=flags.diff) as now:
+        if flags.suite:
+            return _suite(now, flags)
+        order = _order(now, flags)
+        groups = now.app.cluster.groups
+        if flags.dry:
+            return _show_plan(now, groups.everywhere_plan(order, force=flags.force), order.shown, json=flags.json)
+        return show(now, flags, groups.everywhere(order, bounds(flags), force=flags.force))
+
+
+@dataclass
+class DistributeFlags(GroupFlags):
+    """What `inv distribute` takes."""
+
+    text: list[str] = all_words("what is to be done, one string each; `database: TEXT` says its kind")
+    command: bool = flag("the texts are shell commands, not tasks for agents", default=False)
+    from_: str | None = flag("read them from this file: one on each line, or a YAML list")
+
+
+@command_with(DistributeFlags)
+def distribute(c: Context, flags: DistributeFlags) -> int:
+    """Give several tasks to agents, each on the host that suits it best.
+
+    Example: inv distribute 'optimize database queries' 'build REST API endpoints'
+    """
+    from dgummy import intake
+
+    with group_session(c, flags) as now:
+        asked, options = work_wish(flags, ""), run_options(now, flags)
+        orders = intake.item_orders(_items(now, flags), asked, options, now.app.settings, commands=flags.command)
+        return _spread(now, flags, orders)
+
+
+def _items(now: Session, flags: DistributeFlags) -> list[Item]:
+    from pathlib import Path
+
+    from dgummy import worklist
+
+    types = now.app.cluster.task_types
+    items = [worklist.parse_item(text, types) for text in flags.text]
+    if flags.from_:
+        items += worklist.read_items(Path(flags.from_).expanduser(), types)
+    if not items:
+        example = "for example: inv distribute 'optimize database queries' 'build REST API endpoints'"
+        raise UsageError("there is nothing to do", example)
+    return worklist.labelled(items)
+
+
+def _suite(now: Session, flags: FanoutFlags) -> int:
+    from dgummy import intake
+
+    if command_text(flags.cmd) or flags.task:
+        raise UsageError("a suite has its own commands", "leave out the command, or --suite")
+    asked, options = work_wish(flags, ""), run_options(now, flags)
+    return _spread(now, flags, intake.suite_orders(flags.suite or "", asked, options, now.app.settings))
+
+
+def _spread(now: Session, flags: GroupFlags, orders: list[Order]) -> int:
+    groups = now.app.cluster.groups
+    if flags.dry:
+        return _show_picks(now, orders, json=flags.json)
+    if not flags.detach:
+        return show(now, flags, groups.spread(orders, bounds(flags), force=flags.force))
+    bounds(flags)  # what is wrong with them is said now
+    group_id, run_ids = groups.leave(orders, _passed_on(flags), force=flags.force)
+    if flags.json:
+        from dgummy.render import documents
+
+        now.console.result(documents.dump(documents.left(group_id, orders, run_ids)))
+        return 0
+    for run_id in run_ids:
+        now.console.result(run_id)
+    now.console.note(f"left to a process in the background · inv wait {group_id}")
+    return 0
+
+
+def _passed_on(flags: GroupFlags) -> list[str]:
+    """The flags that the process in the background gets."""
+    words = [word for name in ("jobs", "max_failures", "deadline", "backend") for word in _given(flags, name)]
+    return [*words, *(["--fail-fast"] if flags.fail_fast else []), *(["--force"] if flags.force else [])]
+
+
+def _given(flags: GroupFlags, name: str) -> list[str]:
+    value = getattr(flags, name)
+    return [f"--{name.replace('_', '-')}={value}"] if value else []
+
+
+def _show_picks(now: Session, orders: list[Order], *, json: bool) -> int:
+    from dgummy.render import documents, tables
+
+    picks = [(order, now.app.cluster.pick(order.wish)) for order in orders]
+    if json:
+        now.console.result(documents.dump(documents.picks(picks)))
+    else:
+        now.console.result(tables.picks(picks))
+    return 0
+
+
+def _order(now: Session, flags: FanoutFlags) -> Order:
+    from dgummy import intake
+
+    text, settings = command_text(flags.cmd), now.app.settings
+    if bool(text) == bool(flags.task):
+        raise UsageError("give a command, or --task TEXT", "for example: inv fanout 'make test'")
+    asked, options = work_wish(flags, flags.task or text), run_options(now, flags)
+    if flags.task:
+        return intake.task_order(flags.task, "task", asked, options, settings)
+    return intake.command_order(text, asked, options, settings)
+
+
+def bounds(flags: BoundFlags) -> GroupOptions:
+    """Flags as the bounds of a group."""
+    from dgummy.groupwork import GroupOptions
+    from dgummy.stoprules import parse_rule
+
+    try:
+        rule = parse_rule(fail_fast=flags.fail_fast, max_failures=flags.max_failures)
+    except ValueError as error:
+        raise UsageError(f"--max-failures: {error}", "for example --max-failures 3, or 10%") from error
+    return GroupOptions(rule, duration_s(flags.deadline, "--deadline"))
+
+
+@contextmanager
+def group_session(c: Context, flags: BoundFlags, *, gather: bool = False, diff: bool = False) -> Iterator[Session]:
+    """Open an app for a group of runs, with the screen that its flags ask for."""
+    screen = _screen(json=flags.json, stream=flags.stream, gather=gather, diff=diff)
+    with session(c, {"backend": flags.backend, "jobs": flags.jobs}, json=flags.json, screen=screen) as now:
+        yield now
+
+
+def _screen(*, json: bool, stream: bool, gather: bool, diff: bool) -> Callable[[Console], ClosableListener]:
+    def make(console: Console) -> ClosableListener:
+        if gather and not json:
+            from dgummy.render.gathering import GatheringScreen
+
+            return GatheringScreen(console, diff=diff)
+        if stream:
+            from dgummy.render.stream import StreamScreen
+
+            return StreamScreen(console)
+        from dgummy.render.groupscreen import GroupScreen
+
+        return GroupScreen(console, quiet=json, live=not json)
+
+    return make
+
+
+def _show_plan(now: Session, planned: list[SyncResult], command: str, *, json: bool) -> int:
+    from dgummy.render import documents, tables
+    from dgummy.render.text import one_line
+
+    if json:
+        now.console.result(documents.dump({"command": command, **documents.sync(planned, dry=True)}))
+    else:
+        for result in planned:
+            now.console.result(tables.would_sync(result))
+        now.console.result(f"would run on {len(planned)}: {one_line(command)}")
+    return 0
+
+
+def show(now: Session, flags: BoundFlags, result: GroupResult) -> int:
+    """Show what is left to be shown of a group that ended; gives back the exit code."""
+    from dgummy.model import RunState
+
+    if flags.json and not flags.stream:
+        from dgummy.render import documents
+
+        now.console.result(documents.dump(documents.group(result, now.tails.text)))
+    elif not flags.stream:
+        for member in result.members:
+            if member.result.state is RunState.RUNNING:
+                now.console.result(member.result.run_id)
+    return result.process_exit_code

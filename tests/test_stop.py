@@ -1,0 +1,98 @@
+"""Stopping work in other threads: heard at once, by whoever waits, and told apart from the end of the work."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from dgummy.fanout import Crew, Job, interruptible
+from dgummy.stop import Stop
+
+
+def test_waiting_ends_with_the_job() -> None:
+    stop, gate = Stop(), threading.Event()
+    job = Job(gate.wait)
+    assert stop.wait_for(job, 0.05) is False
+    gate.set()
+    assert stop.wait_for(job, 5) is True
+    assert stop.wait_for(job) is True  # and at once for what is done
+
+
+@pytest.mark.parametrize("ask", ["cancel", "leave"])
+def test_waiting_ends_when_something_is_asked_for(ask: str) -> None:
+    stop, gate = Stop(), threading.Event()
+    job = Job(gate.wait)
+    threading.Timer(0.1, getattr(stop, ask)).start()
+    began = time.monotonic()
+    assert stop.wait_for(job, 10) is False
+    assert time.monotonic() - began < 5
+    gate.set()
+
+
+def test_what_was_asked_for_before_is_not_heard_again() -> None:
+    """The first Ctrl-C cancels; the wait for the end of that is broken off by the second one only."""
+    stop, gate = Stop(), threading.Event()
+    stop.cancel()
+    job = Job(gate.wait)
+    assert stop.wait_for(job, 0.05) is False
+    threading.Timer(0.1, gate.set).start()
+    assert stop.wait_for(job, 10) is True
+
+
+def test_the_first_reason_stays() -> None:
+    stop = Stop()
+    stop.cancel("the deadline passed")
+    stop.cancel()
+    assert (stop.cancelled, stop.left, stop.reason) == (True, False, "the deadline passed")
+
+
+def test_a_nap_ends_when_the_work_is_cancelled() -> None:
+    stop = Stop()
+    threading.Timer(0.1, stop.cancel).start()
+    began = time.monotonic()
+    stop.nap(10)
+    assert time.monotonic() - began < 5
+
+
+def test_ctrl_c_cancels_then_leaves_then_gets_through() -> None:
+    """Events stand in for the signal: what `wait` raises in the main thread."""
+    stop, asked = Stop(), list[tuple[bool, bool]]()
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout == 0:
+                return super().wait(0)
+            asked.append((stop.cancelled, stop.left))
+            raise KeyboardInterrupt
+
+    original = Job.__init__
+
+    def patched(self: Job[None], *args: object, **kwargs: object) -> None:
+        original(self, *args, **kwargs)  # type: ignore[arg-type]
+        self._done = Impatient()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, "__init__", patched)
+        with pytest.raises(KeyboardInterrupt):
+            interruptible(threading.Event().wait, stop)
+    assert asked == [(False, False), (True, False), (True, True)]
+
+
+def test_a_crew_hears_each_end_once() -> None:
+    crew: Crew[int, int] = Crew()
+    for number in range(5):
+        crew.start(number, lambda number=number: number * number)  # type: ignore[misc]
+    assert len(crew) == 5
+    ends = [crew.next_end(5) for _ in range(5)]
+    assert sorted(end for end in ends if end) == [(n, n * n) for n in range(5)]
+    assert len(crew) == 0 and crew.next_end(0.01) is None
+
+
+def test_what_one_of_a_crew_raises_is_raised_by_hearing_it() -> None:
+    crew: Crew[str, float] = Crew()
+    crew.start("a", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        crew.next_end(5)
+    assert len(crew) == 0
