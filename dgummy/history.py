@@ -6,6 +6,7 @@ host that does not answer leaves its rows as they are.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -142,6 +143,13 @@ class History:
     def again(self, row: RunRow) -> RunRow:
         """The row as it is in the ledger by now."""
         return self._journal.ledger().find(row.run_id)
+
+    def reopen(self, rows: Iterable[RunRow]) -> None:
+        """Have runs that were given up since their client ended wait to be begun by this process."""
+        for row in rows:
+            pid = os.getpid()
+            changes = RunUpdate(state=RunState.PENDING, reason="", ended_at=None, client_pid=pid)
+            self._journal.ledger().settle(row.run_id, row.state, **changes)
 
     # -- bringing up to date -----------------------------------------------------------------------------------
 

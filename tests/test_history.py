@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from dgummy import intake
+from dgummy import intake, liveness
 from dgummy import lab as dlab
-from dgummy import liveness
 from dgummy.chooser import Wish
 from dgummy.cluster import Cluster
 from dgummy.errors import UsageError

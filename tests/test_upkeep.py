@@ -15,7 +15,8 @@ from cli_lab import Desk, open_desk
 from dgummy import lab as dlab
 from dgummy.asked import Asked, Meta
 from dgummy.chooser import Wish
-from dgummy.cluster import Cluster, RunOptions
+from dgummy.cluster import Cluster
+from dgummy.intake import RunOptions
 from dgummy.ledger import Ledger
 from dgummy.ledger_rows import RunRow
 from dgummy.model import RunState
