@@ -114,6 +114,9 @@ def result(state: RunState = RunState.OK, **changes: object) -> RunResult:
         ("bad \udcff byte", "bad � byte"),
         ("tab\tand\nnewline stay", "tab\tand\nnewline stay"),
         ("\x1b", ""),
+        ("\x1b[1mbold\x1b(B\x1b[m", "bold"),
+        ("\x1b7saved\x1b8\x1bcreset", "savedreset"),
+        ("\x1b[cut off", "ut off"),
         ("é … 日本", "é … 日本"),
     ],
 )
