@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from dgummy import asked, intake
+from dgummy import asked, intake, reconcile
 from dgummy.chooser import Wish
 from dgummy.errors import UsageError
 from dgummy.intake import RunOptions
@@ -28,6 +28,12 @@ def wanted(rows: Iterable[RunRow], kinds: Collection[str]) -> list[RunRow]:
     """The runs of these kinds, oldest first."""
     states = frozenset[RunState]().union(*(KINDS[kind] for kind in kinds))
     return sorted((row for row in rows if row.state in states), key=lambda row: row.created_at)
+
+
+def is_left_behind(row: RunRow) -> bool:
+    """Whether a run of a group waits to be begun, or was given up when its client ended, before it had a host."""
+    given_up = row.state is RunState.SKIPPED and not row.host and row.reason == reconcile.client_gone().reason
+    return bool(row.group_id) and (row.state is RunState.PENDING or given_up)
 
 
 def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False) -> Order:

@@ -6,6 +6,7 @@ host that does not answer leaves its rows as they are.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from dgummy.events import Listener, Notice, RunEnded
 from dgummy.fanout import Job
 from dgummy.journal import Journal
 from dgummy.ledger_rows import RunRow, RunUpdate
-from dgummy.liveness import process_began_at
+from dgummy.liveness import process_began_at, process_words
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState
 from dgummy.proof import Claim, prove
 from dgummy.reconcile import CallOff, Client, Decision, Report, Verdict
@@ -37,6 +38,9 @@ NEVER_BEGAN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, Run
 """No host has anything of these."""
 
 _PID_SLACK_S = 2.0
+_TAKES_OVER = "resume"
+"""The command that makes a process the client of runs that were written down before it began."""
+
 _FIRST_POLL_S, _LONGEST_POLL_S, _POLL_SHARE = 0.2, 2.0, 0.05
 
 
@@ -140,6 +144,13 @@ class History:
         """The row as it is in the ledger by now."""
         return self._journal.ledger().find(row.run_id)
 
+    def reopen(self, rows: Iterable[RunRow]) -> None:
+        """Have runs that were given up since their client ended wait to be begun by this process."""
+        for row in rows:
+            pid = os.getpid()
+            changes = RunUpdate(state=RunState.PENDING, reason="", ended_at=None, client_pid=pid)
+            self._journal.ledger().settle(row.run_id, row.state, **changes)
+
     # -- bringing up to date -----------------------------------------------------------------------------------
 
     def refresh(self, rows: Iterable[RunRow], *, tell: bool = True) -> list[Seen]:
@@ -176,15 +187,21 @@ class History:
         return reconcile.read_reports(answer.facts).get(row.run_id) or _no_answer(answer)
 
     def client_of(self, row: RunRow) -> Client:
-        """Whether the process that began a run is still there. A process that began later has only its number."""
+        """Whether the process that looks after a run is still there.
+
+        One that began later than the run has only its number, unless it is a client that took over what another left.
+        """
         if row.client_pid is None:
             return Client.GONE
         if row.owner != self.access.owner:
             return Client.UNKNOWN
         began_at = process_began_at(row.client_pid, self.access.now())
-        if began_at is None or began_at > row.created_at + timedelta(seconds=_PID_SLACK_S):
+        if began_at is None:
             return Client.GONE
-        return Client.ALIVE
+        if began_at <= row.created_at + timedelta(seconds=_PID_SLACK_S):
+            return Client.ALIVE
+        took_over = any(word.rpartition(".")[2] == _TAKES_OVER for word in process_words(row.client_pid))
+        return Client.ALIVE if took_over else Client.GONE
 
     def _wants_a_look(self, row: RunRow) -> bool:
         if row.state is RunState.LOST:

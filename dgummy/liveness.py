@@ -1,4 +1,4 @@
-"""When a process of this machine began: what tells a client that is still at work from another that got its number."""
+"""Processes of this machine: what tells a client that is still at work from another process that got its number."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def process_began_at(pid: int, now: datetime) -> datetime | None:
     return _by_ps(pid)
 
 
+def process_words(pid: int) -> tuple[str, ...]:
+    """The words of its command line; () if there is none. Words that hold blanks may be told as several."""
+    try:
+        return tuple(
+            word.decode("utf-8", "replace") for word in (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        )
+    except OSError:
+        return tuple(_ps("args=", pid).split())
+
+
 def _by_proc(pid: int, now: datetime) -> datetime | None:
     """By proc(5): field 3 is the state, field 22 the start in ticks since boot. A name may hold blanks and brackets."""
     try:
@@ -32,13 +42,18 @@ def _by_proc(pid: int, now: datetime) -> datetime | None:
 
 def _by_ps(pid: int) -> datetime | None:
     try:
-        done = subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(pid)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "LC_ALL": "C", "TZ": "UTC0"},
-            timeout=5,
-        )
-        return datetime.strptime(" ".join(done.stdout.split()), _LSTART).replace(tzinfo=timezone.utc)
-    except (OSError, ValueError, subprocess.SubprocessError):
+        told = " ".join(_ps("lstart=", pid).split())
+        return datetime.strptime(told, _LSTART).replace(tzinfo=timezone.utc)
+    except ValueError:
         return None
+
+
+def _ps(column: str, pid: int) -> str:
+    """What ps tells of a process, times in UTC; "" if there is none."""
+    environ = {**os.environ, "LC_ALL": "C", "TZ": "UTC0"}
+    words = ["ps", "-ww", "-o", column, "-p", str(pid)]
+    try:
+        done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", env=environ, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout

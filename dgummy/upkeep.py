@@ -172,7 +172,7 @@ def row_of(host: str, found: Found, now: datetime) -> RunRow | None:
         command=meta.text or found.command,
         created_at=claimed_at,
         state=verdict.state,
-        group_id=meta.group_id,
+        group_id=meta.group_id if reconcile.is_run_id(meta.group_id) else "",
         label=meta.label,
         task_type=meta.task_type,
         project=meta.project,

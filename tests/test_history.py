@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dgummy import intake
+from dgummy import intake, liveness
 from dgummy import lab as dlab
 from dgummy.chooser import Wish
 from dgummy.cluster import Cluster
@@ -219,14 +220,32 @@ def test_a_number_that_another_process_has_now_is_not_the_client(cluster: Cluste
         process.wait()
 
 
-def test_when_processes_began_by_ps_and_by_proc() -> None:
-    from dgummy import liveness
+def test_a_client_that_took_over_began_later_than_its_runs(cluster: Cluster) -> None:
+    """`inv resume`, and what is left to a process in the background."""
+    waits = "import sys; print(flush=True); sys.stdin.read()"
+    hour_ago = now() - timedelta(hours=1)
+    for words, expected in [
+        (["dgummy", "resume", "g2026"], Client.ALIVE),
+        (["inv", "work.resume", "last"], Client.ALIVE),
+        (["dgummy", "wait", "x"], Client.GONE),
+    ]:
+        with subprocess.Popen([sys.executable, "-c", waits, *words], stdin=-1, stdout=-1) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            row = write(cluster, client_pid=process.pid, created_at=hour_ago)
+            assert cluster.history.client_of(row) is expected
+            assert process.stdin is not None
+            process.stdin.close()
 
+
+def test_when_processes_began_by_ps_and_by_proc() -> None:
     by_ps = liveness._by_ps(os.getpid())
     by_proc = liveness._by_proc(os.getpid(), now())
     assert by_ps is not None and by_proc is not None
     assert abs((by_ps - by_proc).total_seconds()) < 2.5
     assert liveness._by_ps(gone_pid()) is None
+    assert liveness.process_words(gone_pid()) == ()
+    assert "python" in " ".join(liveness.process_words(os.getpid()))
+    assert "python" in liveness._ps("args=", os.getpid())
 
 
 def test_a_run_that_its_host_does_not_know(cluster: Cluster) -> None:

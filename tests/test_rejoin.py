@@ -414,6 +414,28 @@ def test_a_group_stands_for_its_runs(desk: Desk) -> None:
     assert desk.inv("wait", "--", rows[0].run_id, rows[0].run_id).code == 0  # the same run twice is one
 
 
+def test_what_a_killed_client_left_of_a_group_can_be_begun_after_a_look(own: Desk) -> None:
+    """Looking at a group says of what was never begun that it was given up; it can be taken up again all the same."""
+    work = ("distribute", "--command", "--no-sync", "--host", "node-1", "--jobs", "1", "sleep 2", "echo two", "exit 3")
+    client = own.nodes.start(*work, cwd=own.project)
+    until(lambda: own.nodes.active_runs("node-1"), 20)
+    client.send_signal(signal.SIGKILL)
+    client.communicate()
+    before = {row.run_id: row for row in own.nodes.ledger()}
+    states = sorted(str(entry["state"]) for entry in listed(own, "--group", "last").values())
+    assert states == ["running", "skipped", "skipped"]
+    resumed = own.inv("resume", "last")
+    assert resumed.code == 1, resumed
+    assert own.inv("wait", "last").code in (0, 3)
+    after = {row.run_id: row for row in own.nodes.ledger()}
+    assert after.keys() == before.keys()
+    (begun,) = (run_id for run_id, row in before.items() if row.host)
+    assert sorted(row.exit_code or 0 for run_id, row in after.items() if run_id != begun) == sorted(
+        3 if row.command == "exit 3" else 0 for run_id, row in after.items() if run_id != begun
+    )
+    assert all(row.state.is_final and row.started_at for run_id, row in after.items() if run_id != begun)
+
+
 # -- output ----------------------------------------------------------------------------------------------------------
 
 

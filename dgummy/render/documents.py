@@ -222,7 +222,7 @@ def _seen(seen: Seen) -> dict[str, Any]:
         "run_id": row.run_id,
         "group_id": row.group_id or None,
         "kind": row.kind,
-        "label": row.label or None,
+        "label": clean(row.label) or None,
         "command": row.command,
         "host": row.host or None,
         "state": row.state.value,

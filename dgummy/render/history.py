@@ -74,6 +74,11 @@ def cancelled(done: Cancelled) -> str:
     return f"{'✗' if done.code else '■'} {done.row.run_id}{where}: {one_line(done.text, 500)}"
 
 
+def remedy(done: Cancelled) -> str:
+    """What to do about one that could not be cancelled."""
+    return one_line(done.remedy, 500)
+
+
 def pruned(done: Pruned) -> str:
     """What was removed, what was kept and why."""
     would = "would be removed" if done.dry else "removed"

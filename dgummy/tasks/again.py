@@ -66,14 +66,13 @@ def resume(c: Context, flags: ResumeFlags) -> int:
 
     Example: inv resume last
     """
-    from dgummy import background
-    from dgummy.model import RunState
+    from dgummy import again, background
     from dgummy.reconcile import Client
 
     parent = os.environ.pop(background.PARENT, "")
     with group_session(c, flags) as now:
         history = now.app.cluster.history
-        rows = [row for row in _found(now, flags.group) if row.state is RunState.PENDING and row.group_id]
+        rows = [row for row in _found(now, flags.group) if again.is_left_behind(row)]
         ours = {os.getpid(), int(parent) if parent.isdigit() else None}
         alive = (row for row in rows if row.client_pid not in ours and history.client_of(row) is Client.ALIVE)
         busy = next(alive, None)
@@ -86,6 +85,7 @@ def resume(c: Context, flags: ResumeFlags) -> int:
             return 0
         orders = _orders(now, rows)
         now.app.cluster.force = flags.force
+        history.reopen(rows)
         run_ids = [row.run_id for row in rows]
         groups = now.app.cluster.groups
         return show(now, flags, groups.resume(rows[0].group_id, orders, run_ids, _project(rows), bounds(flags)))

@@ -143,7 +143,7 @@ def cancel(c: Context, run: list[str], json: bool = False) -> int:
         for done in outcomes:
             now.console.note(screen.cancelled(done), "error" if done.code else "good")
             if done.remedy:
-                now.console.note(f"  {done.remedy}")
+                now.console.note(f"  {screen.remedy(done)}")
     codes = [done.code for done in outcomes]
     return codes[0] if len(codes) == 1 else ExitCode.SOME_FAILED if any(codes) else 0
 
