@@ -214,6 +214,21 @@ def test_a_client_killed_in_mid_fanout_loses_nothing(desk: Desk, log: Log) -> No
     assert states(again_) == {"node-1": "failed", "node-2": "failed"}
 
 
+def test_two_that_resume_at_once_begin_nothing_twice(desk: Desk, log: Log) -> None:
+    texts = [log.command(f"n{number}", nap_s=1) for number in range(8)]
+    client = desk.nodes.start("distribute", "--command", "--no-sync", "--jobs", "1", *texts, cwd=desk.project)
+    assert until(log.ran.exists)
+    client.kill()
+    client.communicate()
+    group_id = next(row.group_id for row in desk.nodes.ledger() if row.client_pid == client.pid)
+    others = [desk.nodes.start("resume", group_id, cwd=desk.project) for _ in range(3)]
+    for other in others:
+        other.communicate(timeout=60)
+    assert 0 in [other.returncode for other in others]
+    assert desk.inv("wait", group_id).code == 0
+    assert log.take() == {f"n{number}": 1 for number in range(8)}
+
+
 def test_a_run_of_which_nothing_was_kept() -> None:
     from datetime import datetime, timezone
 
