@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dgummy.transport.dcmd import DCommand
     from dgummy.transport.dfind import Found, NotFound
     from dgummy.transport.hostkeys import HostKeyQuestion
+    from dgummy.transport.ssh import SSHTransport
     from dgummy.transport.sshconfig import SSHTarget
 
 
@@ -149,7 +150,7 @@ class App:
         chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self._find_d)
         found, asked = chosen.found, self.settings.backend == "d"
         if found is None:
-            return backends.Carriers(chosen, local, self._ssh_transport)
+            return backends.Carriers(chosen, local, self.ssh_transport)
 
         def d() -> DCommand:
             from dgummy.transport.dcmd import DCommand
@@ -157,7 +158,7 @@ class App:
             limits = self.settings.timeouts
             return DCommand(found, timeout_s=self.settings.d.timeout_s, idle_s=limits.sync_idle_s)
 
-        return backends.Carriers(chosen, local, self._ssh_transport, d, strict=asked)
+        return backends.Carriers(chosen, local, self.ssh_transport, d, strict=asked)
 
     def _find_d(self) -> Found | NotFound:
         from dgummy.transport.dfind import find
@@ -170,7 +171,8 @@ class App:
 
         return config_hosts(self.ssh_config)
 
-    def _ssh_transport(self) -> Transport:
+    def ssh_transport(self) -> SSHTransport:
+        """A transport of its own over ssh, to be closed by whoever asked for it."""
         from dgummy.transport.ssh import SSHTransport
 
         interactive = self.console is not None and self.console.interactive
