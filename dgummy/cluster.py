@@ -6,7 +6,6 @@ What only some of them need is imported there: `inv load` from its cache should 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -139,6 +138,7 @@ class Cluster:
         """
         from dgummy import fanout
         from dgummy.ledger_rows import new_run_id
+        from dgummy.stop import Stop
 
         self.force = force
         if path is not None:
@@ -157,12 +157,12 @@ class Cluster:
                 syncer.release(synced.workspace)
             return synced.result
 
-        try:
-            return fanout.in_order(hosts, to, jobs=self.settings.jobs)
-        except KeyboardInterrupt:
-            syncer.cancelled.set()
-            time.sleep(0.5)  # let rsync be ended and the workspaces given back
-            raise
+        stop = Stop()
+        with stop.heard_by(syncer.cancelled):
+            results = fanout.interruptible(lambda: fanout.in_order(hosts, to, jobs=self.settings.jobs), stop)
+        if stop.cancelled:  # rsync was ended, and the workspaces are given back
+            raise KeyboardInterrupt
+        return results
 
     def plan(self, wish: Wish, options: RunOptions) -> Plan:
         """Say where a run would go and what would be sent; nothing is done."""

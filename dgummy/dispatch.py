@@ -52,8 +52,7 @@ class Dispatcher:
         return self._courses(orders, self._journal.open_runs(orders, self._kinds(orders), self._means.project()))
 
     def take_over(self, orders: Sequence[Order], run_ids: Sequence[str]) -> list[Course]:
-        """Go on with orders that another client wrote down, and did not begin."""
-        self._journal.take_over(run_ids)
+        """Go on with orders that another client wrote down and did not begin, and that are ours in the ledger now."""
         return self._courses(orders, run_ids)
 
     def _kinds(self, orders: Sequence[Order]) -> list[str]:

@@ -60,7 +60,7 @@ class Groups:
             cwd=self._cluster.around.cwd,
             log=self._cluster.around.state_dir / "groups" / f"{group_id}.log",
         )
-        self._cluster.journal.take_over(run_ids, pid)
+        self._cluster.journal.hand_over(run_ids, pid)
         return group_id, run_ids
 
     def retry(self, orders: Sequence[Order], project: Path, group: GroupOptions) -> GroupResult:

@@ -144,12 +144,10 @@ class History:
         """The row as it is in the ledger by now."""
         return self._journal.ledger().find(row.run_id)
 
-    def reopen(self, rows: Iterable[RunRow]) -> None:
-        """Have runs that were given up since their client ended wait to be begun by this process."""
-        for row in rows:
-            pid = os.getpid()
-            changes = RunUpdate(state=RunState.PENDING, reason="", ended_at=None, client_pid=pid)
-            self._journal.ledger().settle(row.run_id, row.state, **changes)
+    def adopt(self, rows: Iterable[RunRow]) -> list[RunRow]:
+        """Take over runs that wait to be begun; gives back those that no other process took over first."""
+        ledger, pid = self._journal.ledger(), os.getpid()
+        return [row for row in rows if ledger.adopt(row, pid)]
 
     # -- bringing up to date -----------------------------------------------------------------------------------
 

@@ -87,10 +87,10 @@ class Journal:
             if self._guard(lambda ledger, rows=rows: ledger.record(*rows), default=True):  # type: ignore[misc]
                 return [row.run_id for row in rows]
 
-    def take_over(self, run_ids: Sequence[str], client_pid: int | None = None) -> None:
-        """Record which process looks after runs now: this one, if none is given."""
+    def hand_over(self, run_ids: Sequence[str], client_pid: int) -> None:
+        """Record which process looks after runs from now on."""
         for run_id in run_ids:
-            self.update(run_id, client_pid=client_pid or os.getpid())
+            self.update(run_id, client_pid=client_pid)
 
     def update(self, run_id: str, **changes: Unpack[RunUpdate]) -> None:
         """Record a change of state."""

@@ -148,6 +148,13 @@ class Ledger:
         values = [*(to_sql(value) for value in changes.values()), run_id, was.value]
         return self._write(lambda connection: connection.execute(sql, values).rowcount == 1)
 
+    def adopt(self, run: RunRow, client_pid: int) -> bool:
+        """Make a process the client of a run that waits to be begun. False if another did that first."""
+        sql = """UPDATE runs SET state='pending', reason='', ended_at=NULL, client_pid=?
+            WHERE run_id=? AND state=? AND (client_pid IS ? OR client_pid=?)"""
+        values = (client_pid, run.run_id, run.state.value, run.client_pid, client_pid)
+        return self._write(lambda connection: connection.execute(sql, values).rowcount == 1)
+
     def add_attempt(self, run_id: str, attempt: AttemptRow) -> int:
         """Add a try of a run; gives back its number, from 1."""
         names = ("run_id", "seq", *columns(AttemptRow))

@@ -193,6 +193,42 @@ def test_what_a_dead_client_left_is_taken_over_under_its_ids(desk: Desk, log: Lo
     assert nothing.code == 0 and "nothing of it is waiting" in nothing.err
 
 
+def test_a_client_killed_in_mid_fanout_loses_nothing(desk: Desk, log: Log) -> None:
+    """Every host's exit code, and every byte that was printed before, at and after the kill."""
+    said = "seq 1 60000; echo e >&2; sleep 2; seq 60001 90000"
+    command = f"echo $DGUMMY_NODE >>'{log.ran}'; {said}; exit ${{DGUMMY_NODE#node-}}"
+    client = desk.nodes.start("fanout", *UP, command, cwd=desk.project)
+    assert until(lambda: log.ran.exists() and len(log.ran.read_text().split()) == 2)
+    client.kill()
+    client.communicate()
+    rows = {row.host: row for row in desk.nodes.ledger() if row.client_pid == client.pid}
+    waited = desk.inv("wait", rows["node-1"].group_id, "--json")
+    assert waited.code == 1
+    seen = {run["host"]: (run["state"], run["exit_code"]) for run in waited.document("runs")["runs"]}
+    assert seen == {"node-1": ("failed", 1), "node-2": ("failed", 2)}
+    whole = b"".join(b"%d\n" % number for number in range(1, 90001))
+    for host in ("node-1", "node-2"):
+        logs = desk.inv("logs", rows[host].run_id)
+        assert (logs.code, logs.out_bytes, logs.err) == (0, whole, "e\n")
+    again_ = group(desk, "retry", rows["node-1"].group_id, "--failed", code=1)
+    assert states(again_) == {"node-1": "failed", "node-2": "failed"}
+
+
+def test_two_that_resume_at_once_begin_nothing_twice(desk: Desk, log: Log) -> None:
+    texts = [log.command(f"n{number}", nap_s=1) for number in range(8)]
+    client = desk.nodes.start("distribute", "--command", "--no-sync", "--jobs", "1", *texts, cwd=desk.project)
+    assert until(log.ran.exists)
+    client.kill()
+    client.communicate()
+    group_id = next(row.group_id for row in desk.nodes.ledger() if row.client_pid == client.pid)
+    others = [desk.nodes.start("resume", group_id, cwd=desk.project) for _ in range(3)]
+    for other in others:
+        other.communicate(timeout=60)
+    assert 0 in [other.returncode for other in others]
+    assert desk.inv("wait", group_id).code == 0
+    assert log.take() == {f"n{number}": 1 for number in range(8)}
+
+
 def test_a_run_of_which_nothing_was_kept() -> None:
     from datetime import datetime, timezone
 

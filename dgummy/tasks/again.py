@@ -80,12 +80,14 @@ def resume(c: Context, flags: ResumeFlags) -> int:
             raise TryAgainError(
                 f"process {busy.client_pid} is at work on group {busy.group_id}", f"follow it: inv wait {busy.group_id}"
             )
-        if not rows:
+        orders = _orders(now, rows)
+        taken = {row.run_id for row in history.adopt(rows)}
+        if not taken:
             now.console.note("nothing of it is waiting to be started")
             return 0
-        orders = _orders(now, rows)
+        orders = [order for order, row in zip(orders, rows, strict=True) if row.run_id in taken]
+        rows = [row for row in rows if row.run_id in taken]
         now.app.cluster.force = flags.force
-        history.reopen(rows)
         run_ids = [row.run_id for row in rows]
         groups = now.app.cluster.groups
         return show(now, flags, groups.resume(rows[0].group_id, orders, run_ids, _project(rows), bounds(flags)))
