@@ -46,6 +46,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.dhelp",
         "dgummy.dtext",
         "dgummy.explain",
+        "dgummy.forecast",
         "dgummy.hostset",
         "dgummy.outcomes",
         "dgummy.placement",
