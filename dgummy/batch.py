@@ -5,7 +5,9 @@ earlier runs (`dgummy.forecast`), and so when a job would complete on each host 
 the seconds until it completes, those by which other jobs there complete later, and those by which the whole batch ends
 later, once for each job of the batch that is under way: the mean completion and the end of the batch count alike. Hosts
 within `TOLERANCE` of the least are as good; of those the one with the fewest jobs per core takes it, then chance
-decides. A job without history is taken to be as long as jobs have been on average.
+decides. Work with a criterion of its own (database: the lowest CPU) goes, of the hosts within `LEEWAY`, to the one that
+is best by that, as a single choice would (`scoring.projection`). A job without history is taken to be as long as jobs
+have been on average.
 
 Of up to `EVERY` hosts all are looked at. Of more, a short list: those where a short job costs least, kept sorted with
 O(log hosts) comparisons for each change; and of the fastest hosts the more, the longer the job is.
@@ -22,13 +24,15 @@ from typing import NamedTuple
 from dgummy.jobs import Job, Offer, Placed, Wait, longest_first
 from dgummy.model import Weights
 from dgummy.outlook import Outlook, io_share, others_jobs, stretch
-from dgummy.scoring import FRESH_RUN_S
+from dgummy.scoring import FRESH_RUN_S, choice_weights, projection
 from dgummy.sharing import Quote, SharedHost
 
 __all__ = ["Batch", "Job", "Offer", "Outlook", "Placed", "Wait", "longest_first"]
 
 TOLERANCE = 0.02
 """Forecasts are no better than that, so hosts this close to the best are as good."""
+LEEWAY = 0.15
+"""So much later a job may complete for the sake of the criterion of its kind."""
 PATIENCE = 0.9
 """A job waits for a host only if it completes there within this share of the time that it takes on a free one."""
 USUAL_S = 300.0
@@ -72,10 +76,11 @@ class _Host(SharedHost):
 class _Kind:
     """Work with the same weights, and the hosts in the order in which a short job of it costs little."""
 
-    __slots__ = ("entries", "io_share", "order", "weights")
+    __slots__ = ("criterion", "entries", "io_share", "order", "weights")
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, *, has_criterion: bool) -> None:
         self.weights = weights
+        self.criterion = choice_weights(weights) if has_criterion else None
         self.io_share = io_share(weights)
         self.order: list[tuple[float, float, float, int]] = []
         self.entries: dict[int, tuple[float, float, float, int]] = {}
@@ -230,12 +235,24 @@ class Batch:
             rated.append(_Rated(cost_s, host, quote, stretched))
         if len(rated) > 1:
             rated.sort(key=_COST)
-            limit_s = rated[0][0] * (1 + TOLERANCE)
+            criterion = kind.criterion
+            limit_s = rated[0][0] * (1 + (TOLERANCE if criterion is None else LEEWAY))
             if rated[1][0] <= limit_s:
                 tied = [one for one in rated if one[0] <= limit_s]
-                tied.sort(key=lambda one: (one.host.crowd, one.host.chance))
+                if criterion is None:
+                    tied.sort(key=lambda one: (one.host.crowd, one.host.chance))
+                else:
+                    tied.sort(key=lambda one: (self._by_criterion(one.host, criterion), one.host.chance))
                 rated[: len(tied)] = tied
         return rated
+
+    def _by_criterion(self, host: _Host, criterion: Weights) -> float:
+        """The score by which a kind of work chooses, with our jobs that the figures do not show; 1 if unknown."""
+        outlook = host.outlook
+        unseen_since_s = outlook.measured_s - FRESH_RUN_S
+        unseen = sum(self._running[key].placed_s > unseen_since_s for key in host.jobs)
+        score = None if outlook.sample is None else projection(outlook.sample, criterion, extra_jobs=unseen)
+        return 1.0 if score is None else score
 
     def _candidates(self, job: Job, kind: _Kind, work_s: float) -> Iterable[_Host]:
         """Hosts with a free slot that may be the best for a job."""
@@ -314,7 +331,7 @@ class Batch:
         weights = job.kind.weights or self._weights
         kind = self._kinds.get(weights)
         if kind is None:
-            kind = self._kinds[weights] = _Kind(weights)
+            kind = self._kinds[weights] = _Kind(weights, has_criterion=weights != self._weights)
             for host in self._hosts:
                 kind.rank(host)
         return kind

@@ -226,6 +226,26 @@ def test_a_kind_of_work_has_weights_of_its_own_or_those_of_the_batch() -> None:
         assert place(batch_of(hosts), Job("j", 60, kind)).host == host
 
 
+def test_of_hosts_that_are_about_as_good_the_criterion_of_the_work_decides() -> None:
+    """As `inv pick` would: eight half-free cores complete it no sooner than four that are free."""
+    hosts = {"idle": {"cpu": 15, "mem": 35, "load1": 0.7, "cores": 4}, "wide": {"cpu": 45, "mem": 35, "cores": 8}}
+    for seed in range(5):
+        assert place(batch_of(hosts, seed), Job("a", 60.0, TASK_TYPES["database"])).host == "idle"
+    slower = Batch(
+        [Outlook(name, host_sample(figures), speed=2.0 if name == "wide" else 1.0) for name, figures in hosts.items()],
+        0.0,
+        rng=random.Random(1),
+    )
+    assert place(slower, Job("a", 60.0, TASK_TYPES["database"])).host == "wide"  # but not at any price
+
+
+def test_a_burst_of_one_kind_spreads() -> None:
+    hosts = {name: {"cpu": 10, "mem": 30, "load1": 0.2, "cores": 4} for name in "abc"}
+    batch = batch_of(hosts)
+    placed = Counter(place(batch, Job(str(n), 60.0, TASK_TYPES["database"])).host for n in range(12))
+    assert placed == {"a": 4, "b": 4, "c": 4}
+
+
 def test_a_job_that_ends_makes_room_for_the_next() -> None:
     batch = batch_of({"a": {"cores": 1, "speed": 1.2}, "b": {"cores": 1}})
     assert place(batch, Job("first", 60)).host == "a"
