@@ -228,7 +228,10 @@ def test_a_kind_of_work_has_weights_of_its_own_or_those_of_the_batch() -> None:
 
 def test_of_hosts_that_are_about_as_good_the_criterion_of_the_work_decides() -> None:
     """As `inv pick` would: eight half-free cores complete it no sooner than four that are free."""
-    hosts = {"idle": {"cpu": 15, "mem": 35, "load1": 0.7, "cores": 4}, "wide": {"cpu": 45, "mem": 35, "cores": 8}}
+    hosts: dict[str, dict[str, Any]] = {
+        "idle": {"cpu": 15, "mem": 35, "load1": 0.7, "cores": 4},
+        "wide": {"cpu": 45, "mem": 35, "cores": 8},
+    }
     for seed in range(5):
         assert place(batch_of(hosts, seed), Job("a", 60.0, TASK_TYPES["database"])).host == "idle"
     slower = Batch(
