@@ -116,7 +116,6 @@ class App:
     def cluster(self) -> Cluster:
         """The use cases."""
         from dgummy.cluster import Cluster
-        from dgummy.transport.local import LocalTransport
         from dgummy.wiring import Surroundings
 
         def find_project(folder: Path) -> Project:
@@ -139,13 +138,18 @@ class App:
         return Cluster(
             self.settings,
             self.inventory,
-            carriers=self._carriers(LocalTransport()),
+            carriers=self._carriers(),
             around=around,
             emit=self.bus,
         )
 
-    def _carriers(self, local: Transport) -> Carriers:
+    def _carriers(self) -> Carriers:
         from dgummy import backends
+
+        def local() -> Transport:
+            from dgummy.transport.local import LocalTransport
+
+            return LocalTransport()
 
         chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self._find_d)
         found, asked = chosen.found, self.settings.backend == "d"
