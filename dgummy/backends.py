@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from dgummy.errors import ConfigError
 from dgummy.model import LOCAL_HOST
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 NO_HOSTS = "no hosts are configured; `inv config.init` proposes some"
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(msgspec.Struct, frozen=True):
     """What carries the work, and why that; `found` is the `d` it is to be."""
 
     name: str
@@ -29,8 +29,7 @@ class Backend:
         return f"{self.name} ({self.why})"
 
 
-@dataclass(frozen=True, slots=True)
-class Carriers:
+class Carriers(msgspec.Struct, frozen=True):
     """The backend, and how to make what it needs. `strict`: it was asked for by name, so nothing stands in for it."""
 
     backend: Backend

@@ -17,13 +17,13 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from errno import ELOOP, EMLINK
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from dgummy.model import HostReport, HostStatus
 

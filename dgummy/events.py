@@ -7,14 +7,14 @@ must not stop the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from dgummy.model import Attempt, GroupResult, RunResult, SyncResult
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """Something the user should know now. `level` is "info" or "warning"."""
 
     text: str
@@ -22,8 +22,7 @@ class Notice:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HostChosen:
+class HostChosen(msgspec.Struct, frozen=True):
     """A host was picked for a run; `why` holds the reasons, most important first."""
 
     run_id: str
@@ -31,8 +30,7 @@ class HostChosen:
     why: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SyncStarted:
+class SyncStarted(msgspec.Struct, frozen=True):
     """A project begins to go to a host: `files` in the set, of `bytes` altogether."""
 
     host: str
@@ -43,8 +41,7 @@ class SyncStarted:
     excluded: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SyncProgress:
+class SyncProgress(msgspec.Struct, frozen=True):
     """How far a sync is: bytes sent so far and per cent of the set, as rsync counts them."""
 
     host: str
@@ -52,15 +49,13 @@ class SyncProgress:
     pct: float
 
 
-@dataclass(frozen=True, slots=True)
-class SyncFinished:
+class SyncFinished(msgspec.Struct, frozen=True):
     """A sync ended, well or not."""
 
     result: SyncResult
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(msgspec.Struct, frozen=True):
     """The command runs on the host under this id."""
 
     run_id: str
@@ -68,8 +63,7 @@ class RunStarted:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """Bytes of a run's output, as they came. `stream` is "out" or "err"."""
 
     run_id: str
@@ -78,31 +72,27 @@ class Output:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(msgspec.Struct, frozen=True):
     """One try at one host is over; another may follow."""
 
     run_id: str
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(msgspec.Struct, frozen=True):
     """A run is over."""
 
     result: RunResult
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStarted:
+class GroupStarted(msgspec.Struct, frozen=True):
     """Several runs were written down under one id; none was started yet. `labels` maps their ids to their labels."""
 
     group_id: str
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class GroupEnded:
+class GroupEnded(msgspec.Struct, frozen=True):
     """A group of runs is over."""
 
     result: GroupResult

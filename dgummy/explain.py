@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+import msgspec
 
 from dgummy import scoring
 from dgummy.model import Sample, Weights
@@ -25,8 +26,7 @@ class Method(str, Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(msgspec.Struct, frozen=True):
     """The preferred hosts, how loaded they may be, and the kind of work they are preferred for."""
 
     hosts: frozenset[str]
@@ -43,8 +43,7 @@ class Preference:
         return standing.name in self.hosts and standing.current is not None and standing.current >= self.threshold
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(msgspec.Struct, frozen=True):
     """The chosen standing, how it was found, those that were as good, and whose turn it was before."""
 
     chosen: Standing | None

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from dgummy import fanout, testreports
 from dgummy.attempts import Means
 from dgummy.batch import Batch
@@ -240,7 +242,7 @@ class GroupWork:
                 directory,
                 script_s=self._settings.timeouts.script_s,
             )
-        return replace(member, summary=summary)
+        return msgspec.structs.replace(member, summary=summary)
 
     def _tap(self, event: Event) -> None:
         self._tails(event)

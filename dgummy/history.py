@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from dgummy import agents, asked, fanout, reconcile
 from dgummy.agents import Evidence
 from dgummy.errors import ExitCode, UsageError
@@ -353,7 +355,7 @@ def result_of(seen: Seen) -> RunResult:
     )
     if failure is None:
         return result
-    return replace(
+    return msgspec.structs.replace(
         result,
         state=RunState.LOST,
         exit_code=None,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+
+import msgspec
 
 from dgummy.errors import ExitCode
 
@@ -13,8 +14,7 @@ LOCAL_HOST = "local"
 """The name under which this machine appears in results when work runs here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(msgspec.Struct, frozen=True):
     """How much each figure counts in a score. Any non-negative numbers; they are normalised by their sum."""
 
     cpu: float = 0.4
@@ -23,8 +23,7 @@ class Weights:
     io: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """A machine that was offered for work, as the inventory knows it (nothing here was measured).
 
     `paths` are the names ssh knows it by, tried in order. `declared` holds capabilities stated in the
@@ -35,7 +34,7 @@ class Host:
 
     name: str
     paths: tuple[str, ...] = ()
-    declared: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, str] = {}
     remote_dir: str | None = None
     path_dirs: tuple[str, ...] = ()
     probe_root: str = ""
@@ -106,8 +105,7 @@ _SYNC_KINDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A typed failure of one host: `detail` is one line of what was seen, `remedy` one line of what to do."""
 
     kind: FailureKind
@@ -118,8 +116,7 @@ class Failure:
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveRun:
+class ActiveRun(msgspec.Struct, frozen=True):
     """A run that is alive on a host: a lease that everybody's probe sees.
 
     `age_s` is seconds since it was claimed, by the host's own clock. `workspace` is the remote project folder it
@@ -134,8 +131,7 @@ class ActiveRun:
     started: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """What one probe of one host measured. None means the host could not tell.
 
     Percentages are 0..100 over the whole machine. `psi_*_pct` are the kernel's `some avg10` pressure figures.
@@ -184,8 +180,7 @@ class Sample:
         return any(value is not None for value in (self.cpu_pct, self.mem_pct, self.load1))
 
 
-@dataclass(frozen=True, slots=True)
-class HostReport:
+class HostReport(msgspec.Struct, frozen=True):
     """What we know of a host's load at `measured_at`: a sample, or the failure to get one."""
 
     host: str
@@ -201,8 +196,7 @@ class HostReport:
         return self.sample is not None
 
 
-@dataclass(frozen=True, slots=True)
-class HostStatus:
+class HostStatus(msgspec.Struct, frozen=True):
     """Whether a host answers SSH at all, at `measured_at`."""
 
     host: str
@@ -213,8 +207,7 @@ class HostStatus:
     latency_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """A choice of ours that a probe may not show yet."""
 
     run_id: str
@@ -222,8 +215,7 @@ class Placement:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(msgspec.Struct, frozen=True):
     """One `--require` term: `docker`, `os=darwin`, `cores>=8`. `op` is "has", "=", "!=", "<", "<=", ">" or ">="."""
 
     name: str
@@ -234,8 +226,7 @@ class Requirement:
         return self.name if self.op == "has" else f"{self.name}{self.op}{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskType:
+class TaskType(msgspec.Struct, frozen=True):
     """A kind of work: the words it is known by, the weights it is placed with, what a host needs for it."""
 
     name: str
@@ -267,8 +258,7 @@ class RunState(str, Enum):
         return self not in (RunState.PENDING, RunState.SYNCING, RunState.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One try at one host. `outcome` is a RunState; `reason` one line, "" for ok."""
 
     host: str
@@ -276,8 +266,7 @@ class Attempt:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncResult:
+class SyncResult(msgspec.Struct, frozen=True):
     """What a sync to one host did. `files` and `bytes` count what was sent over, not what was there already."""
 
     host: str
@@ -294,8 +283,7 @@ class SyncResult:
     total_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """How a run ended.
 
     `exit_code` is the command's own where it has one, else None. `failure` is why no host took it. `fallback` is
@@ -333,8 +321,7 @@ class RunResult:
         return _STATE_CODES.get(self.state, ExitCode.NO_HOST)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One run of a group: the host's name or the label that it is known by there, what it was, and how it ended.
 
     `summary` is the test runner's own, "" where none was recognised.
@@ -346,8 +333,7 @@ class Member:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupResult:
+class GroupResult(msgspec.Struct, frozen=True):
     """How a group of runs ended, its members in the order they were asked for.
 
     `wall_s` is the time it took, `stopped` why not everything was done, "" if it was.

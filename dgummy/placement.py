@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from dgummy.explain import Method, Pick, Preference, reasons, verdict_reason
 from dgummy.model import HostReport, Placement, Requirement, Sample, Weights
@@ -31,8 +32,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What was decided about one host, and the one line that says why. Scores as in `Standing`."""
 
     host: str
@@ -45,8 +45,7 @@ class Verdict:
     obstacle: Obstacle | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """The host that was picked (None if no host can take the work), and why.
 
     `verdicts` holds one per candidate, in their order. `why` holds plain sentences, most important first.

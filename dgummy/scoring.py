@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from dgummy.model import ActiveRun, Sample, Weights
 
@@ -34,8 +36,7 @@ LEAST_JOB_SHARE = 0.2
 _NO_LIMIT = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """What the figures do not show yet: jobs to add to CPU and load, and jobs to add to load alone."""
 
     extra_jobs: float = 0.0

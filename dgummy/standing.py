@@ -13,9 +13,11 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
 
 from dgummy import scoring
 from dgummy.model import Host, HostReport, Placement, Requirement, Sample, Weights
@@ -36,16 +38,14 @@ class Obstacle(str, Enum):
     BUSY = "workspace in use"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A host that was offered and what is known of its load; no report means that nobody could measure it."""
 
     host: Host
     report: HostReport | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How a candidate stands before anybody chooses.
 
     `score` is today's documented score, `current` adds what is on its way, `projected` the job to be placed

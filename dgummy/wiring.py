@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from dgummy.backends import Carriers
 from dgummy.chooser import Chooser
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from dgummy.transport.dcmd import DCommand
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """What the outside world gives: everything that would otherwise be read from globals."""
 
     cwd: Path

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dgummy import cache
 from dgummy.model import ActiveRun, Failure, FailureKind, HostReport, HostStatus, Sample

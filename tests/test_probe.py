@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from dgummy import probe
 from dgummy.model import Sample
@@ -45,7 +45,7 @@ def as_case(sample: Sample) -> dict[str, Any]:
     if "tools" in known:
         known["tools"] = sorted(known["tools"])
     if "active_runs" in known:
-        known["active_runs"] = list(known["active_runs"])
+        known["active_runs"] = [asdict(run) for run in known["active_runs"]]
     return known
 
 

@@ -375,4 +375,4 @@ def _summed_up(failures: dict[str, Failure]) -> Failure:
         return last
     if last.kind in _FINAL_KINDS:
         return last
-    return replace(last, detail="; ".join(f"{name}: {failure}" for name, failure in failures.items()))
+    return Failure(last.kind, "; ".join(f"{name}: {failure}" for name, failure in failures.items()), last.remedy)
