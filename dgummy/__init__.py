@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dgummy.api import (
         SSHConnectionError,
         comprehensive_distributed_report,
+        fabric_group,
         get_host_status,
         get_load_metrics,
         monitor_all_specialists,
@@ -29,6 +30,7 @@ __all__ = [
     "SSHConnectionError",
     "__version__",
     "comprehensive_distributed_report",
+    "fabric_group",
     "get_host_status",
     "get_load_metrics",
     "monitor_all_specialists",

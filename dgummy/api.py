@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dgummy import fanout, intake
 from dgummy.app import App, current_folder
 from dgummy.chooser import Wish
-from dgummy.errors import DgummyError, SSHConnectionError
+from dgummy.errors import DgummyError, NoHostError, SSHConnectionError, UsageError
 from dgummy.events import Event
 from dgummy.groupwork import GroupOptions
 from dgummy.history import Query
@@ -27,9 +27,13 @@ from dgummy.render import documents
 from dgummy.tails import Tails
 from dgummy.worklist import Item, labelled
 
+if TYPE_CHECKING:
+    from dgummy.transport.sshgroup import BoundedGroup
+
 __all__ = [
     "SSHConnectionError",
     "comprehensive_distributed_report",
+    "fabric_group",
     "get_host_status",
     "get_load_metrics",
     "monitor_all_specialists",
@@ -98,6 +102,41 @@ def parallel_gummy_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     for (_, numbers), results in zip(projects, done, strict=True):
         found |= dict(zip(numbers, results, strict=True))
     return [found[number] for number in range(len(tasks))]
+
+
+@contextmanager
+def fabric_group(
+    hosts: Sequence[str] = (),
+    *,
+    group: str | None = None,
+    exclude: Sequence[str] = (),
+    jobs: int | None = None,
+    timeout_s: float | None = None,
+) -> Iterator[BoundedGroup]:
+    """Open a Fabric group (`run`, `sudo`, `put`, `get`) over hosts: those named, or those of a group.
+
+    At most `jobs` (the setting, 16) at once, each within `timeout_s`; connections are made and keys checked as ssh
+    would. What is run so is supervised by nobody: it has no run id, and ends with its connection. Methods give a
+    `fabric.GroupResult` (member → result), or raise `GroupException` with one in `result`.
+    """
+    from dgummy.transport.sshgroup import BoundedGroup, Member
+
+    wish = Wish(tuple(hosts), group, tuple(exclude))
+    with _app() as app:
+        cluster, transport = app.cluster, app.ssh_transport()
+        if cluster.is_here(wish):
+            raise NoHostError("there is no host to connect to", cluster.here or "name some hosts")
+        at_once = jobs or app.settings.jobs
+        members = [Member(host, transport.connection) for host in cluster.hosts_for(wish)]
+        try:
+            yield BoundedGroup(
+                members,
+                lambda items, work, patience_s: fanout.each(items, work, jobs=at_once, patience_s=patience_s),
+                connect_s=app.settings.timeouts.connect_s,
+                timeout_s=timeout_s,
+            )
+        finally:
+            transport.close()
 
 
 def comprehensive_distributed_report() -> dict[str, Any]:
@@ -236,6 +275,8 @@ def _app(project_dir: str | Path | None = None, listener: Callable[[Event], None
     from dgummy.layers import project_settings_folder
 
     cwd = Path(project_dir).expanduser().resolve() if project_dir is not None else current_folder()
+    if not cwd.is_dir():
+        raise UsageError(f"there is no folder {cwd}", "name a project's folder")
     config = Config(project_location=None, lazy=True)
     config.load_system()
     config.load_user()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dgummy.transport.dcmd import DCommand
     from dgummy.transport.dfind import Found, NotFound
     from dgummy.transport.hostkeys import HostKeyQuestion
+    from dgummy.transport.ssh import SSHTransport
     from dgummy.transport.sshconfig import SSHTarget
 
 
@@ -115,7 +116,6 @@ class App:
     def cluster(self) -> Cluster:
         """The use cases."""
         from dgummy.cluster import Cluster
-        from dgummy.transport.local import LocalTransport
         from dgummy.wiring import Surroundings
 
         def find_project(folder: Path) -> Project:
@@ -138,18 +138,23 @@ class App:
         return Cluster(
             self.settings,
             self.inventory,
-            carriers=self._carriers(LocalTransport()),
+            carriers=self._carriers(),
             around=around,
             emit=self.bus,
         )
 
-    def _carriers(self, local: Transport) -> Carriers:
+    def _carriers(self) -> Carriers:
         from dgummy import backends
+
+        def local() -> Transport:
+            from dgummy.transport.local import LocalTransport
+
+            return LocalTransport()
 
         chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self._find_d)
         found, asked = chosen.found, self.settings.backend == "d"
         if found is None:
-            return backends.Carriers(chosen, local, self._ssh_transport)
+            return backends.Carriers(chosen, local, self.ssh_transport)
 
         def d() -> DCommand:
             from dgummy.transport.dcmd import DCommand
@@ -157,7 +162,7 @@ class App:
             limits = self.settings.timeouts
             return DCommand(found, timeout_s=self.settings.d.timeout_s, idle_s=limits.sync_idle_s)
 
-        return backends.Carriers(chosen, local, self._ssh_transport, d, strict=asked)
+        return backends.Carriers(chosen, local, self.ssh_transport, d, strict=asked)
 
     def _find_d(self) -> Found | NotFound:
         from dgummy.transport.dfind import find
@@ -170,7 +175,8 @@ class App:
 
         return config_hosts(self.ssh_config)
 
-    def _ssh_transport(self) -> Transport:
+    def ssh_transport(self) -> SSHTransport:
+        """A transport of its own over ssh, to be closed by whoever asked for it."""
         from dgummy.transport.ssh import SSHTransport
 
         interactive = self.console is not None and self.console.interactive

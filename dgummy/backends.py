@@ -34,7 +34,7 @@ class Carriers:
     """The backend, and how to make what it needs. `strict`: it was asked for by name, so nothing stands in for it."""
 
     backend: Backend
-    local: Transport
+    local: Callable[[], Transport]
     ssh: Callable[[], Transport]
     d: Callable[[], DCommand] | None = None
     strict: bool = False

@@ -73,6 +73,11 @@ class Chooser:
             routing.TASK_TYPES, {name: _task_type(name, settings) for name in settings.task_types}
         )
 
+    @property
+    def default_weights(self) -> Weights:
+        """What figures count for work of no special kind."""
+        return _weights(self._settings.load_weights)
+
     def hosts(self, wish: Wish) -> tuple[Host, ...]:
         """The hosts a wish is about."""
         return inventories.select(self._inventory, wish.hosts, wish.group, wish.exclude, ssh_hosts=self._ssh_hosts)

@@ -62,7 +62,6 @@ class Cluster:
         self.settings = settings
         self.inventory = inventory
         self._carriers = carriers
-        self._local = carriers.local
         self.around = around
         self._emit = emit
         self.force = False
@@ -121,7 +120,7 @@ class Cluster:
             here = host.name == LOCAL_HOST
             folder = str(self.project.root) if here else self.remote_dir(host)
             script = remote.compose(("workspace", "specialists"), "list_specialists", [str(_MAX_SPECIALISTS), folder])
-            answer = (self._local if here else self._parts.control).run_script(
+            answer = (self._parts.local if here else self._parts.control).run_script(
                 host, script, Limits(total_s=self.settings.timeouts.probe_s)
             )
             return answer if isinstance(answer, Failure) else specialists.parse(answer.facts)
@@ -208,7 +207,6 @@ class Cluster:
         """Close connections and files."""
         self.journal.close()
         self._parts.close()
-        self._local.close()
 
     @cached_property
     def groups(self) -> Groups:
@@ -235,7 +233,7 @@ class Cluster:
         from dgummy.history import Access, History
 
         around, hosts = self.around, self.inventory.hosts
-        control, local = (lambda: self._parts.control), self._local
+        control, local = (lambda: self._parts.control), (lambda: self._parts.local)
         return History(Access(self.settings, hosts, self.journal, control, local, around.owner, self._emit, around.now))
 
     @cached_property
@@ -339,9 +337,9 @@ class Cluster:
         return Means(
             self.settings,
             self.journal,
-            runner=self._local if here else self._parts.runner,
-            control=self._local if here else self._parts.control,
-            local=self._local,
+            runner=self._parts.local if here else self._parts.runner,
+            control=self._parts.local if here else self._parts.control,
+            local=self._parts.local,
             project=lambda: self.project,
             syncer=the_syncer,
             remote_dir=self.remote_dir if sync else self._remote_dir_if_any,

@@ -120,7 +120,7 @@ class GroupWork:
         now_s = time.monotonic()
         observation = self._chooser.observe(list(hosts.values()))
         known = forecast(self._means.journal.past_runs())
-        batch = Batch((), now_s, rng=self._chooser.rng)
+        batch = Batch((), now_s, rng=self._chooser.rng, weights=self._chooser.default_weights)
         own = Hosts(
             list(hosts.values()),
             batch,
@@ -137,7 +137,8 @@ class GroupWork:
             # What a host that did not answer has is not known: it gets only what asks for nothing.
             passable = (None, Obstacle.UNREACHABLE) if not (order.wish.requires or pick.task_type.requires) else (None,)
             able = frozenset(verdict.host for verdict in pick.choice.verdicts if verdict.obstacle in passable)
-            jobs[piece.course.run_id] = Job(piece.course.run_id, expected_s, pick.task_type, able)
+            only = None if able == own.by_name.keys() else able
+            jobs[piece.course.run_id] = Job(piece.course.run_id, expected_s, pick.task_type, only)
             preferred[piece.course.run_id] = self._settings.host_preferences.get(pick.task_type.name, ())
             if order.kind == "task" or pick.task_type.name != GENERAL:
                 criterion = pick.task_type.criterion or "lowest score"

@@ -76,7 +76,7 @@ class Access:
     hosts: Mapping[str, Host]
     journal: Journal
     control: Callable[[], Transport]
-    local: Transport
+    local: Callable[[], Transport]
     owner: str
     emit: Listener
     now: Callable[[], datetime]
@@ -93,7 +93,7 @@ class Access:
     def transport(self, host: Host) -> Transport:
         """What carries scripts to that host."""
         with self._lock:  # it is made when it is first asked for
-            return self.local if host.name == LOCAL_HOST else self.control()
+            return self.local() if host.name == LOCAL_HOST else self.control()
 
     def ask(
         self, host: Host, script: Script, limits: Limits | None = None, sink: FrameSink | None = None

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from dgummy import cache, fanout
 from dgummy.events import Listener, Notice
 from dgummy.model import Failure, FailureKind, Host, HostReport, HostStatus
-from dgummy.settings import Settings
-from dgummy.transport.base import Answer, Limits, Reached, Transport
+
+if TYPE_CHECKING:
+    from dgummy.settings import Settings
+    from dgummy.transport.base import Answer, Reached, Transport
 
 PROBE_INTERVAL_S = 0.2
 """Between the two looks at the CPU counters."""
@@ -116,6 +118,7 @@ class Observer:
     def measure(self, host: Host) -> HostReport:
         """Probe one host now."""
         from dgummy import probe, remote
+        from dgummy.transport.base import Limits
 
         reached = self._transport().connect(host)
         if isinstance(reached, Failure):

@@ -61,9 +61,14 @@ class Wiring:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("runner", "control"):
+        for name in ("runner", "control", "local"):
             if name in self.__dict__:
                 getattr(self, name).close()
+
+    @cached_property
+    def local(self) -> Transport:
+        """For scripts on this machine."""
+        return self._carriers.local()
 
     @cached_property
     def _ssh(self) -> Transport:
@@ -127,7 +132,7 @@ class Wiring:
     @cached_property
     def local_observer(self) -> Observer:
         """What measures this machine."""
-        return self._new_observer(lambda: self._carriers.local, LOCAL_HOST, [self._settings.agent.tool])
+        return self._new_observer(lambda: self.local, LOCAL_HOST, [self._settings.agent.tool])
 
     def _new_observer(self, transport: Callable[[], Transport], name: str, parts: Sequence[str]) -> Observer:
         around = self._around

@@ -186,9 +186,7 @@ class NodeLab:
         cluster = Cluster(
             chosen,
             build_inventory(chosen, self.home / "no-such-file"),
-            carriers=Carriers(
-                Backend("ssh", "as set"), LocalTransport(), lambda: transport(real) if transport else real
-            ),
+            carriers=Carriers(Backend("ssh", "as set"), LocalTransport, lambda: transport(real) if transport else real),
             around=around,
             emit=(heard if heard is not None else []).append,
         )

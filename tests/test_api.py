@@ -11,12 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from fabric.exceptions import GroupException
 
 import dgummy
 from cli_lab import Desk, open_desk, validate
 from dgummy import (
     SSHConnectionError,
     comprehensive_distributed_report,
+    fabric_group,
     get_host_status,
     get_load_metrics,
     monitor_all_specialists,
@@ -27,7 +29,7 @@ from dgummy import (
     sync_directory,
 )
 from dgummy import lab as labs
-from dgummy.errors import ConfigError, DgummyError, ExitCode, UnknownHostError, UsageError
+from dgummy.errors import ConfigError, DgummyError, ExitCode, NoHostError, UnknownHostError, UsageError
 
 pytestmark = pytest.mark.lab
 
@@ -182,6 +184,38 @@ def test_several_tasks_run_at_once(desk: Desk) -> None:
     starts = [datetime.fromisoformat(one["started_at"].replace("Z", "+00:00")) for one in done]
     assert abs((starts[0] - starts[1]).total_seconds()) < 1
     assert wall_s < sum(one["duration_s"] for one in done) + 3
+
+
+def test_fabrics_own_group_over_our_hosts(desk: Desk, tmp_path: Path) -> None:
+    with fabric_group(["node-1", "node-2"], jobs=1) as group:
+        results = group.run("echo $DGUMMY_NODE")
+        assert {member.host: result.stdout for member, result in results.items()} == {
+            "node-1": "node-1\n",
+            "node-2": "node-2\n",
+        }
+        (tmp_path / "sent").write_text("x")
+        group.put(str(tmp_path / "sent"), "sent")
+        assert (desk.nodes.home_of("node-2") / "sent").read_text() == "x"
+        with pytest.raises(GroupException) as caught:
+            group.run('[ "$DGUMMY_NODE" = node-1 ]')
+        ended = {member.host: error for member, error in caught.value.result.failed.items()}
+        assert list(ended) == ["node-2"] and ended["node-2"].result.exited == 1
+
+
+def test_a_bad_host_of_a_fabric_group_costs_no_more_than_its_time(desk: Desk) -> None:
+    labs.hang(desk.lab, "node-2")
+    began = time.monotonic()
+    with fabric_group(timeout_s=1) as group, pytest.raises(GroupException) as caught:
+        group.run("sleep 0.2; hostname")
+    took_s = time.monotonic() - began
+    labs.start(desk.lab, "node-2")
+    result = caught.value.result
+    assert [member.host for member in result.succeeded] == ["node-1"]
+    failed = {member.host: type(error) for member, error in result.failed.items()}
+    assert failed.keys() == {"node-2", "node-3"} and failed["node-3"] is SSHConnectionError
+    assert took_s < 10
+    with pytest.raises(NoHostError), fabric_group(["local"]):
+        pass
 
 
 def test_everything_in_one_report(desk: Desk) -> None:

@@ -119,6 +119,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.transport.sshconfig",
         "dgummy.transport.sshconfig_files",
         "dgummy.transport.sshconnect",
+        "dgummy.transport.sshgroup",
     ),
     Floor.ENGINE: (
         "dgummy.again",
@@ -205,7 +206,7 @@ UPWARDS = {
 
 # Who may import what from outside. A package covers what is in it.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
-    "fabric": ("dgummy.transport.ssh", "dgummy.transport.sshconnect"),
+    "fabric": ("dgummy.transport.ssh", "dgummy.transport.sshconnect", "dgummy.transport.sshgroup"),
     "paramiko": ("dgummy.transport.ssh", "dgummy.transport.sshconnect", "dgummy.transport.auth"),
     "rich": ("dgummy.render",),
     "tabulate": ("dgummy.render",),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -50,7 +49,11 @@ class Console:
     @property
     def width(self) -> int | None:
         """How many columns stdout has, None if it is no terminal."""
-        return shutil.get_terminal_size().columns if self.out_is_terminal else None
+        if not self.out_is_terminal:
+            return None
+        import shutil
+
+        return shutil.get_terminal_size().columns
 
     def result(self, text: str) -> None:
         """Write a line (or lines) of the result."""

@@ -86,6 +86,11 @@ class SSHTransport:
         opened = self._open(self._pool(host).first, host)
         return opened if isinstance(opened, Failure) else opened.reached
 
+    def connection(self, host: Host) -> Any | Failure:
+        """Fabric's connection to the host, open, for those who want it themselves."""
+        opened = self._open(self._pool(host).first, host)
+        return opened if isinstance(opened, Failure) else opened.connection
+
     def run_script(
         self,
         host: Host,
