@@ -416,7 +416,9 @@ def test_a_group_stands_for_its_runs(desk: Desk) -> None:
 
 def test_what_a_killed_client_left_of_a_group_can_be_begun_after_a_look(own: Desk) -> None:
     """Looking at a group says of what was never begun that it was given up; it can be taken up again all the same."""
-    work = ("distribute", "--command", "--no-sync", "--host", "node-1", "--jobs", "1", "sleep 2", "echo two", "exit 3")
+    gate = own.nodes.home_of("node-1") / "gate"
+    first = f"while [ ! -e {gate} ]; do sleep 0.05; done"
+    work = ("distribute", "--command", "--no-sync", "--host", "node-1", "--jobs", "1", first, "echo two", "exit 3")
     client = own.nodes.start(*work, cwd=own.project)
     until(lambda: own.nodes.active_runs("node-1"), 20)
     client.send_signal(signal.SIGKILL)
@@ -424,6 +426,7 @@ def test_what_a_killed_client_left_of_a_group_can_be_begun_after_a_look(own: Des
     before = {row.run_id: row for row in own.nodes.ledger()}
     states = sorted(str(entry["state"]) for entry in listed(own, "--group", "last").values())
     assert states == ["running", "skipped", "skipped"]
+    gate.touch()
     resumed = own.inv("resume", "last")
     assert resumed.code == 1, resumed
     assert own.inv("wait", "last").code in (0, 3)
