@@ -123,7 +123,7 @@ def test_a_command_that_fails_is_no_host_that_failed(scene: Scene) -> None:
 def test_a_time_limit(scene: Scene) -> None:
     result = scene.run(f"{scene.command}; sleep 60", options=RunOptions(timeout_s=0.5))
     assert (result.state, result.process_exit_code) == (RunState.TIMED_OUT, 124)
-    assert scene.ran_on == ["node-1"] and not scene.made.active_runs("node-1")
+    assert scene.ran_on == ["node-1"] and until(lambda: not scene.made.active_runs("node-1"))
 
 
 def test_a_run_in_a_subfolder_that_is_not_sent(scene: Scene) -> None:
@@ -138,6 +138,7 @@ def test_values_of_env_are_nowhere_but_in_the_command(scene: Scene) -> None:
     result = scene.run('printf %s "$TOKEN" | wc -c', options=RunOptions(env={"TOKEN": secret}))
     assert scene.out().split() == [b"%d" % len(secret)]
     places = [scene.made.lab.directory, scene.made.home]
+    assert until(lambda: scene.holders("node-1") == [])  # its supervisor is still tidying up
     for place in places:
         for path in place.rglob("*"):
             if path.is_file() and not path.is_symlink():
