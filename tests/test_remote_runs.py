@@ -498,6 +498,7 @@ def test_killing_the_follower_again_and_again_loses_nothing(box: Box) -> None:
     while True:
         starts += 1
         process = box.popen(script.text)
+        wait_for(box.pids)  # a supervisor that has no session of its own yet would be killed as well
         timer = threading.Timer(chance.uniform(0.1, 0.5), os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         heard = read(0, *process.communicate(timeout=20), script.marker)

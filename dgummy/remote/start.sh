@@ -13,7 +13,7 @@ void_run() {
         return 1
     fi
     # A supervisor writes proc before it takes launch: where there is launch and no proc, a client was here before us.
-    if mkdir "$void_dir/launch" 2>/dev/null || { [ -d "$void_dir/launch" ] && [ ! -f "$void_dir/proc" ]; }; then
+    if mkdir "$void_dir/launch" 2>/dev/null || { [ -d "$void_dir/launch" ] && [ ! -s "$void_dir/proc" ]; }; then
         [ -s "$void_dir/void" ] || printf '%s' "${2:+$2$NL}" 2>/dev/null >"$void_dir/void"
     elif [ ! -f "$void_dir/void" ]; then
         fact started "$1"
@@ -41,7 +41,8 @@ start_run() {
     fi
     resolve_dir "${DG_DIR:-~}"
     settle_dir || return
-    if ! (umask 077 && mkdir -p "$DG_STATE/runs" "$DG_STATE/active") 2>/dev/null; then
+    if ! { [ -d "$DG_STATE/runs" ] && [ -d "$DG_STATE/active" ]; } &&
+        ! (umask 077 && mkdir -p "$DG_STATE/runs" "$DG_STATE/active") 2>/dev/null; then
         fact failed "disk cannot write $DG_STATE"
         return 1
     fi
@@ -53,6 +54,7 @@ start_run() {
         fact failed "disk cannot write $run"
         return 1
     fi
+    DG_NOW=$(date +%s)
     if ! fill_run "$1"; then
         # Nothing was launched, and with `launch` taken nothing ever will be.
         void_run "$1" >/dev/null
@@ -81,15 +83,15 @@ settle_dir() {
     DG_SUBDIR=
 }
 
-# exit.new is there from the beginning, so that the end can be written down even on a disk that the command has filled.
+# The mark in active is as long as the line that it becomes, so that the end can be written down even on a disk that the
+# command has filled.
 fill_run() {
     (
         umask 077
-        printf '%79s\n' '' >"$run/exit.new" &&
-            printf '%s\n%s\n%s\n%s\n' "$(date +%s)" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
+        printf '%s\n%s\n%s\n%s\n' "$DG_NOW" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
             printf '%s' "$DG_COMMAND" >"$run/command" &&
             printf '%s' "$DG_SUPERVISOR" >"$run/supervisor" &&
-            : >"$run/out" && : >"$run/err" && : >"$DG_STATE/active/$1"
+            : >"$run/out" && : >"$run/err" && printf '%79s\n' '' >"$DG_STATE/active/$1"
     )
 }
 
@@ -97,9 +99,9 @@ fill_run() {
 launch_supervisor() {
     (
         # shellcheck disable=SC2034 # exported below, by name
-        DG_RUN=$run DG_ID=$1 DG_DIR=$DIR DG_ENV_NAMES="$DG_ENV_NAMES ${DG_KEEP-}"
+        DG_RUN=$run DG_ID=$1 DG_DIR=$DIR DG_ENV_NAMES="$DG_ENV_NAMES ${DG_KEEP-}" DG_FOLLOWER=${DG_FOLLOWER-}
         for name in DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
-            DG_PATH_DIRS DG_ENV_NAMES; do
+            DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_FOLLOWER; do
             export "${name?}"
         done
         for name in $DG_ENV_NAMES; do
