@@ -587,6 +587,7 @@ def test_a_quiet_run_shows_signs_of_life(make_box: MakeBox) -> None:
 
 def test_a_supervisor_that_was_killed_is_lost(any_box: Box) -> None:
     any_box.start("echo some; sleep 20")
+    wait_for((any_box.run_dir("r1") / "out").read_bytes)
     supervisor, command = any_box.pids()
     os.kill(supervisor, signal.SIGKILL)
     heard = any_box.hear(follow_script("r1", 0, 0))

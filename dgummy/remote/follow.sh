@@ -51,7 +51,8 @@ follow_run() {
 # await_files ID: a run that was claimed a moment ago may not have its files yet. One that never gets them was never
 # launched: make that final.
 await_files() {
-    await_tries=0
+    await_tries=0 await_nap=0.05
+    [ -z "${DG_FOLLOWER-}" ] || await_nap=0.2
     while [ ! -f err ] || [ ! -s proc ]; do
         woken=
         if [ -f void ] || [ -f exit ]; then
@@ -62,10 +63,11 @@ await_files() {
             fact lost 'its files were removed on the host'
             return 1
         fi
-        if [ "$await_tries" -eq 200 ] || { [ -d launch ] && [ ! -s proc ]; }; then
+        if [ "$await_tries" -eq 200 ] || { [ -e launch ] && [ ! -s proc ]; }; then
             void_run "$1" >/dev/null
         fi
-        nap 0.05
+        nap "$await_nap"
+        await_nap=0.05
     done
     if [ -f void ]; then
         tell_void
@@ -147,7 +149,7 @@ pause() {
     fi
 }
 
-# nap SECONDS: a sleep that the end of a run ends (see start_and_follow), also one that came since `woken` was emptied.
+# nap SECONDS: a sleep that the supervisor's USR1 ends, also one that came since `woken` was emptied.
 # Fails after a whole second if fractions are not known here.
 nap() {
     [ -z "$woken" ] || return 0
@@ -162,7 +164,7 @@ nap() {
     wait "$nap_pid"
 } 2>/dev/null
 
-# start_and_follow ID: both in one round trip. The supervisor tells us of the end by USR1.
+# start_and_follow ID: both in one round trip. The supervisor tells us of start and end by USR1.
 start_and_follow() {
     woken=
     trap 'woken=1' USR1

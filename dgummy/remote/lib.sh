@@ -10,7 +10,7 @@
 #                      added once the command was started; empty while it is being made
 #     launched         when the command was started (epoch seconds), if starts are kept apart
 #     verify           exit code of the --verify command, if there was one
-#     launch/          whoever makes this folder decides: the supervisor to start the command, a client to void the run.
+#     launch           whoever makes this decides: the supervisor to start the command, a client to void the run.
 #                      A supervisor writes proc before: launch without proc is a client's
 #     void             there if it was voided: the command never started and never will; "cancelled" if that was asked for
 #     out, err         what the command printed
@@ -37,6 +37,25 @@ fact() {
 
 have() {
     command -v "$1" >/dev/null 2>&1
+}
+
+# take FILE: make it, unless it is there: of several that try at once, one succeeds. (With -C shells open with O_EXCL.)
+take() {
+    set -C
+    true 2>/dev/null >"$1"
+    take_status=$?
+    set +C
+    return "$take_status"
+}
+
+# seconds_up: sets UP to how long the machine has been up, "" if it does not tell that without a fork.
+seconds_up() {
+    UP=
+    { read -r UP </proc/uptime; } 2>/dev/null
+    UP=${UP%%.*}
+    case $UP in
+    *[!0-9]*) UP= ;;
+    esac
 }
 
 # Sets BOOT to something that changes when the machine is restarted. (On macOS the boot time moves when the clock is set.)
@@ -108,6 +127,17 @@ limited() {
     limited_status=$?
     kill "$limit_pid" 2>/dev/null
     return "$limited_status"
+}
+
+# resolve_dir DIR: sets DIR to an absolute path; ~/ is the home folder here.
+resolve_dir() {
+    # shellcheck disable=SC2088 # the tilde is literal: it stands for the home folder of this host
+    case $1 in
+    '~') DIR=$HOME ;;
+    '~/'*) DIR=$HOME/${1#'~/'} ;;
+    /*) DIR=$1 ;;
+    *) DIR=$HOME/$1 ;;
+    esac
 }
 
 # Sets LOGIN_PATH to the PATH of the user's login shell (a non-interactive SSH shell often lacks Homebrew, npm, …), or to
@@ -201,7 +231,7 @@ run_state() {
         else
             STATE=lost WHY='its supervisor was killed on the host'
         fi
-    elif [ -d "$1/launch" ] && [ ! -s "$1/proc" ]; then
+    elif [ -e "$1/launch" ] && [ ! -s "$1/proc" ]; then
         STATE=void
     elif [ -d "$1" ]; then
         STATE=claimed

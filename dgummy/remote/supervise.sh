@@ -9,7 +9,7 @@ supervise() {
     proc_start $$
     self_start=$START
     if ! printf '%s ' "$$ $self_start" 2>/dev/null >"$run/proc"; then # nobody could tell us from a dead one
-        mkdir "$run/launch" 2>/dev/null
+        take "$run/launch"
         : >"$run/void"
         over_and_done
         return
@@ -18,7 +18,7 @@ supervise() {
     PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
     export PATH
     [ -z "$DG_GAP_S" ] || take_turn
-    if ! mkdir "$run/launch" 2>/dev/null; then # a client made sure that this never starts
+    if ! take "$run/launch"; then # a client made sure that this never starts
         [ -f "$run/void" ] || : >"$run/void"
         over_and_done
         return
@@ -34,6 +34,7 @@ supervise() {
     command_pid=$!
     proc_start "$command_pid"
     printf '%s\n' "$command_pid $START" 2>/dev/null >>"$run/proc"
+    wake_follower
     [ -z "$DG_GAP_S" ] || pass_turn
     if [ -n "$DG_TIMEOUT_S" ]; then
         after "$DG_TIMEOUT_S" ask_for_end timed_out
@@ -194,19 +195,22 @@ run_command() {
         run_values="$run_values export $name=\"\$DG_E_$name\"; unset DG_E_$name;"
     done
     run_values="unset DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
-        DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_FOLLOWER; $run_values"
+        DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER; $run_values"
     eval "$run_values exec \"\$@\""
 }
 
 # finish CODE REASON: write down the end, then let go of everything.
 finish() {
-    finish_line="$1 $2 $(date +%s)"
+    seconds_up
+    # By the clock only where it must be: one that was set meanwhile tells nothing.
+    finish_at=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
+    finish_line="$1 $2 ${finish_at:-$(date +%s)}"
     put "$run/exit" "$finish_line" "$DG_STATE/active/$DG_ID" || put "$run/exit" "$finish_line"
     wake_follower
     over_and_done
 }
 
-# wake_follower: the end is worth a look. Whoever follows naps until then.
+# wake_follower: the start and the end are worth a look. Whoever follows naps until then.
 wake_follower() {
     # shellcheck disable=SC2086 # pid and start
     [ -z "$DG_FOLLOWER" ] || ! is_process $DG_FOLLOWER || kill -USR1 "${DG_FOLLOWER%% *}" 2>/dev/null
