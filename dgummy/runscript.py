@@ -15,12 +15,11 @@ MAX_COMMAND_BYTES = 120_000
 """A little under what Linux takes as one argument (MAX_ARG_STRLEN is 131,072)."""
 
 _ASSIGNED = re.compile(r"(?:^|[\s;('])([A-Za-z_]\w*)=|\bfor (\w+)[ ;]|\bread -r ([\w ]+)", re.MULTILINE | re.ASCII)
-_COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)
 _MEANT_TO_CHANGE = frozenset({"PATH", "SHELL", "LC_ALL", "DGUMMY_RUN_ID"})
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RUN_FILES = ("workspace", "start", "follow")
+_RUN_FILES = ("start", "follow")
 _HISTORY_FILES = (*_RUN_FILES, "history")
-_SUPERVISOR_FILES = ("lib", "workspace", "supervise")
+_SUPERVISOR_FILES = ("lib", "supervise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def is_env_name(name: str) -> bool:
 
 def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
     """Claim the run, launch it, and (unless told not to) follow it to its end. Safe to send twice."""
-    supervisor = "\n".join(remote.source(name) for name in _SUPERVISOR_FILES) + "\nsupervise\n"
+    locks = ("workspace",) if spec.workspace or spec.gap_s is not None else ()
     variables: dict[str, str | bytes] = {
         "DG_ROOT": spec.probe_root,
         "DG_MACHINE": spec.machine,
@@ -71,11 +70,11 @@ def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
         "DG_GAP_S": "" if spec.gap_s is None else _seconds(spec.gap_s),
         "DG_PATH_DIRS": ":".join(spec.path_dirs),
         "DG_ENV_NAMES": " ".join(spec.env),
-        "DG_SUPERVISOR": supervisor,
+        "DG_SUPERVISOR": remote.code(*_SUPERVISOR_FILES, *locks) + b"supervise\n",
     }
     variables |= {f"DG_E_{name}": value for name, value in spec.env.items()}
     call = "start_and_follow" if follow else "start_run"
-    script = remote.compose(_RUN_FILES, call, [spec.run_id], variables=variables)
+    script = remote.compose((*_RUN_FILES, *locks), call, [spec.run_id], variables=variables)
     return Script(_keep_users_values(spec.env) + script.text, script.marker)
 
 
@@ -95,9 +94,8 @@ def _keep_users_values(given: Mapping[str, str]) -> bytes:
 def _our_variables() -> frozenset[str]:
     """Every variable that the scripts assign until the command begins, but for those that it is meant to see."""
     names = {"MARK"}
-    for name in {*_RUN_FILES, *_SUPERVISOR_FILES, "lib"}:
-        code = _COMMENT.sub("", remote.source(name))
-        names |= {found for match in _ASSIGNED.findall(code) for found in " ".join(match).split()}
+    code = remote.code(*_RUN_FILES, *_SUPERVISOR_FILES, "workspace").decode()
+    names |= {found for match in _ASSIGNED.findall(code) for found in " ".join(match).split()}
     return frozenset(name for name in names if not name.startswith("DG_")) - _MEANT_TO_CHANGE
 
 
@@ -119,7 +117,7 @@ def report_script(run_id: str, probe_root: str = "") -> Script:
 def cancel_script(run_id: str, kill_s: float, probe_root: str = "") -> Script:
     """End a run and all of its process group, or make sure that it never starts."""
     return remote.compose(
-        ("workspace", "start", "control"),
+        ("start", "control"),
         "cancel_run",
         [run_id, str(math.ceil(kill_s))],
         variables={"DG_ROOT": probe_root},
@@ -158,4 +156,4 @@ def _look_back(call: str, args: Sequence[str], probe_root: str) -> Script:
 
 def void_script(run_id: str) -> Script:
     """Make sure that a run never starts; the answer says if that came too late."""
-    return remote.compose(("workspace", "start"), "void_run", [run_id])
+    return remote.compose(("start",), "void_run", [run_id])

@@ -132,7 +132,7 @@ def evidence(box: Box, run_id: str = "r1", mode: str = "task", text: str = "x") 
 
 def in_project(box: Box, command: str, run_id: str = "r1") -> None:
     (box.home / "project").mkdir(exist_ok=True)
-    box.run(command, run_id, directory="~/project")
+    box.run(command, run_id, directory="~/project", gap_s=0.0)
 
 
 def test_changes_are_what_was_written_since_the_claim(box: Box) -> None:

@@ -498,6 +498,7 @@ def test_killing_the_follower_again_and_again_loses_nothing(box: Box) -> None:
     while True:
         starts += 1
         process = box.popen(script.text)
+        wait_for(box.pids)  # a supervisor that has no session of its own yet would be killed as well
         timer = threading.Timer(chance.uniform(0.1, 0.5), os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         heard = read(0, *process.communicate(timeout=20), script.marker)
@@ -586,6 +587,7 @@ def test_a_quiet_run_shows_signs_of_life(make_box: MakeBox) -> None:
 
 def test_a_supervisor_that_was_killed_is_lost(any_box: Box) -> None:
     any_box.start("echo some; sleep 20")
+    wait_for((any_box.run_dir("r1") / "out").read_bytes)
     supervisor, command = any_box.pids()
     os.kill(supervisor, signal.SIGKILL)
     heard = any_box.hear(follow_script("r1", 0, 0))

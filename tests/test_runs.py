@@ -347,7 +347,7 @@ def test_many_quiet_interruptions_do_not_add_up(own: Place) -> None:
     """A run without output that is interrupted now and then is not given up, as long as each time it is found again."""
     assert own.made is not None
     heard: list[Event] = []
-    timeouts = Timeouts(connect_s=1, script_s=5, silence_s=8, reconnect_s=1.5, kill_s=2)
+    timeouts = Timeouts(connect_s=1, script_s=5, silence_s=8, reconnect_s=3, kill_s=2)
     job = Job(own.supervise("sleep 9; exit 4", heard=heard, timeouts=timeouts).follow)
     for _ in range(3):
         if job.wait(2.5):

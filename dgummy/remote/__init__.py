@@ -9,6 +9,7 @@ carries it can tell "nothing ran" from "cut off", and needs no exit status from 
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from functools import cache
@@ -16,11 +17,22 @@ from importlib import resources
 
 from dgummy.transport.base import Script
 
+_NO_CODE = re.compile(r"^[ \t]*(?:#.*)?\n", re.MULTILINE)
+
 
 @cache
 def source(name: str) -> str:
     """The text of `remote/NAME.sh`."""
     return resources.files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8")
+
+
+@cache
+def code(*names: str) -> bytes:
+    """The functions in `remote/NAME.sh`, without blank lines and comments, which a host would only have to read.
+
+    No such line is part of a string in there; the tests see to that.
+    """
+    return "".join(_NO_CODE.sub("", source(name)) for name in names).encode()
 
 
 def quote(word: str | bytes) -> bytes:
@@ -46,7 +58,6 @@ def compose(
     lines += [name.encode() + b"=" + quote(value) for name, value in settings.items()]
     lines.append(b'[ "$DG_OPEN" = ' + mark.encode() + b" ] || exit 97")
     lines.append(b"printf '%s begin\\n' \"$MARK\"")
-    lines += [source(name).encode() for name in ("lib", *files)]
-    lines.append(b" ".join([call.encode(), *(quote(arg) for arg in args)]) + b" </dev/null")
+    lines.append(code("lib", *files) + b" ".join([call.encode(), *(quote(arg) for arg in args)]) + b" </dev/null")
     lines.append(b'STATUS=$?\nprintf \'%s end %s\\n\' "$MARK" "$STATUS"\nexit "$STATUS"\n}\n')
     return Script(b"\n".join(lines), mark)

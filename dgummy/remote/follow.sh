@@ -19,20 +19,13 @@ follow_run() {
     skip "$3" <&4
     quiet=0 beat_ms=0 announced=''
     while :; do
+        woken=
         look
         if [ ! -f out ] || [ ! -f err ] || [ ! -f proc ]; then
             fact lost 'its folder was removed on the host'
             return
         fi
-        out_was=$out_at err_was=$err_at
-        # shellcheck disable=SC2046,SC2012 # our own two file names; ls tells sizes without reading the files, everywhere
-        set -- $(ls -ln err out)
-        err_size=$5 out_size=${14}
-        send out "$out_at" "$out_size" <&3
-        out_at=$SENT
-        send err "$err_at" "$err_size" <&4
-        err_at=$SENT
-        new_bytes=$((out_at + err_at - out_was - err_was))
+        send_new
         case $STATE:$new_bytes in
         ended:*) # we looked before we read, so this was all of it
             fact exit "$CODE $REASON $CLAIMED $ENDED"
@@ -48,7 +41,7 @@ follow_run() {
             ;;
         esac
         if [ "$new_bytes" -gt 0 ]; then
-            [ "$quiet" -lt 24 ] || quiet=$((quiet * 3 / 4))
+            [ "$quiet" -lt 16 ] || quiet=$((quiet * 3 / 4))
             [ "$new_bytes" -lt 262144 ] || continue
         fi
         pause
@@ -58,8 +51,10 @@ follow_run() {
 # await_files ID: a run that was claimed a moment ago may not have its files yet. One that never gets them was never
 # launched: make that final.
 await_files() {
-    await_tries=0
-    while [ ! -f err ] || [ ! -f proc ]; do
+    await_tries=0 await_nap=0.05
+    [ -z "${DG_FOLLOWER-}" ] || await_nap=0.2
+    while [ ! -f err ] || [ ! -s proc ]; do
+        woken=
         if [ -f void ] || [ -f exit ]; then
             break
         fi
@@ -68,12 +63,11 @@ await_files() {
             fact lost 'its files were removed on the host'
             return 1
         fi
-        if [ "$await_tries" -eq 200 ] || { [ -d launch ] && [ ! -f proc ]; }; then
+        if [ "$await_tries" -eq 200 ] || { [ -e launch ] && [ ! -s proc ]; }; then
             void_run "$1" >/dev/null
         fi
+        nap "$await_nap"
         await_nap=0.05
-        [ "$await_tries" -gt 10 ] || await_nap=0.02
-        sleep "$await_nap" 2>/dev/null || sleep 1
     done
     if [ -f void ]; then
         tell_void
@@ -97,6 +91,21 @@ look() {
         fact running "$CLAIMED"
         announced=1
     fi
+}
+
+# send_new: what is new of both streams; sets new_bytes. Forks nothing for a command that has not printed yet.
+send_new() {
+    new_bytes=0
+    [ "$((out_at + err_at))" -gt 0 ] || [ -s out ] || [ -s err ] || return 0
+    out_was=$out_at err_was=$err_at
+    # shellcheck disable=SC2046,SC2012 # our own two file names; ls tells sizes without reading the files, everywhere
+    set -- $(ls -ln err out)
+    err_size=$5 out_size=${14}
+    send out "$out_at" "$out_size" <&3
+    out_at=$SENT
+    send err "$err_at" "$err_size" <&4
+    err_at=$SENT
+    new_bytes=$((out_at + err_at - out_was - err_was))
 }
 
 # send STREAM FROM SIZE <file: what is new, in frames of up to 4 MiB; sets SENT to how far it got. The file is positioned:
@@ -123,21 +132,16 @@ skip() {
 pause() {
     quiet=$((quiet + 1))
     if [ "$quiet" -lt 16 ]; then
-        set -- 0.02 20
-    elif [ "$quiet" -lt 32 ]; then
         set -- 0.05 50
-    elif [ "$quiet" -lt 64 ]; then
+    elif [ "$quiet" -lt 48 ]; then
         set -- 0.1 100
-    elif [ "$quiet" -lt 88 ]; then
+    elif [ "$quiet" -lt 72 ]; then
         set -- 0.25 250
     else
         set -- 0.5 500
-        [ "$quiet" -lt 160 ] || quiet=96 # lest it take long to get back to short ones
+        [ "$quiet" -lt 144 ] || quiet=80 # lest it take long to get back to short ones
     fi
-    sleep "$1" 2>/dev/null || {
-        sleep 1
-        set -- 1 1000
-    }
+    nap "$1" || set -- 1 1000
     beat_ms=$((beat_ms + $2))
     if [ "$beat_ms" -ge 5000 ]; then
         fact beat "$quiet"
@@ -145,7 +149,27 @@ pause() {
     fi
 }
 
-# start_and_follow ID: both in one round trip.
+# nap SECONDS: a sleep that the supervisor's USR1 ends, also one that came since `woken` was emptied.
+# Fails after a whole second if fractions are not known here.
+nap() {
+    [ -z "$woken" ] || return 0
+    sleep "$1" >/dev/null &
+    nap_pid=$!
+    wait "$nap_pid" && return
+    if [ -z "$woken" ]; then
+        sleep 1
+        return 1
+    fi
+    kill "$nap_pid"
+    wait "$nap_pid"
+} 2>/dev/null
+
+# start_and_follow ID: both in one round trip. The supervisor tells us of start and end by USR1.
 start_and_follow() {
+    woken=
+    trap 'woken=1' USR1
+    proc_start $$
+    # shellcheck disable=SC2034 # start.sh hands it on
+    DG_FOLLOWER="$$ $START"
     start_run "$1" && follow_run "$1" 0 0
 }

@@ -7,16 +7,18 @@
 #     claim            four lines: claimed (epoch seconds), boot id, workspace ("" for none), owner
 #     command          the command, byte for byte
 #     meta             two lines: its kind, and as JSON what else a client that lost its ledger would want to know. Maybe none
-#     proc             supervisor pid and start, command pid and start: "PID START PID START"
+#     proc             supervisor pid and start, then command pid and start: "PID START PID START". The second half is
+#                      added once the command was started; empty while it is being made
 #     launched         when the command was started (epoch seconds)
 #     verify           exit code of the --verify command, if there was one
-#     launch/          whoever makes this folder decides: the supervisor to start the command, a client to void the run.
+#     launch           whoever makes this decides: the supervisor to start the command, a client to void the run.
 #                      A supervisor writes proc before: launch without proc is a client's
 #     void             there if it was voided: the command never started and never will; "cancelled" if that was asked for
 #     out, err         what the command printed
 #     cancel           there if someone asked for the end
 #     exit             "CODE REASON EPOCH" once it is over; REASON is exited, timed_out or cancelled
-#   active/ID          there while a run may be alive; what a probe looks through
+#   active/ID          there while a run may be alive; what a probe looks through. What becomes exit in the end
+#   login-path         what the login shell said of PATH lately: when, to which shell and PATH, what
 #   workspaces/KEY/    one project folder: path, sent (what was last synced to it), sent.id, lock/ (see workspace.sh)
 #
 # Variables that a caller may set: MARK (always), DG_ROOT (stands in for / when the machine is looked at).
@@ -36,6 +38,25 @@ fact() {
 
 have() {
     command -v "$1" >/dev/null 2>&1
+}
+
+# take FILE: make it, unless it is there: of several that try at once, one succeeds. (With -C shells open with O_EXCL.)
+take() {
+    set -C
+    true 2>/dev/null >"$1"
+    take_status=$?
+    set +C
+    return "$take_status"
+}
+
+# seconds_up: sets UP to how long the machine has been up, "" if it does not tell that without a fork.
+seconds_up() {
+    UP=
+    { read -r UP </proc/uptime; } 2>/dev/null
+    UP=${UP%%.*}
+    case $UP in
+    *[!0-9]*) UP= ;;
+    esac
 }
 
 # Sets BOOT to something that changes when the machine is restarted. (On macOS the boot time moves when the clock is set.)
@@ -109,12 +130,24 @@ limited() {
     return "$limited_status"
 }
 
+# resolve_dir DIR: sets DIR to an absolute path; ~/ is the home folder here.
+resolve_dir() {
+    # shellcheck disable=SC2088 # the tilde is literal: it stands for the home folder of this host
+    case $1 in
+    '~') DIR=$HOME ;;
+    '~/'*) DIR=$HOME/${1#'~/'} ;;
+    /*) DIR=$1 ;;
+    *) DIR=$HOME/$1 ;;
+    esac
+}
+
 # Sets LOGIN_PATH to the PATH of the user's login shell (a non-interactive SSH shell often lacks Homebrew, npm, …), or to
-# our own where the login shell does not tell within five seconds.
+# our own where the login shell does not tell within five seconds. What it told is kept for known_login_path.
 login_path() {
     LOGIN_PATH=
-    mkdir -p "$DG_STATE"
+    [ -d "$DG_STATE" ] || mkdir -p "$DG_STATE"
     login_file=$DG_STATE/login-path.$$
+    true 2>/dev/null >"$login_file.began"
     (
         # A profile may start something that stays (an agent for keys, say): it must not keep the values of --env.
         for login_name in ${DG_ENV_NAMES-}; do
@@ -126,8 +159,40 @@ login_path() {
     while read -r login_word login_rest; do
         [ "$login_word" = dg-path ] && LOGIN_PATH=$login_rest
     done <"$login_file"
-    rm -f "$login_file"
+    # What is newer than our beginning may have been read before it changed. What changes later is newer than this file.
+    if [ -n "$LOGIN_PATH" ] &&
+        printf '%s\n' "${DG_NOW:-$(date +%s)}" "${SHELL-} $PATH" "$LOGIN_PATH" 2>/dev/null >"$login_file" &&
+        login_unchanged "$login_file.began"; then
+        mv "$login_file" "$DG_STATE/login-path"
+    fi
+    rm -f "$login_file" "$login_file.began"
     LOGIN_PATH=${LOGIN_PATH:-$PATH}
+}
+
+# known_login_path NOW: the same, as it was told in the minute before NOW (epoch seconds) if nothing changed since.
+known_login_path() {
+    login_at=
+    { read -r login_at && read -r login_for && read -r LOGIN_PATH; } 2>/dev/null <"$DG_STATE/login-path"
+    case $login_at in
+    '' | *[!0-9]*) login_at=0 ;;
+    esac
+    if [ "$login_at" -le "$1" ] && [ "$1" -lt "$((login_at + 60))" ] && [ "$login_for" = "${SHELL-} $PATH" ] &&
+        login_unchanged "$DG_STATE/login-path"; then
+        return
+    fi
+    login_path
+}
+
+# login_unchanged FILE: whether FILE is newer than all that shells usually read when one logs in, and than the folders
+# that this is in or asks for: a file that came or went, or was replaced by an older one, shows there.
+# shellcheck disable=SC3013 # -nt is not in POSIX 2008, but in dash, bash, BusyBox, ksh and zsh
+login_unchanged() {
+    for login_source in /etc /etc/environment /etc/profile /etc/profile.d /etc/profile.d/* /etc/paths /etc/paths.d \
+        /etc/paths.d/* /etc/bash* /etc/bash/* /etc/zsh* /etc/zsh/* /etc/fish /etc/fish/* "$HOME" "$HOME/.local" \
+        "$HOME/.profile" "$HOME/.bash_profile" "$HOME/.bash_login" "$HOME/.bashrc" "$HOME/.zshenv" "$HOME/.zprofile" \
+        "$HOME/.zshrc" "$HOME/.zlogin" "$HOME/.config" "$HOME/.config/fish" "$HOME"/.config/fish/*; do
+        [ "$1" -nt "$login_source" ] || [ ! -e "$login_source" ] || return 1
+    done
 }
 
 # was_restarted: whether the host was restarted since the claim that was read. An id that cannot be read proves nothing.
@@ -157,7 +222,7 @@ run_state() {
         STATE=void
     elif was_restarted; then
         STATE=lost WHY='the host was restarted while it ran'
-    elif [ -f "$1/proc" ]; then
+    elif [ -s "$1/proc" ]; then
         read -r SUP SUP_START CMD CMD_START <"$1/proc"
         if is_process "$SUP" "$SUP_START"; then
             STATE=running
@@ -167,7 +232,7 @@ run_state() {
         else
             STATE=lost WHY='its supervisor was killed on the host'
         fi
-    elif [ -d "$1/launch" ] && [ ! -f "$1/proc" ]; then
+    elif [ -e "$1/launch" ] && [ ! -s "$1/proc" ]; then
         STATE=void
     elif [ -d "$1" ]; then
         STATE=claimed

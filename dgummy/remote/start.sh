@@ -14,7 +14,7 @@ void_run() {
         return 1
     fi
     # A supervisor writes proc before it takes launch: where there is launch and no proc, a client was here before us.
-    if mkdir "$void_dir/launch" 2>/dev/null || { [ -d "$void_dir/launch" ] && [ ! -f "$void_dir/proc" ]; }; then
+    if take "$void_dir/launch" || { [ -e "$void_dir/launch" ] && [ ! -s "$void_dir/proc" ]; }; then
         [ -s "$void_dir/void" ] || printf '%s' "${2:+$2$NL}" 2>/dev/null >"$void_dir/void"
     elif [ ! -f "$void_dir/void" ]; then
         fact started "$1"
@@ -29,7 +29,7 @@ start_run() {
     run=$DG_STATE/runs/$1
     boot_id
     if [ -d "$run" ]; then
-        fact run attached
+        attached
         return
     fi
     if [ -n "$DG_MACHINE" ] && [ "$DG_MACHINE" != "$BOOT" ] && [ "$BOOT" != unknown ]; then
@@ -42,18 +42,23 @@ start_run() {
     fi
     resolve_dir "${DG_DIR:-~}"
     settle_dir || return
-    if ! (umask 077 && mkdir -p "$DG_STATE/runs" "$DG_STATE/active") 2>/dev/null; then
+    if ! { [ -d "$DG_STATE/runs" ] && [ -d "$DG_STATE/active" ]; } &&
+        ! (umask 077 && mkdir -p "$DG_STATE/runs" "$DG_STATE/active") 2>/dev/null; then
         fact failed "disk cannot write $DG_STATE"
         return 1
     fi
     if ! (umask 077 && mkdir "$run") 2>/dev/null; then
         if [ -d "$run" ]; then
-            fact run attached
+            attached
             return
         fi
         fact failed "disk cannot write $run"
         return 1
     fi
+    DG_NOW=$(date +%s)
+    seconds_up
+    # shellcheck disable=SC2034 # exported by name
+    DG_UP=$UP
     if ! fill_run "$1"; then
         # Nothing was launched, and with `launch` taken nothing ever will be.
         void_run "$1" >/dev/null
@@ -62,6 +67,12 @@ start_run() {
     fi
     launch_supervisor "$1"
     fact run claimed
+}
+
+# attached: somebody else started it, and its supervisor knows nothing of us.
+attached() {
+    DG_FOLLOWER=
+    fact run attached
 }
 
 # settle_dir: see that $DIR/$DG_SUBDIR is there. What has a workspace runs in it or nowhere. Other commands run in the
@@ -82,16 +93,16 @@ settle_dir() {
     DG_SUBDIR=
 }
 
-# exit.new is there from the beginning, so that the end can be written down even on a disk that the command has filled.
+# The mark in active is as long as the line that it becomes, so that the end can be written down even on a disk that the
+# command has filled.
 fill_run() {
     (
         umask 077
-        printf '%79s\n' '' >"$run/exit.new" &&
-            printf '%s\n%s\n%s\n%s\n' "$(date +%s)" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
+        printf '%s\n%s\n%s\n%s\n' "$DG_NOW" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
             printf '%s' "$DG_COMMAND" >"$run/command" &&
             { [ -z "${DG_META-}" ] || printf '%s' "$DG_META" >"$run/meta"; } &&
             printf '%s' "$DG_SUPERVISOR" >"$run/supervisor" &&
-            : >"$run/out" && : >"$run/err" && : >"$DG_STATE/active/$1"
+            : >"$run/out" && : >"$run/err" && printf '%79s\n' '' >"$DG_STATE/active/$1"
     )
 }
 
@@ -99,9 +110,9 @@ fill_run() {
 launch_supervisor() {
     (
         # shellcheck disable=SC2034 # exported below, by name
-        DG_RUN=$run DG_ID=$1 DG_DIR=$DIR DG_ENV_NAMES="$DG_ENV_NAMES ${DG_KEEP-}"
+        DG_RUN=$run DG_ID=$1 DG_DIR=$DIR DG_ENV_NAMES="$DG_ENV_NAMES ${DG_KEEP-}" DG_FOLLOWER=${DG_FOLLOWER-}
         for name in DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
-            DG_PATH_DIRS DG_ENV_NAMES; do
+            DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER; do
             export "${name?}"
         done
         for name in $DG_ENV_NAMES; do

@@ -8,17 +8,17 @@ supervise() {
     trap 'asked=1' TERM
     proc_start $$
     self_start=$START
-    if ! put "$run/proc" "$$ $self_start"; then # nobody could tell us from a dead one
-        mkdir "$run/launch" 2>/dev/null
+    if ! printf '%s ' "$$ $self_start" 2>/dev/null >"$run/proc"; then # nobody could tell us from a dead one
+        take "$run/launch"
         : >"$run/void"
         over_and_done
         return
     fi
-    login_path
+    known_login_path "$DG_NOW"
     PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
     export PATH
     [ -z "$DG_GAP_S" ] || take_turn
-    if ! mkdir "$run/launch" 2>/dev/null; then # a client made sure that this never starts
+    if ! take "$run/launch"; then # a client made sure that this never starts
         [ -f "$run/void" ] || : >"$run/void"
         over_and_done
         return
@@ -33,7 +33,8 @@ supervise() {
     (run_command) </dev/null >>"$run/out" 2>>"$run/err" &
     command_pid=$!
     proc_start "$command_pid"
-    put "$run/proc" "$$ $self_start $command_pid $START"
+    printf '%s\n' "$command_pid $START" 2>/dev/null >>"$run/proc"
+    wake_follower
     [ -z "$DG_GAP_S" ] || pass_turn
     if [ -n "$DG_TIMEOUT_S" ]; then
         after "$DG_TIMEOUT_S" ask_for_end timed_out
@@ -53,10 +54,12 @@ supervise() {
     esac
 }
 
-# put FILE LINE: replace a file at once or not at all. Writes over FILE.new where that is there: on a full disk that works.
+# put FILE LINE [NEW]: replace a file at once or not at all. Writes over NEW (FILE.new) where that is there: on a full
+# disk that works.
 put() {
-    [ -f "$1.new" ] || : >"$1.new"
-    printf '%-79s\n' "$2" 2>/dev/null 1<>"$1.new" && mv "$1.new" "$1"
+    set -- "$1" "$2" "${3:-$1.new}"
+    [ -f "$3" ] || true 2>/dev/null >"$3"
+    printf '%-79s\n' "$2" 2>/dev/null 1<>"$3" && mv "$3" "$1"
 }
 
 # after SECONDS COMMAND…: in the background; a TERM to $! ends it and its nap.
@@ -192,14 +195,25 @@ run_command() {
         run_values="$run_values export $name=\"\$DG_E_$name\"; unset DG_E_$name;"
     done
     run_values="unset DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
-        DG_PATH_DIRS DG_ENV_NAMES; $run_values"
+        DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER; $run_values"
     eval "$run_values exec \"\$@\""
 }
 
 # finish CODE REASON: write down the end, then let go of everything.
 finish() {
-    put "$run/exit" "$1 $2 $(date +%s)"
+    seconds_up
+    # By the clock only where it must be: one that was set meanwhile tells nothing.
+    finish_at=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
+    finish_line="$1 $2 ${finish_at:-$(date +%s)}"
+    put "$run/exit" "$finish_line" "$DG_STATE/active/$DG_ID" || put "$run/exit" "$finish_line"
+    wake_follower
     over_and_done
+}
+
+# wake_follower: the start and the end are worth a look. Whoever follows naps until then.
+wake_follower() {
+    # shellcheck disable=SC2086 # pid and start
+    [ -z "$DG_FOLLOWER" ] || ! is_process $DG_FOLLOWER || kill -USR1 "${DG_FOLLOWER%% *}" 2>/dev/null
 }
 
 over_and_done() {
@@ -209,7 +223,7 @@ over_and_done() {
         workspace_key "$DG_WORKSPACE"
         unlock_workspace "$DG_ID"
     fi
-    rm -f "$DG_STATE/active/$DG_ID"
+    [ ! -f "$DG_STATE/active/$DG_ID" ] || rm -f "$DG_STATE/active/$DG_ID"
 }
 
 # take_turn, pass_turn: starts on this host, whoever makes them, are at least DG_GAP_S apart. The turn is a folder; file proc

@@ -3,17 +3,6 @@
 # One workspace, one writer. A workspace is a project folder on this host; $DG_STATE/workspaces/KEY/lock is a folder
 # (files: run, since, owner) that one run holds from before its sync until it ends.
 
-# resolve_dir DIR: sets DIR to an absolute path; ~/ is the home folder here.
-resolve_dir() {
-    # shellcheck disable=SC2088 # the tilde is literal: it stands for the home folder of this host
-    case $1 in
-    '~') DIR=$HOME ;;
-    '~/'*) DIR=$HOME/${1#'~/'} ;;
-    /*) DIR=$1 ;;
-    *) DIR=$HOME/$1 ;;
-    esac
-}
-
 # real_dir DIR: the same with symbolic links followed, as far as it is there.
 real_dir() {
     resolve_dir "$1"
