@@ -32,8 +32,13 @@ def wanted(rows: Iterable[RunRow], kinds: Collection[str]) -> list[RunRow]:
 
 def is_left_behind(row: RunRow) -> bool:
     """Whether a run of a group waits to be begun, or was given up when its client ended, before it had a host."""
-    given_up = row.state is RunState.SKIPPED and not row.host and row.reason == reconcile.client_gone().reason
+    given_up = is_called_off(row) and not row.host
     return bool(row.group_id) and (row.state is RunState.PENDING or given_up)
+
+
+def is_called_off(row: RunRow) -> bool:
+    """Whether a run was given up because its client ended before it was started."""
+    return row.state is RunState.SKIPPED and row.reason == reconcile.client_gone().reason
 
 
 def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False) -> Order:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgummy.errors import ExitCode
 from dgummy.fanout import Job
 from dgummy.model import Failure, RunState
 from dgummy.runs import Ending, Supervision
@@ -40,5 +41,7 @@ def end_run(
 
 
 def _leave(supervision: Supervision, run_id: str, host: str) -> Ending:
+    """Nobody knows yet how it ends, or whether its host heard of it: looking at it later says so."""
     supervision.detach()
-    return Ending(RunState.CANCELLED, 130, f"left on {host} before the end was seen; run id {run_id}")
+    reason = f"left on {host} before the end was seen"
+    return Ending(RunState.LOST, ExitCode.INTERRUPTED, reason, f"inv wait {run_id} says how it ended")

@@ -318,6 +318,8 @@ class RunResult(msgspec.Struct, frozen=True):
             return self.exit_code or ExitCode.SOME_FAILED
         if self.failure is not None:
             return self.failure.kind.exit_code
+        if self.state is RunState.LOST and self.exit_code == ExitCode.INTERRUPTED:  # left at a second Ctrl-C
+            return ExitCode.INTERRUPTED
         return _STATE_CODES.get(self.state, ExitCode.NO_HOST)
 
 

@@ -81,7 +81,7 @@ def suggestion(name: str, known: Iterable[str], *, noun: str) -> str:
     names = list(known)
     close = nearest(name, names)
     listed = ", ".join(names[:24]) + (", …" if len(names) > 24 else "")
-    there_are = f"{noun}: {listed}"
+    there_are = f"{noun}: {listed}" if names else "there are none"
     return f"did you mean {close}? {there_are}" if close else there_are
 
 

@@ -60,14 +60,25 @@ def read_items(path: Path, task_types: Collection[str]) -> list[Item]:
 
 def labelled(items: Iterable[Item]) -> list[Item]:
     """Give each item a short label of its own, made from its text where it has none."""
-    taken: dict[str, int] = {}
+    items = list(items)
+    names = [_label(item) for item in items]
+    taken, numbers = set(names), dict.fromkeys(names, 0)
     found = []
-    for item in items:
-        words = _SLUG.sub("-", item.text.lower()).strip("-")
-        name = item.label or words[:_LABEL_LENGTH].rstrip("-") or "task"
-        number = taken[name] = taken.get(name, 0) + 1
-        found.append(Item(item.text, item.task_type, item.host, name if number == 1 else f"{name}-{number}"))
+    for item, name in zip(items, names, strict=True):
+        own = name
+        while numbers[name] and own in taken:
+            numbers[name] += 1
+            own = f"{name}-{numbers[name]}"
+        numbers[name] = numbers[name] or 1
+        taken.add(own)
+        found.append(Item(item.text, item.task_type, item.host, own))
     return found
+
+
+def _label(item: Item) -> str:
+    """What is said of an item's name, or the first words of its text: one line that any screen can show."""
+    given = " ".join("".join(char if char.isprintable() else " " for char in item.label).split())
+    return given or _SLUG.sub("-", item.text.lower()).strip("-")[:_LABEL_LENGTH].rstrip("-") or "task"
 
 
 def _items(value: Any, label: str, task_types: Collection[str]) -> list[Item]:

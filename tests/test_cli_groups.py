@@ -58,6 +58,9 @@ def test_what_goes_wrong_is_one_line_and_what_to_do(desk: Desk) -> None:
     for words, code, says in (
         (["fanout"], 64, "give a command, or --task TEXT"),
         (["fanout", "true", "--task", "x"], 64, "give a command, or --task TEXT"),
+        (["fanout", "true", "--gather", "--detach"], 64, "--detach leaves nothing to gather"),
+        (["fanout", "true", "--diff", "--stream"], 64, "--stream leaves nothing to gather"),
+        (["fanout", "--suite", "nosuch"], 64, "there is no suite nosuch"),
         (["fanout", "--max-failures", "lots", "true"], 64, "--max-failures: 'lots' is neither"),
         (["fanout", "--deadline", "soon", "true"], 64, "--deadline: 'soon' is not a duration"),
         (["fanout", "--jobs", "0", "true"], 78, "--jobs: jobs: 0 is out of range"),

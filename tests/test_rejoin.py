@@ -17,6 +17,7 @@ import pytest
 
 from cli_lab import Desk, open_desk
 from dgummy import lab as dlab
+from dgummy import reconcile
 from dgummy.history import Seen
 from dgummy.lab.processes import table
 from dgummy.ledger import Ledger
@@ -519,6 +520,7 @@ def test_choosing_what_is_listed(desk: Desk) -> None:
     Client(desk, "exit 3", host="node-2").process.communicate()
     newest = desk.nodes.ledger()[0].run_id
     assert list(listed(desk, "--limit", "1")) == [newest]
+    assert newest in listed(desk, "--limit", "9" * 30)
     assert newest in listed(desk, "--state", "failed", "--state", "ok", "--host", "node-[2-3]")
     assert newest not in listed(desk, "--host", "node-1")
     assert newest not in listed(desk, "--state", "ok")
@@ -550,3 +552,10 @@ def test_runs_without_hosts_are_listed_without_asking_anybody(desk: Desk) -> Non
         check=True,
     )
     assert b"sqlite3" in done.stderr and b"fabric" not in done.stderr and b"paramiko" not in done.stderr
+
+
+def test_resume_names_what_only_retry_can_run_again(desk: Desk) -> None:
+    group_id, reason = f"g{fresh_id()}", reconcile.client_gone().reason
+    write(desk, group_id=group_id, host="node-1", state=RunState.SKIPPED, reason=reason)
+    done = desk.inv("resume", group_id)
+    assert done.code == 0 and "nothing of it is waiting" in done.err and "inv retry --unreached" in done.err

@@ -16,6 +16,7 @@ from dgummy.errors import DgummyError, UnknownHostError
 from dgummy.events import (
     AttemptEnded,
     Event,
+    GroupStarted,
     HostChosen,
     Notice,
     Output,
@@ -41,6 +42,7 @@ from dgummy.observe import Observation, StatusObservation
 from dgummy.placement import Choice, Method, Obstacle, Verdict
 from dgummy.render import documents, tables, text
 from dgummy.render.console import Console
+from dgummy.render.groupscreen import GroupScreen
 from dgummy.render.listeners import Screen
 from dgummy.tails import Tails
 
@@ -443,6 +445,18 @@ def test_what_several_hosts_would_repeat_is_said_once() -> None:
         "be careful",
         "node-1: be careful",
     ]
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"), [(b"10%\r100%\r\n", "100%"), (b"old\x1b[2J\rnew\n", "new"), (b"plain", "plain")]
+)
+def test_a_line_drawn_over_shows_its_last_state(printed: bytes, shown: str) -> None:
+    spy = Spy(out=True, NO_COLOR="1")
+    screen = GroupScreen(spy.console, live=False)
+    screen(GroupStarted("g20260301-120000-abcdef", {"r1": "node-1"}))
+    screen(Output("r1", "node-1", "out", printed))
+    screen(RunEnded(result(run_id="r1")))
+    assert spy.out == f"node-1: {shown}\n"
 
 
 def test_progress_is_for_terminals_that_can_redraw() -> None:

@@ -36,6 +36,11 @@ def test_labels_are_short_and_each_its_own() -> None:
     assert tuple(item.text for item in items) == texts
 
 
+def test_given_labels_are_one_line_each_and_each_its_own() -> None:
+    items = labelled(Item("x", label=label) for label in ("x", "x-2", "x", "x", "a\nb\x1b[31m", " "))
+    assert [item.label for item in items] == ["x", "x-2", "x-3", "x-4", "a b [31m", "x-5"]
+
+
 def read(folder: Path, name: str, text: str) -> list[Item]:
     (folder / name).write_text(text, encoding="utf-8")
     return read_items(folder / name, TYPES)

@@ -198,6 +198,11 @@ def left(group_id: str, orders: Sequence[Order], run_ids: Sequence[str]) -> dict
     return {"group_id": group_id, "results": results, **counts}
 
 
+def nothing_to_do() -> dict[str, Any]:
+    """`inv retry --json` and `inv resume --json` where nothing was left to be run: as `group`, without one."""
+    return {"group_id": None, "results": [], "ok": 0, "failed": 0, "wall_s": 0.0, "sequential_s": 0.0}
+
+
 def picks(found: Sequence[tuple[Order, Pick]]) -> dict[str, Any]:
     """`inv distribute --dry --json`: for each piece of work what `pick` says, as if it were alone."""
     return {

@@ -133,7 +133,8 @@ class GroupScreen:
         if not on_terminal:
             self._console.write(event.stream, f"{label}: ".encode() + line)
             return
-        text = clean(line.decode("utf-8", "replace")).rstrip("\n").rpartition("\r")[2]
+        # As a terminal leaves a line that was drawn over and over.
+        text = clean(line.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2])
         if self._live is not None:
             self._live.line(f"{label}: ", self._colours.get(label, ""), text)
             return

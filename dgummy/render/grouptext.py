@@ -56,8 +56,8 @@ def summed_up(result: GroupResult) -> str:
     running = total - result.ok - result.failed
     took = f"{format_duration(result.wall_s)} ({format_duration(result.sequential_s)} one after the other)"
     if running:
-        head = f"{running} of {total}" if result.failed else f"All {total}"
-        return f"{head} started and left to run · group {result.group_id}"
+        head = f"{running} of {total} started" if result.failed else f"All {total} started" if total > 1 else "Started"
+        return f"{head} and left to run · group {result.group_id}"
     if not result.failed:
         head = f"All complete in {took}" if total > 1 else f"Complete in {format_duration(result.wall_s)}"
         return f"{head} · group {result.group_id}"

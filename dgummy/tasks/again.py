@@ -54,8 +54,7 @@ def retry(c: Context, flags: RetryFlags) -> int:
         known = now.app.cluster.history.refresh(_found(now, flags.run))
         rows = again.wanted([seen.row for seen in known], kinds)
         if not rows:
-            now.console.note(f"nothing there is {' or '.join(kinds)}: nothing was run")
-            return 0
+            return _nothing(now, flags, f"nothing there is {' or '.join(kinds)}: nothing was run")
         orders = _orders(now, rows, detach=flags.detach)
         return show(now, flags, now.app.cluster.groups.retry(orders, _project(rows), bounds(flags)))
 
@@ -83,14 +82,24 @@ def resume(c: Context, flags: ResumeFlags) -> int:
         orders = _orders(now, rows)
         taken = {row.run_id for row in history.adopt(rows)}
         if not taken:
-            now.console.note("nothing of it is waiting to be started")
-            return 0
+            left = any(again.is_called_off(seen.row) for seen in history.refresh(_found(now, flags.group)))
+            advice = "; what its client left half-way on a host runs again by inv retry --unreached" if left else ""
+            return _nothing(now, flags, f"nothing of it is waiting to be started{advice}")
         orders = [order for order, row in zip(orders, rows, strict=True) if row.run_id in taken]
         rows = [row for row in rows if row.run_id in taken]
         now.app.cluster.force = flags.force
         run_ids = [row.run_id for row in rows]
         groups = now.app.cluster.groups
         return show(now, flags, groups.resume(rows[0].group_id, orders, run_ids, _project(rows), bounds(flags)))
+
+
+def _nothing(now: Session, flags: BoundFlags, text: str) -> int:
+    from dgummy.render import documents
+
+    now.console.note(text)
+    if flags.json and not flags.stream:
+        now.console.result(documents.dump(documents.nothing_to_do()))
+    return 0
 
 
 def _found(now: Session, words: Sequence[str]) -> list[RunRow]:

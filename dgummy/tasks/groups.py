@@ -39,7 +39,11 @@ def fanout(c: Context, flags: FanoutFlags) -> int:
 
     Example: inv fanout 'make test' --group build
     """
-    with group_session(c, flags, gather=flags.gather or flags.diff, diff=flags.diff) as now:
+    gather = flags.gather or flags.diff
+    if gather and (flags.detach or flags.stream):
+        other = "--detach" if flags.detach else "--stream"
+        raise UsageError(f"{other} leaves nothing to gather", f"leave out {other}, or --gather and --diff")
+    with group_session(c, flags, gather=gather, diff=flags.diff) as now:
         if flags.suite:
             return _suite(now, flags)
         order = _order(now, flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -214,6 +215,7 @@ def _query(state: list[str], since: str | None, group: str | None, host: list[st
             raise UsageError(f"--state: there is no state {name}", f"one of {', '.join(known)}")
     if limit < 1:
         raise UsageError(f"--limit {limit}: that is none", "for example --limit 100")
+    limit = min(limit, sys.maxsize)  # more than SQLite can count
     try:
         begun = units.parse_since(since, utc_now()) if since else None
     except ValueError as error:
