@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy import background, fanout
+from dgummy.errors import TryAgainError
 from dgummy.groupwork import GroupOptions, GroupWork
 from dgummy.model import GroupResult, SyncResult
 from dgummy.orders import Order
@@ -54,6 +55,9 @@ class Groups:
         if orders[0].sync and not self._cluster.is_here(orders[0].wish):
             self._cluster.syncer()  # a project that must not be sent is refused now
         group_id, run_ids = work.leave(orders)
+        if len(self._cluster.journal.ledger().runs(group_id=group_id)) < len(run_ids):
+            text = "the ledger did not take it, so a process in the background would not know what to do"
+            raise TryAgainError(text, "look at its disk, or go without --detach")
         pid = background.start(
             ["resume", group_id, *words],
             orders[0].env,

@@ -158,6 +158,13 @@ def test_left_to_the_background(desk: Desk, log: Log) -> None:
     assert log.take() == {f"n{number}": 1 for number in range(5)}
 
 
+def test_what_cannot_be_written_down_is_not_left_to_the_background(desk: Desk, log: Log) -> None:
+    env = {"INVOKE_DGUMMY_STATE_DIR": "/dev/null/nowhere"}
+    done = desk.inv("distribute", "--detach", "--command", log.command("n0"), env=env)
+    assert done.code == 75 and done.out == "" and "the ledger" in done.err.splitlines()[-2], done
+    assert log.take() == {}
+
+
 def test_a_background_that_dies_loses_nothing(desk: Desk, log: Log) -> None:
     """What was started goes on; what was not is known, and can be run, once each."""
     texts = [log.command(f"n{number}", nap_s=2) for number in range(4)]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 import tracemalloc
 from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dgummy import gather
+from dgummy.errors import DgummyError, ExitCode
+from dgummy.events import GroupEnded, GroupStarted, Output
 from dgummy.gather import Diff, Digester, Group, HostOutput
+from dgummy.model import GroupResult, Member, RunResult, RunState
 from dgummy.render import gathered
+from dgummy.render.console import Console
+from dgummy.render.gathering import GatheringScreen
 
 MB = 1024 * 1024
 
@@ -353,3 +361,21 @@ def test_equal_lines_on_other_streams_are_explained() -> None:
     outputs = [HostOutput.of_bytes("a", b"x\n"), HostOutput.of_bytes("b", b"", b"x\n")]
     (diff,) = gather.diffs(gather.gather(outputs))
     assert shown_diff(diff) == ["(the lines are the same; on which stream they are, or how one ends, is not)"]
+
+
+def test_what_cannot_be_kept_whole_is_not_shown() -> None:
+    out, err = io.BytesIO(), io.BytesIO()
+    screen = GatheringScreen(Console(out, err, {}), diff=True)
+    try:
+        (Path(screen._spool.name) / "r1.out").symlink_to("/dev/full")
+        screen(GroupStarted("g20260301-120000-abcdef", {"r1": "node-1"}))
+        with pytest.raises(DgummyError, match="cannot keep aside") as caught:
+            screen(Output("r1", "node-1", "out", b"said\n"))
+        assert caught.value.code is ExitCode.SOME_FAILED
+        screen(Output("r1", "node-1", "out", b"more\n"))
+        moment = datetime(2026, 3, 1, tzinfo=timezone.utc)
+        ended = RunResult("r1", "node-1", RunState.OK, 0, (), moment, 1.0)
+        screen(GroupEnded(GroupResult("g20260301-120000-abcdef", (Member("node-1", "x", ended),), wall_s=1.0)))
+    finally:
+        screen.close()
+    assert out.getvalue() == b"" and b"node-1" in err.getvalue()

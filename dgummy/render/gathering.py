@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from dgummy.errors import DgummyError, ExitCode
 from dgummy.events import Event, GroupEnded, Output
 from dgummy.gather import Digester, HostOutput, diffs, gather
 from dgummy.model import GroupResult
@@ -30,22 +31,34 @@ class GatheringScreen:
         self._screen = GroupScreen(console, quiet=True)
         self._spool = tempfile.TemporaryDirectory(prefix="dgummy-gather-")
         self._digesters: dict[str, Digester] = {}
+        self._broken = False
 
     def __call__(self, event: Event) -> None:
         """Listen."""
-        if isinstance(event, Output):
-            self._digesters.setdefault(event.run_id, Digester(tail_bytes=1)).feed(event.data, event.stream)
-            with self._path(event.run_id, event.stream).open("ab") as file:
-                file.write(event.data)
-        elif isinstance(event, GroupEnded):
+        if isinstance(event, GroupEnded):
             self._screen.close()
-            self._show(event.result)
+            if not self._broken:
+                self._show(event.result)
         self._screen(event)
+        if isinstance(event, Output) and not self._broken:
+            self._keep(event)
 
     def close(self) -> None:
         """Leave the terminal as it was, and nothing on disk."""
         self._screen.close()
         self._spool.cleanup()
+
+    def _keep(self, event: Output) -> None:
+        """Write output down. What cannot be kept whole is not shown at all: parts would pass for the whole."""
+        self._digesters.setdefault(event.run_id, Digester(tail_bytes=1)).feed(event.data, event.stream)
+        try:
+            with self._path(event.run_id, event.stream).open("ab") as file:
+                file.write(event.data)
+        except OSError as error:
+            self._broken = True
+            what = f"cannot keep aside what the hosts print: {error.strerror}"
+            remedy = f"free some space in {tempfile.gettempdir()}; inv logs shows what each printed"
+            raise DgummyError(what, remedy, code=ExitCode.SOME_FAILED) from error
 
     def _show(self, result: GroupResult) -> None:
         groups = gather(self._outputs(result))
