@@ -73,10 +73,15 @@ class Groups:
         for order in orders:
             self._cluster.check(order.wish)
         work = self._work(orders[0])
-        if all(order.wish.hosts == (order.label,) for order in orders) and not self._cluster.is_here(orders[0].wish):
+        if self.are_pinned(orders) and not self._cluster.is_here(orders[0].wish):
             hosts = [self._cluster.chooser.hosts(order.wish)[0] for order in orders]
             return work.pinned(orders, hosts, group)
         return work.spread(orders, group)
+
+    @staticmethod
+    def are_pinned(orders: Sequence[Order]) -> bool:
+        """Whether each order of an earlier group has a host of its own, as in a fan-out."""
+        return all(order.wish.hosts == (order.label,) for order in orders)
 
     def resume(
         self, group_id: str, orders: Sequence[Order], run_ids: Sequence[str], project: Path, group: GroupOptions

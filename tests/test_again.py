@@ -158,6 +158,16 @@ def test_left_to_the_background(desk: Desk, log: Log) -> None:
     assert log.take() == {f"n{number}": 1 for number in range(5)}
 
 
+def test_what_is_spread_again_in_the_background_keeps_to_its_slots(desk: Desk, log: Log) -> None:
+    texts = [f"{log.command(f'n{number}', nap_s=0.5)}; exit 1" for number in range(4)]
+    first = group(desk, "distribute", "--command", "--host", "node-1", *texts, code=1)
+    assert len(log.take()) == 4
+    done = desk.inv("retry", first["group_id"], "--failed", "--detach")
+    assert done.code == 0 and len(done.out.split()) == 4 and "process in the background" in done.err, done
+    assert desk.inv("wait", *done.out.split()).code == 1
+    assert log.take() == {f"n{number}": 1 for number in range(4)}
+
+
 def test_what_cannot_be_written_down_is_not_left_to_the_background(desk: Desk, log: Log) -> None:
     env = {"INVOKE_DGUMMY_STATE_DIR": "/dev/null/nowhere"}
     done = desk.inv("distribute", "--detach", "--command", log.command("n0"), env=env)

@@ -12,7 +12,7 @@ from invoke.context import Context
 
 from dgummy.errors import TryAgainError, UsageError
 from dgummy.tasks._flags import BoundFlags, all_words, command_with, flag
-from dgummy.tasks.groups import bounds, group_session, show
+from dgummy.tasks.groups import bounds, group_session, leave, show
 
 if TYPE_CHECKING:
     from dgummy.ledger_rows import RunRow
@@ -56,7 +56,11 @@ def retry(c: Context, flags: RetryFlags) -> int:
         if not rows:
             return _nothing(now, flags, f"nothing there is {' or '.join(kinds)}: nothing was run")
         orders = _orders(now, rows, detach=flags.detach)
-        return show(now, flags, now.app.cluster.groups.retry(orders, _project(rows), bounds(flags)))
+        groups, project = now.app.cluster.groups, _project(rows)
+        if flags.detach and not groups.are_pinned(orders):
+            now.app.cluster.change_to(project)
+            return leave(now, flags, orders)
+        return show(now, flags, groups.retry(orders, project, bounds(flags)))
 
 
 @command_with(ResumeFlags)

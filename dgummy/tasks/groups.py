@@ -106,8 +106,14 @@ def _spread(now: Session, flags: GroupFlags, orders: list[Order]) -> int:
         return _show_picks(now, orders, json=flags.json)
     if not flags.detach:
         return show(now, flags, groups.spread(orders, bounds(flags), force=flags.force))
+    return leave(now, flags, orders, force=flags.force)
+
+
+def leave(now: Session, flags: BoundFlags, orders: list[Order], *, force: bool = False) -> int:
+    """Leave work that is spread to a process in the background, and show what it is known by."""
     bounds(flags)  # what is wrong with them is said now
-    group_id, run_ids = groups.leave(orders, _passed_on(flags), force=flags.force)
+    words = [*_passed_on(flags), *(["--force"] if force else [])]
+    group_id, run_ids = now.app.cluster.groups.leave(orders, words, force=force)
     if flags.json:
         from dgummy.render import documents
 
@@ -119,13 +125,13 @@ def _spread(now: Session, flags: GroupFlags, orders: list[Order]) -> int:
     return 0
 
 
-def _passed_on(flags: GroupFlags) -> list[str]:
+def _passed_on(flags: BoundFlags) -> list[str]:
     """The flags that the process in the background gets."""
     words = [word for name in ("jobs", "max_failures", "deadline", "backend") for word in _given(flags, name)]
-    return [*words, *(["--fail-fast"] if flags.fail_fast else []), *(["--force"] if flags.force else [])]
+    return [*words, *(["--fail-fast"] if flags.fail_fast else [])]
 
 
-def _given(flags: GroupFlags, name: str) -> list[str]:
+def _given(flags: BoundFlags, name: str) -> list[str]:
     value = getattr(flags, name)
     return [f"--{name.replace('_', '-')}={value}"] if value else []
 
