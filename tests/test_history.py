@@ -107,7 +107,7 @@ def ended(cluster: Cluster, row: RunRow) -> Seen:
         seen = look(cluster, row_of(cluster, row.run_id))
         return seen if seen.row.state.is_final else None
 
-    found = until(over, what=f"for {row.run_id} to end")
+    found = until(over, 60, what=f"for {row.run_id} to end")
     assert isinstance(found, Seen)
     return found
 
@@ -135,8 +135,8 @@ def test_a_run_left_to_itself_is_seen_to_its_end(
     seen = ended(cluster, row)
     assert (seen.row.state, seen.row.exit_code, seen.row.reason) == (state, code, reason)
     assert seen.row.started_at and seen.row.ended_at and seen.row.duration_s is not None
-    assert 1 <= seen.row.duration_s < 20
-    assert abs((now() - seen.row.ended_at).total_seconds()) < 15
+    assert 1 <= seen.row.duration_s < 90
+    assert abs((now() - seen.row.ended_at).total_seconds()) < 60
     assert seen.row.started_at <= seen.row.ended_at + timedelta(seconds=1)  # the host tells whole seconds
     assert not cluster.history._wants_a_look(seen.row)
 
@@ -286,7 +286,7 @@ def test_a_host_that_does_not_answer_leaves_the_row_as_it_is(own_lab: NodeLab) -
 def test_a_lost_run_is_asked_about_again(own_lab: NodeLab) -> None:
     with own_lab.cluster(own_lab.project()) as cluster:
         row = start(cluster, "exit 4")
-        until(lambda: (own_lab.run_dir("node-1", row.run_id) / "exit").exists())
+        until(lambda: (own_lab.run_dir("node-1", row.run_id) / "exit").exists(), 60)
         cluster.journal.update(row.run_id, state=RunState.LOST, reason="connection lost", ended_at=now(), duration_s=1)
         seen = look(cluster, row_of(cluster, row.run_id))
         assert (seen.row.state, seen.row.exit_code, seen.row.reason) == (RunState.FAILED, 4, "exit code 4")
@@ -307,7 +307,7 @@ def test_a_host_that_is_no_longer_offered(cluster: Cluster, heard: list[Event]) 
 
 def test_what_somebody_else_wrote_meanwhile_stays(cluster: Cluster) -> None:
     row = start(cluster, "exit 3")
-    until(lambda: look_at_exit(cluster, row))
+    until(lambda: look_at_exit(cluster, row), 60)
     before = row_of(cluster, row.run_id)
     cluster.journal.update(row.run_id, state=RunState.CANCELLED, reason="by its client")
     (seen,) = cluster.history.refresh([before])
@@ -417,7 +417,7 @@ def test_finding_by_prefix_group_and_last(tmp_path: Path, node_lab: NodeLab, pro
 
 def test_a_state_is_looked_for_as_it_is_now_not_as_it_was(cluster: Cluster) -> None:
     row = start(cluster, "exit 9")
-    until(lambda: look_at_exit(cluster, row))
+    until(lambda: look_at_exit(cluster, row), 60)
     running = {seen.row.run_id for seen in cluster.history.select(Query(states=(RunState.RUNNING,)))}
     failed = {seen.row.run_id for seen in cluster.history.select(Query(states=(RunState.FAILED,)))}
     assert row.run_id not in running and row.run_id in failed
@@ -447,19 +447,15 @@ def test_waiting_no_longer_than_asked(cluster: Cluster) -> None:
 
 def test_waiting_through_a_host_that_goes_and_comes_back(own_lab: NodeLab) -> None:
     heard: list[Event] = []
-    with own_lab.cluster(own_lab.project(), heard, timeouts=replace_timeouts(reconnect_s=60)) as cluster:
+    with own_lab.cluster(own_lab.project(), heard, timeouts=Timeouts(reconnect_s=90)) as cluster:
         row = start(cluster, "sleep 2; exit 8")
         waiting = Job(lambda: cluster.history.wait([row]), "wait")
         dlab.stop(own_lab.lab, "node-1")
-        until(lambda: [event for event in heard if isinstance(event, Notice) and "asking again" in event.text], 20)
+        until(lambda: [event for event in heard if isinstance(event, Notice) and "asking again" in event.text], 60)
         assert not waiting.wait(1)
         dlab.start(own_lab.lab, "node-1")
         found, _ = waiting.result()
         assert (found[0].row.state, found[0].row.exit_code) == (RunState.FAILED, 8)
-
-
-def replace_timeouts(**changes: float) -> Timeouts:
-    return Timeouts(**{"connect_s": 2, "script_s": 10, "silence_s": 8, "reconnect_s": 2, "kill_s": 2, **changes})
 
 
 def test_a_host_that_stays_away_is_given_up(own_lab: NodeLab) -> None:

@@ -58,10 +58,10 @@ class Client:
         script = command.replace("WAIT", f"while [ ! -e {self.gate} ]; do sleep 0.05; done")
         self.process = desk.nodes.start("run", "--no-sync", "--host", host, *flags, script, cwd=desk.project)
         self.run_id: str = until(
-            lambda: next((row.run_id for row in desk.nodes.ledger() if row.run_id not in known), ""), 20
+            lambda: next((row.run_id for row in desk.nodes.ledger() if row.run_id not in known), ""), 60
         )
         over = desk.nodes.run_dir(host, self.run_id) / "exit"
-        until(lambda: len(self.pids) == 2 or over.exists(), 20, "for the command to run")
+        until(lambda: len(self.pids) == 2 or over.exists(), 60, "for the command to run")
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -332,7 +332,7 @@ def test_cancel_of_what_was_only_claimed_or_not_even_that(desk: Desk) -> None:
 def test_cancel_of_a_run_that_waits_for_a_host_interrupts_its_client(own: Desk) -> None:
     """Its project's folder is in use by another run, so it has no host yet."""
     first = own.nodes.start("run", "sleep 4804", cwd=own.project)
-    until(lambda: own.nodes.active_runs("node-1"), 20)
+    until(lambda: own.nodes.active_runs("node-1"), 60)
     second = own.nodes.start("run", "true", cwd=own.project)
     assert second.stderr is not None
     while b"waiting: node-1" not in second.stderr.readline():
@@ -421,7 +421,7 @@ def test_what_a_killed_client_left_of_a_group_can_be_begun_after_a_look(own: Des
     first = f"while [ ! -e {gate} ]; do sleep 0.05; done"
     work = ("distribute", "--command", "--no-sync", "--host", "node-1", "--jobs", "1", first, "echo two", "exit 3")
     client = own.nodes.start(*work, cwd=own.project)
-    until(lambda: own.nodes.active_runs("node-1"), 20)
+    until(lambda: own.nodes.active_runs("node-1"), 60)
     client.send_signal(signal.SIGKILL)
     client.communicate()
     before = {row.run_id: row for row in own.nodes.ledger()}
