@@ -65,6 +65,7 @@ def test_what_goes_wrong_is_one_line_and_what_to_do(desk: Desk) -> None:
         (["fanout", "--deadline", "soon", "true"], 64, "--deadline: 'soon' is not a duration"),
         (["fanout", "--jobs", "0", "true"], 78, "--jobs: jobs: 0 is out of range"),
         (["fanout", "--suite", "cj"], 64, "there is no suite cj"),
+        (["fanout", "--detach", "--deadline", "1h", "true"], 64, "nobody is there to end a fan-out by rule"),
         (["fanout", "--suite", "ci", "true"], 64, "a suite has its own commands"),
         (["fanout", "--host", "nod-1", "true"], 69, "nod-1: no such host"),
         (["distribute"], 64, "there is nothing to do"),

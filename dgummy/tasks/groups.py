@@ -47,6 +47,9 @@ def fanout(c: Context, flags: FanoutFlags) -> int:
         if flags.suite:
             return _suite(now, flags)
         order = _order(now, flags)
+        if flags.detach and (flags.deadline or flags.fail_fast or flags.max_failures):
+            what = "nobody is there to end a fan-out by rule once it is left to itself"
+            raise UsageError(what, "give --timeout, which its hosts keep, or leave out --detach")
         groups = now.app.cluster.groups
         if flags.dry:
             return _show_plan(now, groups.everywhere_plan(order, force=flags.force), order.shown, json=flags.json)
