@@ -67,9 +67,10 @@ class Dispatcher:
         try:
             result = work()
         except BaseException as error:
+            # Whoever read its output is gone: it was told to end, and the next look at it says whether it did.
             gone = isinstance(error, BrokenPipeError)
-            why = "cancelled: whoever read its output is gone" if gone else str(error)
-            state = RunState.CANCELLED if gone else RunState.SKIPPED
+            why = "told to end: whoever read its output was gone" if gone else str(error)
+            state = RunState.LOST if gone else RunState.SKIPPED
             self._journal.update(course.run_id, state=state, reason=why, ended_at=self._now())
             raise
         self._journal.close_run(result)
