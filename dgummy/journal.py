@@ -154,7 +154,7 @@ class Journal:
             exit_code=result.exit_code,
             reason=result.reason,
             ended_at=self._now() if result.state.is_final else None,
-            duration_s=result.duration_s,
+            duration_s=result.duration_s if result.state.is_final else None,
             cost_usd=result.cost_usd,
             fallback=result.fallback,
         )
