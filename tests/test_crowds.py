@@ -39,7 +39,7 @@ def test_twenty_runs_started_at_once_spread_evenly(four: NodeLab) -> None:
 
 def test_eight_that_sync_one_project_take_turns_two_a_host(four: NodeLab, tmp_path: Path) -> None:
     project, log = four.project(), tmp_path / "log"
-    command = f"echo + $DGUMMY_NODE >>'{log}'; sleep 3; echo - $DGUMMY_NODE >>'{log}'"
+    command = f"echo + $DGUMMY_NODE >>'{log}'; sleep 6; echo - $DGUMMY_NODE >>'{log}'"
     clients = [four.start("run", command, cwd=project) for _ in range(8)]
     said = [client.communicate(timeout=180) for client in clients]
     assert [client.returncode for client in clients] == [0] * 8, said
@@ -51,7 +51,7 @@ def test_eight_that_sync_one_project_take_turns_two_a_host(four: NodeLab, tmp_pa
     began = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("+"))
     assert set(began) == set(NODES) and max(began.values()) <= 3 and sum(began.values()) == 8, began
     waited = [err.decode() for _, err in said if b"waiting: " in err]
-    assert len(waited) >= 4
+    assert len(waited) >= 3
     assert all(re.search(r"waiting: node-\d: .*run \d{8}-\d{6}-\w+", text) for text in waited), waited
 
 
