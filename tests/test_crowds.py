@@ -13,7 +13,7 @@ import labs
 from dgummy import lab as dlab
 from labs import NodeLab
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.crowd]
 
 IDLE = dlab.Figures(cpu_pct=3, iowait_pct=0, mem_pct=20, load1=0.05, cores=8)
 NODES = tuple(f"node-{number}" for number in (1, 2, 3, 4))

@@ -442,6 +442,7 @@ with Ledger.open(Path(sys.argv[1])) as ledger:
 
 
 @pytest.mark.slow
+@pytest.mark.crowd
 @pytest.mark.parametrize(("vfs", "processes"), [("", 200), ("unix-dotfile", 40)])
 def test_a_crowd_of_writers_all_get_through(path: Path, processes: int, vfs: str) -> None:
     code = CROWD.replace("[1]))", f"[1]), vfs={vfs!r})")
