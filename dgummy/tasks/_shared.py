@@ -1,4 +1,4 @@
-"""What several tasks have in common: help texts, and the app with its screen."""
+"""What several tasks have in common: the app with its screen, and what becomes of flags and words."""
 
 from __future__ import annotations
 
@@ -20,22 +20,7 @@ if TYPE_CHECKING:
     from dgummy.intake import RunOptions
     from dgummy.render.console import Console
     from dgummy.tails import Tails
-    from dgummy.tasks._flags import ChoiceFlags, WorkFlags
-
-HOST_HELP = {
-    "host": "only this host; repeat for several, ranges like node-[1-4] are fine",
-    "group": "the hosts of this group (default: the setting `group`)",
-    "exclude": "not this host; may be repeated",
-    "json": "print one JSON document on stdout",
-}
-LIST_FLAGS = ["host", "exclude", "require", "env"]
-REFRESH_HELP = {"refresh": "measure anew instead of using the cache"}
-BACKEND_HELP = {"backend": "auto, d, ssh or local, instead of what the settings say"}
-CHOICE_HELP = {
-    **HOST_HELP,
-    "type": "the kind of work (database, api, frontend, testing, security, general, or one of yours)",
-    "require": "what a host must have: docker, os=darwin, arch=arm64, 'cores>=8'; may be repeated",
-}
+    from dgummy.tasks._flags import ChoiceFlags, HostFlags, WorkFlags
 
 
 class ClosableListener(Protocol):
@@ -158,6 +143,11 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunO
         force=flags.force,
         detach=flags.detach,
     )
+
+
+def host_wish(flags: HostFlags) -> Wish:
+    """Flags as a wish for hosts, whatever is to be done there."""
+    return wish(flags.host, flags.group, flags.exclude)
 
 
 def work_wish(flags: ChoiceFlags, text: str) -> Wish:

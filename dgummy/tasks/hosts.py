@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from invoke.context import Context
 
-from dgummy.boundary import command
-from dgummy.tasks._shared import (
-    BACKEND_HELP,
-    CHOICE_HELP,
-    HOST_HELP,
-    LIST_FLAGS,
-    REFRESH_HELP,
-    Session,
-    plain_text,
-    session,
-    wish,
-)
+from dgummy.tasks._flags import ChoiceFlags, HostFlags, command_with, flag, words
+from dgummy.tasks._shared import Session, host_wish, plain_text, session, wish, work_wish
 
-_LOOK_HELP = {**HOST_HELP, **REFRESH_HELP, **BACKEND_HELP}
+_REFRESH = "measure anew instead of using the cache"
 
 
-@command(iterable=LIST_FLAGS, help=_LOOK_HELP)
-def status(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    group: str | None = None,
-    refresh: bool = False,
-    backend: str | None = None,
-    json: bool = False,
-) -> int:
+@dataclass
+class LookFlags(HostFlags):
+    """What `inv status` and `inv load` take."""
+
+    refresh: bool = flag(_REFRESH, default=False)
+
+
+@dataclass
+class PickFlags(ChoiceFlags):
+    """What `inv pick` takes."""
+
+    text: str | None = words("what is to be done, to derive its type from")
+    refresh: bool = flag(_REFRESH, default=False)
+
+
+@command_with(LookFlags)
+def status(c: Context, flags: LookFlags) -> int:
     """Show which hosts answer, and why the others do not.
 
     Example: inv status --refresh
@@ -37,27 +36,19 @@ def status(
     from dgummy.app import utc_now
     from dgummy.render import documents, tables
 
-    with session(c, {"backend": backend}, json=json) as now:
+    with session(c, {"backend": flags.backend}, json=flags.json) as now:
         cluster = now.app.cluster
-        found = cluster.status(wish(host, group, exclude), refresh=refresh)
+        found = cluster.status(host_wish(flags), refresh=flags.refresh)
         used = cluster.backend
-        if json:
+        if flags.json:
             now.console.result(documents.dump(documents.status(found, used.name)))
         else:
             now.console.result(tables.status(found, str(used), utc_now()))
     return 0
 
 
-@command(iterable=LIST_FLAGS, help=_LOOK_HELP)
-def load(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    group: str | None = None,
-    refresh: bool = False,
-    backend: str | None = None,
-    json: bool = False,
-) -> int:
+@command_with(LookFlags)
+def load(c: Context, flags: LookFlags) -> int:
     """Show the load and the score of each host; lower is better.
 
     Example: inv load --group build
@@ -66,10 +57,11 @@ def load(
     from dgummy.render import tables
     from dgummy.routing import GENERAL
 
-    with session(c, {"backend": backend}, json=json) as now:
+    with session(c, {"backend": flags.backend}, json=flags.json) as now:
         # Named, or its type would be looked for in an empty text.
-        observation, choice = now.app.cluster.load(wish(host, group, exclude, GENERAL), refresh=refresh)
-        if json:
+        asked = wish(flags.host, flags.group, flags.exclude, GENERAL)
+        observation, choice = now.app.cluster.load(asked, refresh=flags.refresh)
+        if flags.json:
             from dgummy.render import documents
 
             now.console.result(documents.dump(documents.load(observation, choice)))
@@ -79,24 +71,8 @@ def load(
     return 0
 
 
-@command(
-    positional=["text"],
-    optional=["text"],
-    iterable=LIST_FLAGS,
-    help={"text": "what is to be done, to derive its type from", **CHOICE_HELP, **REFRESH_HELP, **BACKEND_HELP},
-)
-def pick(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    require: list[str],
-    text: str | None = None,
-    group: str | None = None,
-    type: str | None = None,  # noqa: A002 - named as the flag
-    refresh: bool = False,
-    backend: str | None = None,
-    json: bool = False,
-) -> int:
+@command_with(PickFlags)
+def pick(c: Context, flags: PickFlags) -> int:
     """Which host should handle this, and why?
 
     Example: inv pick --type database
@@ -104,10 +80,9 @@ def pick(
     from dgummy.errors import ExitCode
     from dgummy.render import documents, tables
 
-    with session(c, {"backend": backend}, json=json) as now:
-        asked = wish(host, group, exclude, type, require, plain_text(text))
-        picked = now.app.cluster.pick(asked, refresh=refresh)
-        if json:
+    with session(c, {"backend": flags.backend}, json=flags.json) as now:
+        picked = now.app.cluster.pick(work_wish(flags, plain_text(flags.text)), refresh=flags.refresh)
+        if flags.json:
             now.console.result(documents.dump(documents.pick(picked)))
         else:
             now.console.result(tables.pick(picked))

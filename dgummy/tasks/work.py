@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from dgummy.boundary import command
-from dgummy.tasks._flags import OneRunFlags, command_with, flag, words
-from dgummy.tasks._shared import (
-    BACKEND_HELP,
-    HOST_HELP,
-    LIST_FLAGS,
-    Session,
-    command_text,
-    plain_text,
-    run_options,
-    session,
-    wish,
-    work_wish,
-)
+from dgummy.tasks._flags import HostFlags, OneRunFlags, command_with, flag, words
+from dgummy.tasks._shared import Session, command_text, host_wish, plain_text, run_options, session, work_wish
 
 if TYPE_CHECKING:
     from dgummy.chooser import Wish
@@ -29,29 +17,17 @@ if TYPE_CHECKING:
     from dgummy.model import RunResult
 
 
-@command(
-    positional=["path"],
-    optional=["path"],
-    iterable=LIST_FLAGS,
-    help={
-        "path": "the project this folder is in (default: the current one)",
-        **HOST_HELP,
-        **BACKEND_HELP,
-        "dry": "show what would go, and send nothing",
-        "force": "sync even what looks like a mistake (the home folder, say)",
-    },
-)
-def sync(
-    c: Context,
-    host: list[str],
-    exclude: list[str],
-    path: str | None = None,
-    group: str | None = None,
-    dry: bool = False,
-    force: bool = False,
-    backend: str | None = None,
-    json: bool = False,
-) -> int:
+@dataclass
+class SyncFlags(HostFlags):
+    """What `inv sync` takes."""
+
+    path: str | None = words("the project this folder is in (default: the current one)")
+    dry: bool = flag("show what would go, and send nothing", default=False)
+    force: bool = flag("sync even what looks like a mistake (the home folder, say)", default=False)
+
+
+@command_with(SyncFlags)
+def sync(c: Context, flags: SyncFlags) -> int:
     """Bring the project to hosts: what git sees, less sync_exclude.
 
     Example: inv sync --host node-1 --dry
@@ -59,13 +35,13 @@ def sync(
     from dgummy.errors import ExitCode
     from dgummy.render import documents, tables
 
-    with session(c, {"backend": backend}, json=json) as now:
-        folder = plain_text(path)
+    with session(c, {"backend": flags.backend}, json=flags.json) as now:
+        folder = plain_text(flags.path)
         place = Path(folder) if folder else None
-        results = now.app.cluster.sync(wish(host, group, exclude), path=place, dry=dry, force=force)
-        if json:
-            now.console.result(documents.dump(documents.sync(results, dry=dry)))
-        elif dry:
+        results = now.app.cluster.sync(host_wish(flags), path=place, dry=flags.dry, force=flags.force)
+        if flags.json:
+            now.console.result(documents.dump(documents.sync(results, dry=flags.dry)))
+        elif flags.dry:
             for result in results:
                 now.console.result(tables.would_sync(result))
     failures = [result.failure for result in results if result.failure is not None]
