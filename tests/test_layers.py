@@ -165,6 +165,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.render.live",
         "dgummy.render.stream",
         "dgummy.render.history",
+        "dgummy.render.lines",
         "dgummy.render.listeners",
         "dgummy.render.tables",
         "dgummy.render.text",

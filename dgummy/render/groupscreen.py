@@ -22,6 +22,7 @@ from dgummy.events import (
 from dgummy.model import SyncResult
 from dgummy.render import grouptext, tables
 from dgummy.render.console import Console
+from dgummy.render.lines import RunLines
 from dgummy.render.text import clean, one_line
 from dgummy.units import format_count
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from dgummy.render.live import LiveRows, Row
 
 _COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
-_LONGEST_LINE_BYTES = 65536
 
 
 class GroupScreen:
@@ -41,7 +41,7 @@ class GroupScreen:
         self._wants_live = live and console.can_redraw
         self._labels: Mapping[str, str] = {}
         self._colours: dict[str, str] = {}
-        self._lines: dict[tuple[str, str], LineSplitter] = {}
+        self._lines = RunLines()
         self._told: set[str] = set()
         self._failed: set[str] = set()
         self._rows: dict[str, Row] = {}
@@ -96,15 +96,16 @@ class GroupScreen:
 
     def _output(self, event: Output) -> None:
         row = self._rows.get(event.run_id)
-        splitter = self._lines.setdefault((event.run_id, event.stream), LineSplitter())
-        for line in splitter.feed(event.data):
+        for line in self._lines.feed(event):
             self._line(event, line)
-        if row is not None and splitter.last:
-            row.last_line = splitter.last.decode("utf-8", "replace")
+        last = self._lines.last(event)
+        if row is not None and last:
+            row.last_line = last.decode("utf-8", "replace")
 
     def _run_ended(self, event: RunEnded) -> None:
         result = event.result
-        self._end_lines(result.run_id, result.host)
+        for stream, rest in self._lines.end(result.run_id):
+            self._line(Output(result.run_id, result.host, stream, rest), rest + b"\n")
         self._row(result.run_id, result.state.value.replace("_", " "), result.host, over=True)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
@@ -153,40 +154,11 @@ class GroupScreen:
             self._told.add(text)
             self._note(text, style)
 
-    def _end_lines(self, run_id: str, host: str) -> None:
-        """Show what was printed without a newline at the end."""
-        for key in [key for key in self._lines if key[0] == run_id]:
-            rest = self._lines.pop(key).rest()
-            if rest:
-                self._line(Output(run_id, host, key[1], rest), rest + b"\n")
-
     def _note(self, text: str, style: str = "") -> None:
         if self._live is not None:
             self._live.note(text, style)
         else:
             self._console.note(text, style)
-
-
-class LineSplitter:
-    """Cuts what one run prints into lines, each with its newline; one that is very long is cut up."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self.last = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take what came, give the lines that are whole."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        whole = [line + b"\n" for line in lines]
-        while len(self._rest) > _LONGEST_LINE_BYTES:
-            whole.append(self._rest[:_LONGEST_LINE_BYTES] + b"\n")
-            self._rest = self._rest[_LONGEST_LINE_BYTES:]
-        self.last = self._rest or (lines[-1] if lines else self.last)
-        return whole
-
-    def rest(self) -> bytes:
-        """Give what came after the last newline."""
-        return self._rest
 
 
 def _synced(result: SyncResult) -> str:

@@ -18,7 +18,7 @@ from dgummy.events import (
 )
 from dgummy.render import documents
 from dgummy.render.console import Console
-from dgummy.render.groupscreen import LineSplitter
+from dgummy.render.lines import RunLines
 from dgummy.render.text import one_line
 from dgummy.tails import Tails
 
@@ -30,7 +30,7 @@ class StreamScreen:
         self._console = console
         self._tails = Tails()
         self._labels: Mapping[str, str] = {}
-        self._lines: dict[tuple[str, str], LineSplitter] = {}
+        self._lines = RunLines()
 
     def __call__(self, event: Event) -> None:
         """Listen."""
@@ -40,8 +40,7 @@ class StreamScreen:
             runs = [{"label": label, "run_id": run_id} for run_id, label in event.labels.items()]
             self._write("group_started", group_id=event.group_id, runs=runs)
         elif isinstance(event, Output):
-            splitter = self._lines.setdefault((event.run_id, event.stream), LineSplitter())
-            for line in splitter.feed(event.data):
+            for line in self._lines.feed(event):
                 self._line(event.run_id, event.stream, line)
         elif isinstance(event, HostChosen):
             self._write("host_chosen", **self._of(event.run_id), host=event.host, why=list(event.why))
@@ -61,10 +60,8 @@ class StreamScreen:
 
     def _run_ended(self, event: RunEnded) -> None:
         run_id = event.result.run_id
-        for key in [key for key in self._lines if key[0] == run_id]:
-            rest = self._lines.pop(key).rest()
-            if rest:
-                self._line(run_id, key[1], rest)
+        for stream, rest in self._lines.end(run_id):
+            self._line(run_id, stream, rest)
         document = documents.run(event.result)
         kept = ("host", "state", "exit_code", "reason", "duration_s")
         self._write("run_ended", **self._of(run_id), **{name: document[name] for name in kept})
