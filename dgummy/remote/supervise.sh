@@ -27,7 +27,8 @@ supervise() {
         finish 130 cancelled
         return
     fi
-    date +%s >"$run/launched"
+    seconds_now
+    printf '%s\n' "$NOW" >"$run/launched"
     choose_launcher
     [ "$LAUNCHER" != monitor ] || set -m
     (run_command) </dev/null >>"$run/out" 2>>"$run/err" &
@@ -201,13 +202,19 @@ run_command() {
 
 # finish CODE REASON: write down the end, then let go of everything.
 finish() {
-    seconds_up
-    # By the clock only where it must be: one that was set meanwhile tells nothing.
-    finish_at=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
-    finish_line="$1 $2 ${finish_at:-$(date +%s)}"
+    seconds_now
+    finish_line="$1 $2 $NOW"
     put "$run/exit" "$finish_line" "$DG_STATE/active/$DG_ID" || put "$run/exit" "$finish_line"
     wake_follower
     over_and_done
+}
+
+# seconds_now: sets NOW to the time, counted on from the claim (so it may be a second ahead). By the clock only where it
+# must be: one that was set meanwhile tells nothing.
+seconds_now() {
+    seconds_up
+    NOW=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
+    NOW=${NOW:-$(date +%s)}
 }
 
 # wake_follower: the start and the end are worth a look. Whoever follows naps until then.
