@@ -16,6 +16,9 @@ MAX_COMMAND_BYTES = 120_000
 
 _ASSIGNED = re.compile(r"(?:^|[\s;('])([A-Za-z_]\w*)=|\bfor (\w+)[ ;]|\bread -r ([\w ]+)", re.MULTILINE | re.ASCII)
 _MEANT_TO_CHANGE = frozenset({"PATH", "SHELL", "LC_ALL", "DGUMMY_RUN_ID"})
+_NEVER_TAKEN = frozenset({"IFS"})
+"""What no shell takes from its environment."""
+
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RUN_FILES = ("start", "follow")
 _HISTORY_FILES = (*_RUN_FILES, "history")
@@ -84,10 +87,15 @@ def _seconds(seconds: float) -> str:
 
 
 def _keep_users_values(given: Mapping[str, str]) -> bytes:
-    """A line for before the script: the user's own variables that are named as one of ours go along like `given`."""
-    names = " ".join(sorted(_our_variables() - given.keys()))
+    """A line for before the script: the user's own variables that are named as one of ours go along like `given`.
+
+    Hardly anybody has one, so a look at all at once comes first.
+    """
+    names = sorted(_our_variables() - given.keys())
+    any_set = "".join(f"${{{name}+x}}" for name in names)
     keep = r"[ -z \"\${$DG_N+x}\" ] || { DG_KEEP=\"\$DG_KEEP $DG_N\"; DG_E_$DG_N=\$$DG_N; }"
-    return f'DG_KEEP=; for DG_N in {names}; do eval "{keep}"; done\n'.encode()
+    loop = f'for DG_N in {" ".join(names)}; do eval "{keep}"; done'
+    return f'DG_KEEP=; [ -z "{any_set}" ] || {loop}\n'.encode()
 
 
 @cache
@@ -96,7 +104,7 @@ def _our_variables() -> frozenset[str]:
     names = {"MARK"}
     code = remote.code(*_RUN_FILES, *_SUPERVISOR_FILES, "workspace").decode()
     names |= {found for match in _ASSIGNED.findall(code) for found in " ".join(match).split()}
-    return frozenset(name for name in names if not name.startswith("DG_")) - _MEANT_TO_CHANGE
+    return frozenset(name for name in names if not name.startswith("DG_")) - _MEANT_TO_CHANGE - _NEVER_TAKEN
 
 
 def follow_script(run_id: str, out_offset: int, err_offset: int, probe_root: str = "") -> Script:

@@ -8,6 +8,7 @@ follow_run() {
     LC_ALL=C
     export LC_ALL
     unset TIME_STYLE BLOCK_SIZE BLOCKSIZE LS_BLOCK_SIZE
+    nap_pid=
     cd "$DG_STATE/runs/$1" 2>/dev/null || {
         fact absent "$1"
         return 1
@@ -51,23 +52,21 @@ follow_run() {
 # await_files ID: a run that was claimed a moment ago may not have its files yet. One that never gets them was never
 # launched: make that final.
 await_files() {
-    await_tries=0 await_nap=0.05
-    [ -z "${DG_FOLLOWER-}" ] || await_nap=0.2
+    await_tries=0
     while [ ! -f err ] || [ ! -s proc ]; do
         woken=
         if [ -f void ] || [ -f exit ]; then
             break
         fi
         await_tries=$((await_tries + 1))
-        if [ "$await_tries" -gt 400 ]; then
+        if [ "$await_tries" -gt 200 ]; then
             fact lost 'its files were removed on the host'
             return 1
         fi
-        if [ "$await_tries" -eq 200 ] || { [ -e launch ] && [ ! -s proc ]; }; then
+        if [ "$await_tries" -eq 100 ] || { [ -e launch ] && [ ! -s proc ]; }; then
             void_run "$1" >/dev/null
         fi
-        nap "$await_nap"
-        await_nap=0.05
+        nap 0.1
     done
     if [ -f void ]; then
         tell_void
@@ -131,7 +130,7 @@ skip() {
 # a few milliseconds. Half a second after ten of silence keeps that below 1 % of a core.
 pause() {
     quiet=$((quiet + 1))
-    if [ "$quiet" -lt 16 ]; then
+    if [ "$quiet" -lt 16 ] && [ "$((out_at + err_at))" -gt 0 ]; then
         set -- 0.05 50
     elif [ "$quiet" -lt 48 ]; then
         set -- 0.1 100
@@ -149,27 +148,35 @@ pause() {
     fi
 }
 
-# nap SECONDS: a sleep that the supervisor's USR1 ends, also one that came since `woken` was emptied.
-# Fails after a whole second if fractions are not known here.
+# nap SECONDS: a sleep that USR1 interrupts, also one that came since `woken` was emptied. What is left of it is the next
+# nap. Fails after a whole second if fractions are not known here.
 nap() {
     [ -z "$woken" ] || return 0
-    sleep "$1" >/dev/null &
-    nap_pid=$!
-    wait "$nap_pid" && return
-    if [ -z "$woken" ]; then
+    if [ -z "$nap_pid" ]; then
+        sleep "$1" >/dev/null 2>&1 &
+        nap_pid=$!
+    fi
+    if wait "$nap_pid"; then
+        nap_pid=
+    elif [ -z "$woken" ]; then
+        nap_pid=
         sleep 1
         return 1
     fi
-    kill "$nap_pid"
-    wait "$nap_pid"
-} 2>/dev/null
+}
 
 # start_and_follow ID: both in one round trip. The supervisor tells us of start and end by USR1.
 start_and_follow() {
-    woken=
+    woken='' nap_pid=''
     trap 'woken=1' USR1
     proc_start $$
     # shellcheck disable=SC2034 # start.sh hands it on
     DG_FOLLOWER="$$ $START"
     start_run "$1" && follow_run "$1" 0 0
+    follow_status=$?
+    if [ -n "$nap_pid" ]; then
+        kill "$nap_pid"
+        wait "$nap_pid"
+    fi 2>/dev/null
+    return "$follow_status"
 }

@@ -40,6 +40,22 @@ have() {
     command -v "$1" >/dev/null 2>&1
 }
 
+# on_path PROGRAM: sets FOUND to where it is. Fails if it is nowhere. (To read what command -v says would take a fork.)
+on_path() {
+    FOUND=
+    on_path_ifs=$IFS
+    IFS=:
+    set -f
+    for on_path_dir in $PATH; do
+        FOUND=${on_path_dir:-.}/$1
+        [ ! -f "$FOUND" ] || [ ! -x "$FOUND" ] || break
+        FOUND=
+    done
+    set +f
+    IFS=$on_path_ifs
+    [ -n "$FOUND" ]
+}
+
 # take FILE: make it, unless it is there: of several that try at once, one succeeds. (With -C shells open with O_EXCL.)
 take() {
     set -C

@@ -47,7 +47,7 @@ start_run() {
         fact failed "disk cannot write $DG_STATE"
         return 1
     fi
-    if ! (umask 077 && mkdir "$run") 2>/dev/null; then
+    if ! mkdir -m 700 "$run" 2>/dev/null; then
         if [ -d "$run" ]; then
             attached
             return
@@ -93,17 +93,16 @@ settle_dir() {
     DG_SUBDIR=
 }
 
-# The mark in active is as long as the line that it becomes, so that the end can be written down even on a disk that the
-# command has filled.
+# Nobody else gets into these folders, whatever the mode of a file. The mark in active is as long as the line that it
+# becomes, so that the end can be written down even on a disk that the command has filled.
 fill_run() {
-    (
-        umask 077
+    {
         printf '%s\n%s\n%s\n%s\n' "$DG_NOW" "$BOOT" "$DG_WORKSPACE" "$DG_OWNER" >"$run/claim" &&
             printf '%s' "$DG_COMMAND" >"$run/command" &&
             { [ -z "${DG_META-}" ] || printf '%s' "$DG_META" >"$run/meta"; } &&
             printf '%s' "$DG_SUPERVISOR" >"$run/supervisor" &&
-            : >"$run/out" && : >"$run/err" && printf '%79s\n' '' >"$DG_STATE/active/$1"
-    )
+            true >"$run/out" && true >"$run/err" && printf '%79s\n' '' >"$DG_STATE/active/$1"
+    } 2>/dev/null
 }
 
 # The supervisor gets what it needs in its environment: values of --env never touch a disk or an argument list.

@@ -157,17 +157,16 @@ descendants() {
 # Which program puts the command into a group of its own. A background job of a shell ignores INT and QUIT, and so would
 # everything the command starts: perl can undo that, and so can a newer env.
 choose_launcher() {
-    SETSID=$(command -v setsid)
-    PERL=$(command -v perl)
-    ENV=$(command -v env)
-    if [ -n "$PERL" ]; then
-        LAUNCHER=perl
-    elif [ -n "$SETSID" ] && "$ENV" --default-signal=INT true 2>/dev/null; then
-        LAUNCHER='env'
-    elif [ -n "$SETSID" ]; then
-        LAUNCHER=setsid
-    else
+    if on_path perl; then
+        LAUNCHER=perl PERL=$FOUND
+        return
+    elif ! on_path setsid; then
         LAUNCHER=monitor
+        return
+    fi
+    LAUNCHER=setsid SETSID=$FOUND
+    if on_path env && "$FOUND" --default-signal=INT true 2>/dev/null; then
+        LAUNCHER='env' ENV=$FOUND
     fi
 }
 
