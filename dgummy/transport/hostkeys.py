@@ -13,12 +13,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeAlias
 
 DEFAULT_PORT = 22
 
+_NO_NAME = frozenset("|*?!")
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -39,6 +40,22 @@ class KnownHostsFile:
 
     path: str
     entries: tuple[Entry, ...]
+    _by_name: dict[str, list[Entry]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _others: list[Entry] = field(init=False, repr=False, compare=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        for entry in self.entries:
+            if _NO_NAME & set(entry.hosts):
+                self._others.append(entry)
+            else:
+                for name in entry.hosts.lower().split(","):
+                    self._by_name.setdefault(name, []).append(entry)
+
+    def matching(self, names: Sequence[str]) -> list[Entry]:
+        """The entries for one of these names, in order. Quick where thousands are listed, unless by pattern or hash."""
+        found = {entry.line: entry for name in names for entry in self._by_name.get(name, ())}
+        found |= {entry.line: entry for entry in self._others if _is_for(entry, names)}
+        return [found[line] for line in sorted(found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +159,20 @@ def matches(hosts: str, name: str) -> bool:
 
 
 def _matches_hash(hosts: str, name: str) -> bool:
+    salt, expected = _hash_parts(hosts)
+    return hmac.compare_digest(_hash(name, salt), expected)
+
+
+@cache
+def _hash_parts(hosts: str) -> tuple[bytes, bytes]:
+    """Salt and hash of a hashed name, empty if it is none: no name has an empty hash."""
     parts = hosts.split("|")
     if len(parts) != 4 or parts[1] != "1":
-        return False
+        return b"", b""
     try:
-        salt, expected = base64.b64decode(parts[2], validate=True), base64.b64decode(parts[3], validate=True)
+        return base64.b64decode(parts[2], validate=True), base64.b64decode(parts[3], validate=True)
     except (binascii.Error, ValueError):
-        return False
-    return hmac.compare_digest(_hash(name, salt), expected)
+        return b"", b""
 
 
 def _hash(name: str, salt: bytes) -> bytes:
@@ -168,16 +191,14 @@ def verdict(files: Iterable[KnownHostsFile], names: Sequence[str], key_type: str
     changed: Changed | None = None
     others: dict[str, None] = {}
     for file in files:
-        for entry in file.entries:
-            if entry.marker == "cert-authority" or not (entry.key_blob == key_blob or _is_for(entry, names[:1])):
+        for entry in file.matching(names):
+            if entry.marker == "cert-authority":
                 continue
             if entry.key_blob == key_blob:
-                if not _is_for(entry, names):
-                    continue
                 if entry.marker == "revoked":
                     return Revoked(file.path, entry.line)
                 known = known or Known(file.path, entry.line)
-            elif entry.marker:
+            elif entry.marker or not _is_for(entry, names[:1]):
                 continue
             elif entry.key_type == key_type:
                 changed = changed or Changed(file.path, entry.line)
@@ -197,7 +218,7 @@ def ordered_algorithms(
 
     Without this a host known by its RSA key alone would show its Ed25519 key and look unknown.
     """
-    listed = {entry.key_type for file in files for entry in file.entries if not entry.marker and _is_for(entry, names)}
+    listed = {entry.key_type for file in files for entry in file.matching(names) if not entry.marker}
     algorithms = {
         algorithm for key_type in listed for algorithm in (_RSA_ALGORITHMS if key_type == "ssh-rsa" else (key_type,))
     }
