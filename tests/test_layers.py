@@ -99,6 +99,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
     ),
     Floor.TRANSPORT: (
         "dgummy.remote",
+        "dgummy.transport.alarms",
         "dgummy.transport.auth",
         "dgummy.transport.base",
         "dgummy.transport.dcall",
@@ -119,6 +120,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.transport.sshconfig",
         "dgummy.transport.sshconfig_files",
         "dgummy.transport.sshconnect",
+        "dgummy.transport.sshscript",
         "dgummy.transport.sshgroup",
     ),
     Floor.ENGINE: (
@@ -207,8 +209,13 @@ UPWARDS = {
 
 # Who may import what from outside. A package covers what is in it.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
-    "fabric": ("dgummy.transport.ssh", "dgummy.transport.sshconnect", "dgummy.transport.sshgroup"),
-    "paramiko": ("dgummy.transport.ssh", "dgummy.transport.sshconnect", "dgummy.transport.auth"),
+    "fabric": ("dgummy.transport.sshconnect", "dgummy.transport.sshscript", "dgummy.transport.sshgroup"),
+    "paramiko": (
+        "dgummy.transport.ssh",
+        "dgummy.transport.sshconnect",
+        "dgummy.transport.sshscript",
+        "dgummy.transport.auth",
+    ),
     "rich": ("dgummy.render",),
     "tabulate": ("dgummy.render",),
     "invoke": (
@@ -221,7 +228,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
         "dgummy.transport.local",
         "dgummy.transport.dcmd",
         "dgummy.transport.dscript",
-        "dgummy.transport.ssh",
+        "dgummy.transport.sshscript",
     ),
 }
 # These cost time, and whoever types `inv --list` must not pay for them.
@@ -231,8 +238,8 @@ THREADS_IN = {
     "dgummy.fanout": "the place for threads",
     "dgummy.transport.runner": "Invoke's runner reads stdout and stderr in threads of its own kind",
     "dgummy.transport.sockets": "getaddrinfo cannot be given a time limit; a ProxyCommand's stderr has to be read",
-    "dgummy.transport.ssh": "paramiko's close can block for ever on a host that is gone",
-    "dgummy.transport.sshconnect": "paramiko has no time limit for a whole connection: a watchdog closes the socket",
+    "dgummy.transport.alarms": "paramiko has no time limits of its own: one thread for all of ours",
+    "dgummy.transport.sshscript": "paramiko's close can block for ever on a host that is gone",
 }
 
 LONG_MODULES: dict[str, str] = {}

@@ -7,12 +7,15 @@ keys of the agent that are configured, other keys of the agent, identity files; 
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from paramiko import AuthenticationException, BadAuthenticationType, PKey, SSHException, Transport
@@ -164,12 +167,23 @@ class Login(AuthStrategy):
             self.report.encrypted.append(file.path)
             return
         try:
-            key = PKey.from_path(file.path)
+            key = _load(file.path)
         except _LOAD_ERRORS as error:
             self.report.unreadable.append(f"{file.path} ({one_line(str(error)) or type(error).__name__})")
             return
         own = certificates([f"{file.path}-cert.pub"])
         yield from _with_certificates(file.path, key, key.asbytes(), own + certs)
+
+
+def _load(path: str) -> PKey:
+    """The key in a file, a copy to itself: logins in other threads give theirs other certificates."""
+    status = Path(path).stat()
+    return copy.copy(_load_once(path, (status.st_mtime_ns, status.st_size, status.st_ino)))
+
+
+@lru_cache(maxsize=32)
+def _load_once(path: str, stamp: tuple[int, ...]) -> PKey:  # noqa: ARG001 - a changed file is another one
+    return PKey.from_path(path)
 
 
 def _with_certificates(label: str, key: PKey, blob: bytes, certs: list[Certificate]) -> Iterator[tuple[str, PKey]]:

@@ -116,18 +116,24 @@ class ScriptRunner(Runner):
     def handle_stdout(self, buffer_: list[str], hide: bool, output: Any) -> None:  # noqa: ARG002
         """Feed stdout to the frame reader, and frames to the sink."""
         while chunk := self.read_proc_stdout(self.read_chunk_size):
-            self._in_sink = True
-            for frame in self._reader.feed(chunk):
-                self._ended = self._ended or (isinstance(frame, Fact) and frame.name == "end")
-                self._collector(frame)
-            self._last_heard = time.monotonic()
-            self._in_sink = False
+            self._take_out(chunk)
 
     def handle_stderr(self, buffer_: list[str], hide: bool, output: Any) -> None:  # noqa: ARG002
         """Keep the tail of stderr, for messages."""
         while chunk := self.read_proc_stderr(self.read_chunk_size):
-            self._last_heard = time.monotonic()
-            self._stderr = (self._stderr + chunk)[-MAX_NOISE_BYTES:]
+            self._take_err(chunk)
+
+    def _take_out(self, chunk: bytes) -> None:
+        self._in_sink = True
+        for frame in self._reader.feed(chunk):
+            self._ended = self._ended or (isinstance(frame, Fact) and frame.name == "end")
+            self._collector(frame)
+        self._last_heard = time.monotonic()
+        self._in_sink = False
+
+    def _take_err(self, chunk: bytes) -> None:
+        self._last_heard = time.monotonic()
+        self._stderr = (self._stderr + chunk)[-MAX_NOISE_BYTES:]
 
     # Limits.
 

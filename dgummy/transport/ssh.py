@@ -6,7 +6,6 @@ Only this module, `sshconnect` and `auth` import them. Import it late: they cost
 from __future__ import annotations
 
 import re
-import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fabric
-import fabric.runners
 import paramiko
 
 from dgummy.errors import DgummyError
@@ -25,13 +22,16 @@ from dgummy.transport.hostkeys import HostKeyQuestion
 from dgummy.transport.knownhosts import KnownHosts
 from dgummy.transport.plaintext import one_line
 from dgummy.transport.pool import Link, Pool, Shared
-from dgummy.transport.runner import ScriptRunner
 from dgummy.transport.sockets import ConnectError, ProxyProcess, open_tcp
 from dgummy.transport.sshconfig import SSHTarget, expand_proxy_command
 from dgummy.transport.sshconnect import Attempt, Open, Surroundings, quiet_paramiko
-
-START_S = 15.0
-"""How long a server that has let us in may take to open a session, or to start a shell in it."""
+from dgummy.transport.sshscript import (
+    CommandRefusedError,
+    ConnectionDeadError,
+    RemoteScript,
+    SessionRefusedError,
+    open_session,
+)
 
 _MAX_HOPS = 8
 _REFUSAL_PAUSE_S = 0.1
@@ -110,19 +110,19 @@ class SSHTransport:
                 opened = self._open(link, host)
                 if isinstance(opened, Failure):
                     return opened
-                return RemoteScript(opened, _open_session(opened)).run_script(script, limits, sink)
-            except _ConnectionDeadError as error:
+                return RemoteScript(opened, open_session(opened)).run_script(script, limits, sink)
+            except ConnectionDeadError as error:
                 link.close()
                 retries -= 1
                 if retries < 0:
                     return error.failure
-            except _SessionRefusedError as error:
+            except SessionRefusedError as error:
                 if not pool.refuse(link):
                     refusals += 1
                 if refusals > _MAX_REFUSALS or deadline.passed:
                     return error.failure
                 time.sleep(_REFUSAL_PAUSE_S)
-            except _CommandRefusedError as error:
+            except CommandRefusedError as error:
                 return error.failure
             finally:
                 pool.give_back(link)
@@ -240,106 +240,6 @@ class SSHTransport:
             kind = jump.kind if jump.kind in _FINAL_KINDS else FailureKind.PROXY
             raise ConnectError(Failure(kind, f"jump host {hops[-1]}: {jump}", jump.remedy))
         return jump
-
-
-class RemoteScript(ScriptRunner, fabric.runners.Remote):  # type: ignore[misc]
-    """`ScriptRunner` over a session that is open already."""
-
-    def __init__(self, opened: Open, channel: paramiko.Channel) -> None:
-        super().__init__(context=opened.connection)
-        self._opened = opened
-        self.channel = channel
-
-    def start(self, command: str, shell: str, env: dict[str, Any], timeout: float | None = None) -> None:  # noqa: ARG002
-        """Ask for the shell. Paramiko waits for the reply without end, so a timer closes the session."""
-        timer = threading.Timer(START_S, self.channel.close)
-        timer.daemon = True
-        timer.start()
-        try:
-            self.channel.exec_command(command)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            self.channel.close()
-            if timer.finished.is_set() or not self._opened.alive:
-                raise _ConnectionDeadError(self._opened) from error
-            raise _CommandRefusedError(self._opened) from error
-        finally:
-            timer.cancel()
-
-    def send_some(self, data: bytes) -> int:
-        """Send what the window takes."""
-        try:
-            return self.channel.send(data)
-        except paramiko.SSHException as error:
-            raise EOFError(str(error)) from error
-
-    def await_exit(self, timeout_s: float | None) -> bool:
-        """Wait for the exit status, or for the end of the connection."""
-        return self.channel.status_event.wait(timeout_s)
-
-    def exit_status(self) -> int | None:
-        """The exit status; None if the connection broke or a signal ended the script."""
-        status = self.channel.exit_status
-        return None if status < 0 else status
-
-    def abandon(self) -> None:
-        """Close the session, in a thread: what is sent for that may not get through."""
-        closer = threading.Thread(target=self._close_quietly, name="close session", daemon=True)
-        closer.start()
-        closer.join(1.0)
-
-    def _close_quietly(self) -> None:
-        try:
-            self.channel.close()
-        except (paramiko.SSHException, OSError, EOFError):
-            return
-
-    def kill(self) -> None:
-        """The same: ssh has no kill. What a host must end, a script there ends."""
-        self.abandon()
-
-    def stop(self) -> None:
-        """Close the session if that is still to be done. Fabric's own would reset a SIGWINCH handler."""
-        if not self.channel.closed:
-            self.abandon()
-
-
-class _NotStartedError(Exception):
-    """No byte of the script was sent."""
-
-    failure: Failure
-
-
-class _ConnectionDeadError(_NotStartedError):
-    def __init__(self, opened: Open) -> None:
-        where = opened.reached.ssh_name
-        self.failure = Failure(
-            FailureKind.DROPPED, f"{where} closed the connection before a session was open", "try again"
-        )
-
-
-class _SessionRefusedError(_NotStartedError):
-    def __init__(self, opened: Open) -> None:
-        where = opened.reached.ssh_name
-        self.failure = Failure(
-            FailureKind.DROPPED, f"sshd on {where} opens no further session", "look at MaxSessions there"
-        )
-
-
-class _CommandRefusedError(_NotStartedError):
-    def __init__(self, opened: Open) -> None:
-        where = opened.reached.ssh_name
-        self.failure = Failure(
-            FailureKind.SHELL, f"sshd on {where} starts no command", f"see what `ssh {shlex.quote(where)} true` says"
-        )
-
-
-def _open_session(opened: Open) -> paramiko.Channel:
-    try:
-        return opened.transport.open_session(timeout=START_S)
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        if opened.alive and "Timeout" not in str(error):
-            raise _SessionRefusedError(opened) from error
-        raise _ConnectionDeadError(opened) from error
 
 
 def _proxy_command(target: SSHTarget) -> str | None:

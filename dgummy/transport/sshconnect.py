@@ -16,6 +16,7 @@ import paramiko
 from paramiko.packet import Packetizer
 
 from dgummy.model import Failure, FailureKind
+from dgummy.transport.alarms import ALARMS, Alarm
 from dgummy.transport.auth import Login
 from dgummy.transport.base import Deadline, Reached
 from dgummy.transport.knownhosts import HostKeyRefusedError, KnownHosts
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from dgummy.transport.sshconfig import SSHTarget
 
 LOG_CHANNEL = "dgummy.paramiko"
+
+_CHECK_S = 2.0
 
 STAGES = ("its ssh banner", "the key exchange", "the host key", "authentication")
 _BANNER, _KEX, _HOST_KEY, _AUTH = STAGES
@@ -49,18 +52,20 @@ class Watchdog:
         self.deadline = deadline
         self.expired = False
         self._bite = bite
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._alarm: Alarm | None = None
         self._holds = 0
         self._over = False
 
     def __enter__(self) -> Watchdog:
-        threading.Thread(target=self._run, name="ssh deadline", daemon=True).start()
+        with self._lock:
+            self._arm()
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        with self._changed:
+        with self._lock:
             self._over = True
-            self._changed.notify()
+            self._arm()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -79,21 +84,23 @@ class Watchdog:
             self._change(0, seconds - left)
 
     def _change(self, hold: int, seconds: float) -> None:
-        with self._changed:
+        with self._lock:
             self._holds += hold
             self.deadline.extend(seconds)
-            self._changed.notify()
+            self._arm()
 
-    def _run(self) -> None:
-        with self._changed:
-            while not self._over:
-                left = None if self._holds else self.deadline.remaining_s()
-                if left == 0:
-                    self.expired = True
-                    break
-                self._changed.wait(left)
-        if self.expired:
-            self._bite()
+    def _arm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        left = None if self._over or self._holds else self.deadline.remaining_s()
+        self._alarm = None if left is None else ALARMS.after(left, self._look)
+
+    def _look(self) -> None:
+        with self._lock:
+            if self._over or self._holds or not self.deadline.passed:
+                return  # it was moved at the last moment; then another alarm is set
+            self.expired = True
+        self._bite()
 
 
 @dataclass(slots=True)
@@ -187,13 +194,18 @@ class Attempt:
         return Reached(self._target.name, address, 1000 * (time.monotonic() - self._began))
 
     def _make_transport(self, sock: socket.socket, **options: Any) -> paramiko.Transport:
-        transport = paramiko.Transport(sock, packetizer_class=_Packetizer, **options)
+        transport = _Transport(sock, packetizer_class=_Packetizer, **options)
         self._transport = transport
         transport.set_log_channel(LOG_CHANNEL)
         # The watchdog keeps the time; paramiko's own limits would only get in its way.
         transport.banner_timeout = 86_400
         transport.auth_timeout = None  # type: ignore[assignment]
+        # Only to notice what it is told by flags: that keys are to be renewed, say. Paramiko's own 0.1 s, with a
+        # hundred connections open, is a thousand wake-ups a second.
+        sock.settimeout(_CHECK_S)
         security = transport.get_security_options()
+        # As strong as the others, and paramiko need not check a MAC besides, byte by byte.
+        security.ciphers = sorted(security.ciphers, key=lambda name: "gcm" not in name)
         security.key_types = self._around.known_hosts.ordered_algorithms(self._target, security.key_types)
         return transport
 
@@ -261,6 +273,13 @@ class Attempt:
         )
 
 
+class _Transport(paramiko.Transport):
+    """Passes over what sshd says for debugging. Paramiko would make a line of it, letter by letter, for no log."""
+
+    def _parse_debug(self, m: paramiko.Message) -> None:
+        pass
+
+
 class _Packetizer(Packetizer):
     """Acknowledges at once, and has no handshake timer.
 
@@ -270,6 +289,7 @@ class _Packetizer(Packetizer):
 
     def __init__(self, sock: Any) -> None:
         super().__init__(sock)
+        self._sock = sock
         is_tcp = getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6)
         self._tcp: socket.socket | None = sock if is_tcp and hasattr(socket, "TCP_QUICKACK") else None
 
@@ -280,6 +300,13 @@ class _Packetizer(Packetizer):
             with contextlib.suppress(OSError):
                 self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return message
+
+    def close(self) -> None:
+        """Close the socket, and wake whoever waits for it."""
+        if isinstance(self._sock, socket.socket):
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+        super().close()
 
     def start_handshake(self, timeout: float) -> None:
         """No timer of paramiko's: a thread that would keep a process from ending. The watchdog keeps the time."""
