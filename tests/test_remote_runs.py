@@ -287,7 +287,7 @@ def test_twenty_starts_at_once_run_the_command_once(box: Box) -> None:
 def test_a_script_that_is_cut_off_starts_nothing(box: Box) -> None:
     """At every 97th byte, and at each of the last 40; each cut claims a run of its own if it gets that far."""
     text = start_script(RunSpec("cut", "touch ran")).text
-    cuts = [*range(0, len(text), 97), *range(len(text) - 40, len(text) - 2)]
+    cuts = [*range(0, len(text) - 2, 97), *range(len(text) - 40, len(text) - 2)]
     waiting: list[subprocess.Popen[bytes]] = []
     for cut in cuts:
         waiting.append(box.popen(text[:cut]))
