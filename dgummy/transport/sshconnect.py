@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LOG_CHANNEL = "dgummy.paramiko"
 
 _CHECK_S = 2.0
+_WINDOW_BYTES = 256 * 1024
+"""What a session may have sent that we have not read. Paramiko's 2 MiB for each of many hosts would be a lot."""
 
 STAGES = ("its ssh banner", "the key exchange", "the host key", "authentication")
 _BANNER, _KEX, _HOST_KEY, _AUTH = STAGES
@@ -194,7 +196,7 @@ class Attempt:
         return Reached(self._target.name, address, 1000 * (time.monotonic() - self._began))
 
     def _make_transport(self, sock: socket.socket, **options: Any) -> paramiko.Transport:
-        transport = _Transport(sock, packetizer_class=_Packetizer, **options)
+        transport = _Transport(sock, packetizer_class=_Packetizer, default_window_size=_WINDOW_BYTES, **options)
         self._transport = transport
         transport.set_log_channel(LOG_CHANNEL)
         # The watchdog keeps the time; paramiko's own limits would only get in its way.
