@@ -673,8 +673,10 @@ def test_term_comes_first_and_is_enough_for_the_well_behaved(box: Box) -> None:
 
 
 def test_a_command_that_ends_in_time_leaves_no_watchdog(box: Box) -> None:
-    heard = box.run("exit 3", timeout_s=300)
-    assert heard.first("exit").startswith("3 exited")
+    """Also on a busy machine, where it has hardly begun when it is told to end: dash loses what a new process is told."""
+    for number in range(40):
+        heard = box.run("exit 3", f"r-{number}", timeout_s=300)
+        assert heard.first("exit").startswith("3 exited")
     wait_for(lambda: not box.processes())
 
 

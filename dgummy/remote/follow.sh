@@ -175,7 +175,7 @@ start_and_follow() {
     start_run "$1" && follow_run "$1" 0 0
     follow_status=$?
     if [ -n "$nap_pid" ]; then
-        kill "$nap_pid"
+        kill -KILL "$nap_pid"
         wait "$nap_pid"
     fi 2>/dev/null
     return "$follow_status"

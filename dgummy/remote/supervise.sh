@@ -27,8 +27,10 @@ supervise() {
         finish 130 cancelled
         return
     fi
-    seconds_now
-    printf '%s\n' "$NOW" >"$run/launched"
+    DG_NOW=$(date +%s)
+    seconds_up
+    DG_UP=$UP
+    printf '%s\n' "$DG_NOW" >"$run/launched"
     choose_launcher
     [ "$LAUNCHER" != monitor ] || set -m
     (run_command) </dev/null >>"$run/out" 2>>"$run/err" &
@@ -38,7 +40,7 @@ supervise() {
     wake_follower
     [ -z "$DG_GAP_S" ] || pass_turn
     if [ -n "$DG_TIMEOUT_S" ]; then
-        after "$DG_TIMEOUT_S" ask_for_end timed_out
+        after "$DG_TIMEOUT_S" "$run/exit" ask_for_end timed_out
         watchdog=$!
     fi
     [ -n "$asked" ] || wait "$command_pid"
@@ -63,14 +65,16 @@ put() {
     printf '%-79s\n' "$2" 2>/dev/null 1<>"$3" && mv "$3" "$1"
 }
 
-# after SECONDS COMMAND…: in the background; a TERM to $! ends it and its nap.
+# after SECONDS UNLESS COMMAND…: in the background; a TERM to $! ends it and its nap. So does the file UNLESS ('' for none)
+# if it is there at the start: a shell that was just forked may lose a TERM, so make the file before you send one.
 after() {
     (
         # shellcheck disable=SC2030 # for nap_for
         nap='' over=''
-        trap 'over=1; [ -z "$nap" ] || { kill "$nap" 2>/dev/null; exit; }' TERM
+        trap 'over=1; [ -z "$nap" ] || { kill -KILL "$nap" 2>/dev/null; exit; }' TERM
+        [ ! -f "$2" ] || exit
         nap_for "$1" || nap_for "$((${1%%.*} + 1))" # a sleep that knows no fractions
-        shift
+        shift 2
         "$@"
     ) </dev/null >/dev/null 2>&1 &
 }
@@ -82,7 +86,7 @@ nap_for() {
     sleep "$1" &
     nap=$!
     if [ -n "$over" ]; then
-        kill "$nap" 2>/dev/null
+        kill -KILL "$nap" 2>/dev/null
         exit
     fi
     wait "$nap"
@@ -102,7 +106,7 @@ end_command() {
     family=
     group_alive "$command_pid" || family=$(descendants "$command_pid")
     signal_family TERM
-    after "$DG_KILL_S" signal_family KILL
+    after "$DG_KILL_S" "$run/exit" signal_family KILL
     killer=$!
     while proc_start "$command_pid"; do
         wait "$command_pid"
@@ -201,19 +205,13 @@ run_command() {
 
 # finish CODE REASON: write down the end, then let go of everything.
 finish() {
-    seconds_now
-    finish_line="$1 $2 $NOW"
+    seconds_up
+    # By the clock only where it must be: one that was set since the launch tells nothing.
+    finish_at=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
+    finish_line="$1 $2 ${finish_at:-$(date +%s)}"
     put "$run/exit" "$finish_line" "$DG_STATE/active/$DG_ID" || put "$run/exit" "$finish_line"
     wake_follower
     over_and_done
-}
-
-# seconds_now: sets NOW to the time, counted on from the claim (so it may be a second ahead). By the clock only where it
-# must be: one that was set meanwhile tells nothing.
-seconds_now() {
-    seconds_up
-    NOW=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
-    NOW=${NOW:-$(date +%s)}
 }
 
 # wake_follower: the start and the end are worth a look. Whoever follows naps until then.
@@ -253,7 +251,7 @@ take_turn() {
 }
 
 pass_turn() {
-    after "$DG_GAP_S" rm -rf "$turn"
+    after "$DG_GAP_S" '' rm -rf "$turn"
     proc_start $!
     put "$turn/proc" "$! $START"
 }
