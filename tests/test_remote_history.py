@@ -84,7 +84,7 @@ def test_every_standing_in_one_answer(box: Box) -> None:
     assert (ended.code, ended.word) == (3, "exited")
     assert ended.claimed and ended.launched and ended.ended
     assert abs(ended.now - time.time()) < 10
-    assert ended.claimed <= ended.launched <= ended.ended <= ended.now + 1  # whole seconds, counted from the launch
+    assert ended.claimed <= ended.launched <= ended.ended <= ended.now + 1  # whole seconds, counted from the claim
     assert (found["r-timeout"].code, found["r-timeout"].word) == (124, "timed_out")
     assert found["r-void"].word == "cancelled" and found["r-void"].claimed is None
     assert found["r-lost"].why == "its supervisor was killed on the host"

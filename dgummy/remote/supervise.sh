@@ -27,10 +27,10 @@ supervise() {
         finish 130 cancelled
         return
     fi
-    DG_NOW=$(date +%s)
-    seconds_up
-    DG_UP=$UP
-    printf '%s\n' "$DG_NOW" >"$run/launched"
+    [ -z "$DG_GAP_S" ] || DG_UP='' # agents name their files by the second: the clock's, not ours, which may be one ahead
+    seconds_now
+    DG_NOW=$NOW DG_UP=$UP
+    printf '%s\n' "$NOW" >"$run/launched"
     choose_launcher
     [ "$LAUNCHER" != monitor ] || set -m
     (run_command) </dev/null >>"$run/out" 2>>"$run/err" &
@@ -205,13 +205,19 @@ run_command() {
 
 # finish CODE REASON: write down the end, then let go of everything.
 finish() {
-    seconds_up
-    # By the clock only where it must be: one that was set since the launch tells nothing.
-    finish_at=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
-    finish_line="$1 $2 ${finish_at:-$(date +%s)}"
+    seconds_now
+    finish_line="$1 $2 $NOW"
     put "$run/exit" "$finish_line" "$DG_STATE/active/$DG_ID" || put "$run/exit" "$finish_line"
     wake_follower
     over_and_done
+}
+
+# seconds_now: sets NOW to the time, counted on from the claim. By the clock only where it must be: one that was set
+# meanwhile tells nothing, and to ask it takes a fork.
+seconds_now() {
+    seconds_up
+    NOW=${UP:+${DG_UP:+$((DG_NOW + UP - DG_UP))}}
+    NOW=${NOW:-$(date +%s)}
 }
 
 # wake_follower: the start and the end are worth a look. Whoever follows naps until then.
