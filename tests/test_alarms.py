@@ -32,7 +32,11 @@ def test_one_that_was_cancelled_is_not_made() -> None:
 
 def test_a_call_that_blocks_holds_up_no_other() -> None:
     alarms, let_go, done = Alarms(), threading.Event(), threading.Event()
-    alarms.after(0.0, lambda: print(let_go.wait(WAIT_S)))
+
+    def block() -> None:
+        let_go.wait(WAIT_S)
+
+    alarms.after(0.0, block)
     alarms.after(0.05, done.set)
     assert done.wait(WAIT_S / 2)
     let_go.set()

@@ -673,7 +673,7 @@ def test_term_comes_first_and_is_enough_for_the_well_behaved(box: Box) -> None:
 
 
 def test_a_command_that_ends_in_time_leaves_no_watchdog(box: Box) -> None:
-    """Also on a busy machine, where it has hardly begun when it is told to end: dash loses what a new process is told."""
+    """Also on a busy machine, where it has hardly begun when it is told to end: dash loses what is told to it then."""
     for number in range(40):
         heard = box.run("exit 3", f"r-{number}", timeout_s=300)
         assert heard.first("exit").startswith("3 exited")
