@@ -67,6 +67,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.summaries",
         "dgummy.syncplan",
         "dgummy.tails",
+        "dgummy.views",
         "dgummy.wording",
         "dgummy.testformats",
         "dgummy.testformats.go",
