@@ -20,7 +20,7 @@ STALE_AFTER_LOOKS = 3
 
 
 class SpecialistState(str, Enum):
-    """What a specialist does. `stopped`: claims to be active, nothing is alive. `unreadable`: its files make no sense."""
+    """What a specialist does. `stopped` claims to be active with nothing alive; `unreadable` has unusable files."""
 
     ACTIVE = "active"
     DORMANT = "dormant"
