@@ -636,4 +636,4 @@ def test_a_client_killed_while_it_runs_leaves_the_run_to_its_end(
 def test_no_processes_are_left_behind(scene: Scene) -> None:
     scene.run()
     until(lambda: not session_sshds(scene.made.lab, "node-1"))
-    assert not scene.made.active_runs("node-1") and labs.SSHD is not None
+    until(lambda: not scene.made.active_runs("node-1"))  # the supervisor tidies up once the end is written down

@@ -18,19 +18,35 @@ probe() {
     # Not before the login shell was started: its profile may look at the locale. Decimal commas would be misread.
     LC_ALL=C
     export LC_ALL
+    probe_disk=$(df -Pk "$HOME" 2>/dev/null)
+    fact df "${probe_disk##*"$NL"}"
+    probe_machine
+    # A heavy profile takes a core for a second. It must not be measured as this machine's load, so it ends first;
+    # figures from a look-alike folder cannot be disturbed.
+    [ -n "$DG_ROOT" ] || wait "$probe_login"
+    probe_load
+    wait "$probe_login"
+    probe_line "$probe_file" || LINE=$PATH
+    rm -f "$probe_file"
+    probe_tools "${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LINE" "$@"
+    fact date "$(date +%s)"
+    fact probe-end ok
+}
+
+# probe_machine: what it is, and what runs on it.
+probe_machine() {
     probe_os=$(uname -s -m)
     fact uname "$probe_os"
     fact home "$HOME"
     fact shell "${SHELL-}"
-    probe_disk=$(df -Pk "$HOME" 2>/dev/null)
-    fact df "${probe_disk##*"$NL"}"
     boot_id
     fact boot "$BOOT"
     probe_runs
     probe_locks
-    # A heavy profile takes a core for a second. It must not be measured as this machine's load, so it ends first;
-    # figures from a look-alike folder cannot be disturbed.
-    [ -n "$DG_ROOT" ] || wait "$probe_login"
+}
+
+# probe_load: how busy it is, by two looks at its counters, probe_interval seconds apart.
+probe_load() {
     if [ -r "$DG_ROOT/proc/stat" ]; then
         probe_linux
     else
@@ -39,12 +55,6 @@ probe() {
         *BSD* | DragonFly*) probe_bsd ;;
         esac
     fi
-    wait "$probe_login"
-    probe_line "$probe_file" || LINE=$PATH
-    rm -f "$probe_file"
-    probe_tools "${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LINE" "$@"
-    fact date "$(date +%s)"
-    fact probe-end ok
 }
 
 # probe_line FILE: sets LINE to its first line. Fails if there is none.
