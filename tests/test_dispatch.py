@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-import labs
 from dgummy import lab as dlab
 from dgummy.chooser import Wish
 from dgummy.events import AttemptEnded, Event, HostChosen, Notice, Output, RunEnded, RunStarted
