@@ -81,6 +81,21 @@ def read_result(line: str) -> dict[str, object] | None:
     return result if isinstance(result, dict) and result.get("type") == "result" else None
 
 
+def said(line: str) -> str:
+    """What a line of an agent's log says: the text in it, or the line itself where it is no JSON."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    message = found.get("message") if isinstance(found, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    if texts:
+        return " ".join(text for text in texts if isinstance(text, str))
+    result = found.get("result") if isinstance(found, dict) else None
+    return result if isinstance(result, str) else ""
+
+
 def cost_usd(evidence: Evidence) -> float | None:
     """What the agent says it cost; None where it does not say."""
     cost = (evidence.result or {}).get("total_cost_usd")

@@ -1,57 +1,104 @@
-"""Specialists: agents with a memory, as gummy keeps them in files. Pure: facts in, records out.
+"""Specialists: agents with a memory, as gummy keeps them in files. Pure: what a host told goes in, records come out.
 
-`meta.yaml` is flat: name, created, session_id, status, turns, last_active; null where there is nothing yet.
+`meta.yaml` is flat: name, created, session_id, status, turns, last_active; null where there is nothing yet. Gummy writes
+plain words there, so it is read as lines of `key: value`. Whatever else YAML can say (aliases, tags, nested values) is
+nothing that gummy wrote, and makes a specialist unreadable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
-from dgummy.transport.framing import Fact
+from dgummy.views import Specialist, SpecialistState
 
-STATUSES = ("new", "active", "dormant")
+RECENT_S = 30.0
+"""What was written to so lately counts as alive: gummy itself draws the line there."""
+
+_CLAIMS = {
+    "new": SpecialistState.NEW,
+    "active": SpecialistState.ACTIVE,
+    "dormant": SpecialistState.DORMANT,
+}
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_SPECIAL = ("&", "*", "!", "|", ">", "{", "[", "%", "@", "`")
+_SESSION = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Specialist:
-    """One specialist. `sessions` is what gummy calls turns; `project` is its folder there, "" for a global one."""
+class Signs:
+    """What else is known of a specialist: whether something of it is alive, and whether its last answer was an error."""
 
-    name: str
-    scope: str
-    project: str = ""
-    status: str = "unknown"
-    sessions: int | None = None
-    session_id: str | None = None
-    last_active: str | None = None
+    alive: bool = False
+    failed: bool = False
 
 
-def parse(facts: Iterable[Fact]) -> tuple[Specialist, ...]:
-    """Read the facts of `list_specialists` (remote/specialists.sh). What makes no sense is left unknown."""
-    found: list[tuple[str, str, dict[str, str]]] = []
-    for fact in facts:
-        if fact.name == "specialist":
-            scope, _, folder = fact.value.partition(" ")
-            found.append((scope, folder, {}))
-        elif fact.name == "meta" and found:
-            key, colon, value = fact.value.partition(":")
-            if colon:
-                found[-1][2].setdefault(key.strip(), value.strip())
-    return tuple(_specialist(scope, folder, meta) for scope, folder, meta in found)
+def place(folder: str, home: str) -> tuple[str, str, str]:
+    """Name, scope and project of the specialist in a folder: `HOME/.gummy/specialists/NAME` is global."""
+    project, _, name = folder.rpartition("/.gummy/specialists/")
+    return (name, "global", "") if project == home else (name, "project", project)
 
 
-def _specialist(scope: str, folder: str, meta: dict[str, str]) -> Specialist:
-    turns = meta.get("turns", "")
-    status = meta.get("status", "")
+def unreadable(folder: str, home: str, reason: str) -> Specialist:
+    """A specialist of which nothing but its folder is known."""
+    name, scope, project = place(folder, home)
+    return Specialist(name, scope, project, SpecialistState.UNREADABLE, reason=reason)
+
+
+def read(folder: str, home: str, lines: Sequence[str]) -> Specialist:
+    """Read the lines of its meta.yaml. The status is what it claims; see `judged`."""
+    meta: dict[str, str] = {}
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#") or line.strip() == "---":
+            continue
+        key, colon, value = line.partition(":")
+        value = value.strip()
+        if not colon or not _KEY.fullmatch(key) or value.startswith(_SPECIAL):
+            return unreadable(folder, home, f"meta.yaml has a line that gummy does not write: {line[:60]}")
+        meta.setdefault(key, value.strip("\"'"))
+    name, scope, project = place(folder, home)
+    claim = _CLAIMS.get(meta.get("status", ""))
+    if claim is None:
+        said = meta.get("status")
+        return unreadable(folder, home, f"its status is {said[:40]!r}" if said else "meta.yaml tells no status")
+    session = _known(meta.get("session_id"))
     return Specialist(
-        name=folder.rpartition("/")[2],
-        scope=scope,
-        project="" if scope == "global" else folder.removesuffix(f"/.gummy/specialists/{folder.rpartition('/')[2]}"),
-        status=status if status in STATUSES else "unknown",
-        sessions=int(turns) if turns.isascii() and turns.isdigit() and len(turns) < 10 else None,
-        session_id=_known(meta.get("session_id")),
+        name,
+        scope,
+        project,
+        claim,
+        sessions=_count(meta.get("turns", "")),
+        session_id=session if session and _SESSION.fullmatch(session) else None,
         last_active=_known(meta.get("last_active")),
     )
+
+
+def judged(claim: SpecialistState, signs: Signs) -> SpecialistState:
+    """The state of a specialist by what it claims and what else is known of it."""
+    if claim is SpecialistState.ACTIVE and not signs.alive:
+        return SpecialistState.FAILED if signs.failed else SpecialistState.STOPPED
+    if claim is SpecialistState.DORMANT and signs.failed:
+        return SpecialistState.FAILED
+    return claim
+
+
+def was_active_since(specialist: Specialist, since: datetime) -> bool:
+    """Whether it may have done something since then: True where it does not tell when it was active last."""
+    if specialist.status is SpecialistState.NEW or specialist.sessions == 0:
+        return False
+    if specialist.last_active is None or specialist.status is SpecialistState.ACTIVE:
+        return True
+    try:
+        last = datetime.fromisoformat(specialist.last_active.replace("Z", "+00:00"))
+    except ValueError:
+        return True
+    return (last if last.tzinfo else last.replace(tzinfo=timezone.utc)) >= since
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _known(value: str | None) -> str | None:
