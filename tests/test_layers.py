@@ -45,6 +45,8 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.agents",
         "dgummy.asked",
         "dgummy.batch",
+        "dgummy.budget",
+        "dgummy.costs",
         "dgummy.dhelp",
         "dgummy.dtext",
         "dgummy.explain",
