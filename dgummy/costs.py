@@ -26,7 +26,7 @@ _NEXT_VERSION = re.compile(r"\d{1,2}(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one message: of the prompt, of the answer, put into the cache for 5 minutes or an hour, read from it."""
+    """Tokens of one message: of prompt and answer, put into the cache for 5 minutes or an hour, read from it."""
 
     input: int = 0
     output: int = 0
@@ -95,8 +95,8 @@ def format_usd(usd: float | None) -> str:
         return "cost ?"
     if usd >= 1 or abs(usd - round(usd, 2)) < 5e-7:
         return f"${usd:.2f}"
-    cents = f"{usd:.4f}".rstrip("0")
-    return f"${cents}" if float(cents) else "<$0.0001"
+    text = f"{usd:.4f}"
+    return "<$0.0001" if not float(text) else f"${text.rstrip('0')}" if text[-2:] != "00" else f"${usd:.2f}"
 
 
 # -- what logs and transcripts say ---------------------------------------------------------------------------------

@@ -152,6 +152,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.rejoin",
         "dgummy.runs",
         "dgummy.runscript",
+        "dgummy.spending",
         "dgummy.spread",
         "dgummy.stop",
         "dgummy.testreports",
