@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dgummy import costs
 from dgummy.model import RunState
 
 MODES = ("task", "plan", "execute")
@@ -98,8 +99,7 @@ def said(line: str) -> str:
 
 def cost_usd(evidence: Evidence) -> float | None:
     """What the agent says it cost; None where it does not say."""
-    cost = (evidence.result or {}).get("total_cost_usd")
-    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0 else None
+    return costs.result_cost_usd(evidence.result or {})
 
 
 def judge(evidence: Evidence, verify: str | None) -> Judgement:

@@ -24,6 +24,7 @@ from dgummy.proof import Claim, prove
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec
 from dgummy.settings import Settings
+from dgummy.spending import Meter, Purse, Reading
 from dgummy.stop import Stop
 from dgummy.transport.base import Transport
 from dgummy.workspaces import Synced, WorkspaceSync
@@ -59,13 +60,17 @@ class Attempter:
         self._emit = means.emit
         self._now = means.now
         self._stop = stop
+        self.purse = Purse(means.settings, means.journal, means.project, means.now)
 
     def try_at(self, order: Order, course: Course, host: Host, sample: Sample | None = None) -> RunResult | None:
         """Try a host, chosen for what `sample` says of it. None: it provably did not start the run, try another."""
         means, began = self._means, self._now()
+        refused = self.refused(order, course)
+        if refused is not None:
+            return refused
         self._journal.update(course.run_id, host=host.name, state=RunState.SYNCING)
         machine = sample.boot_id if sample is not None and means.runner is not means.control else ""
-        site = Site(host, means.runner, means.remote_dir(host), machine=machine)
+        site = Site(host, means.runner, means.remote_dir(host), means.control, machine=machine)
         if order.sync:
             synced = self._sync(host, course)
             if synced.workspace is None:
@@ -75,19 +80,33 @@ class Attempter:
                 self._give_up_on(course, host, failure, began)
                 return None
             site = replace(site, directory=synced.workspace.directory, workspace=synced.workspace, sync=synced.result)
-        ending = self._supervise(order, course, site)
+        meter = self._meter(order, course, site)
+        ending = self._supervise(order, course, site, meter)
         if ending.not_started is not None:
             if site.workspace is not None:
                 means.syncer().release(site.workspace)
             self._give_up_on(course, host, ending.not_started, began)
             return None
-        return self._conclude(order, course, site, ending, began)
+        return self._conclude(order, course, site, ending, began, meter)
 
     def run_here(self, order: Order, course: Course, fallback: str | None = None) -> RunResult:
         """Run it on this machine, in the project itself."""
-        began = self._now()
-        site = Site(Host(LOCAL_HOST, path_dirs=self._settings.path), self._means.local, str(self._means.project().root))
-        return self._conclude(order, course, site, self._supervise(order, course, site), began, fallback)
+        refused = self.refused(order, course)
+        if refused is not None:
+            return refused
+        means, began = self._means, self._now()
+        host = Host(LOCAL_HOST, path_dirs=self._settings.path)
+        site = Site(host, means.local, str(means.project().root), means.local)
+        meter = self._meter(order, course, site)
+        return self._conclude(order, course, site, self._supervise(order, course, site, meter), began, meter, fallback)
+
+    def refused(self, order: Order, course: Course) -> RunResult | None:
+        """The result of an agent task that may not start any more, for what others have cost meanwhile."""
+        failure = self.purse.refusal() if order.mode else None
+        if failure is None:
+            return None
+        ending = Ending(outcomes.outcome_of(failure), reason=failure.detail, remedy=failure.remedy, not_started=failure)
+        return self.result(course, "", ending)
 
     def result(
         self,
@@ -97,6 +116,7 @@ class Attempter:
         *,
         sync: SyncResult | None = None,
         evidence: Evidence | None = None,
+        cost_usd: float | None = None,
         fallback: str | None = None,
     ) -> RunResult:
         """How the order ended, as a record."""
@@ -115,7 +135,7 @@ class Attempter:
             remedy=ending.remedy,
             failure=ending.not_started,
             task_type=course.task_type,
-            cost_usd=agents.cost_usd(evidence),
+            cost_usd=cost_usd,
             report=evidence.report,
             changed=evidence.changed,
             removed=evidence.removed,
@@ -134,7 +154,21 @@ class Attempter:
                 return Synced(SyncResult(host.name, ok=False, failure=gone))
         return job.result()
 
-    def _supervise(self, order: Order, course: Course, site: Site) -> Ending:
+    def _meter(self, order: Order, course: Course, site: Site) -> Meter | None:
+        """What looks after the cost of an agent; None for a command."""
+        if not order.mode:
+            return None
+        subdir = self._means.project().subdir
+        claim = Claim(course.run_id, f"{site.directory}/{subdir}" if subdir else site.directory, order.mode, order.text)
+        prices, script_s = self._settings.pricing.prices, self._settings.timeouts.script_s
+        reading = Reading(site.control, site.host, claim, prices, script_s=script_s)
+        caps = self.purse.caps
+        if order.detach and caps.per_task_usd is not None:
+            text = "nobody watches what it costs: budget.per_task_usd is not kept with --detach"
+            self._emit(Notice(text, "warning", site.host.name))
+        return Meter(reading, caps, course.run_id, site.host.name, journal=self._journal, emit=self._emit)
+
+    def _supervise(self, order: Order, course: Course, site: Site, meter: Meter | None) -> Ending:
         if self._stop.cancelled:
             called_off = Failure(FailureKind.CANCELLED, f"{self._stop.reason} before it started")
             return Ending(RunState.CANCELLED, 130, called_off.detail, not_started=called_off)
@@ -154,7 +188,8 @@ class Attempter:
             probe_root=site.host.probe_root,
             meta=order.meta(self._means.project(), site.directory, course.task_type),
         )
-        supervision = Supervision(site.transport, site.host, spec, self._settings.timeouts, self._emit)
+        emit = meter.listening if meter is not None else self._emit
+        supervision = Supervision(site.transport, site.host, spec, self._settings.timeouts, emit)
         self._journal.update(
             course.run_id,
             state=RunState.RUNNING,
@@ -162,6 +197,12 @@ class Attempter:
             remote_dir=site.directory,
             started_at=self._now(),
         )
+        if meter is None or order.detach:
+            return self._hear_out(order, course, site, supervision)
+        with meter.watching(supervision):
+            return meter.judged(self._hear_out(order, course, site, supervision))
+
+    def _hear_out(self, order: Order, course: Course, site: Site, supervision: Supervision) -> Ending:
         job = Job(supervision.launch if order.detach else supervision.follow, "follow")
         try:
             if not self._stop.wait_for(job):
@@ -180,20 +221,30 @@ class Attempter:
         return end_run(supervision, job, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
 
     def _conclude(
-        self, order: Order, course: Course, site: Site, ending: Ending, began: datetime, fallback: str | None = None
+        self,
+        order: Order,
+        course: Course,
+        site: Site,
+        ending: Ending,
+        began: datetime,
+        meter: Meter | None,
+        fallback: str | None = None,
     ) -> RunResult:
-        means, host = self._means, site.host
+        host = site.host
         claim = Claim(course.run_id, site.directory, order.mode, order.text, order.verify)
-        control = means.local if host.name == LOCAL_HOST else means.control
-        ending, evidence = prove(control, host, claim, ending, script_s=self._settings.timeouts.script_s)
+        ending, evidence = prove(site.control, host, claim, ending, script_s=self._settings.timeouts.script_s)
+        cost_usd = agents.cost_usd(evidence) if evidence else None
+        if cost_usd is None and meter is not None and ending.state.is_final:
+            cost_usd = meter.final_usd(ending)
         if ending.state.is_final:
             attempt = Attempt(host.name, ending.state, ending.reason)
             sent_bytes = site.sync.bytes if site.sync else None
-            cost_usd = agents.cost_usd(evidence) if evidence else None
             self._end_attempt(
                 course, attempt, began, sent_bytes=sent_bytes, exit_code=ending.exit_code, cost_usd=cost_usd
             )
-        return self.result(course, host.name, ending, sync=site.sync, evidence=evidence, fallback=fallback)
+        return self.result(
+            course, host.name, ending, sync=site.sync, evidence=evidence, cost_usd=cost_usd, fallback=fallback
+        )
 
     # -- bookkeeping -------------------------------------------------------------------------------------------
 

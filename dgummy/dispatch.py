@@ -42,6 +42,7 @@ class Dispatcher:
 
     def run(self, order: Order, *, here: str = "") -> RunResult:
         """Carry out one order to its end. `here` is why it is to run on this machine, "" to choose a host."""
+        self.attempter.purse.check([order])
         if order.sync and not here:
             self._means.syncer()  # a project that must not be sent is refused before anything else happens
         (course,) = self.begin([order])

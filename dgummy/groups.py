@@ -13,7 +13,7 @@ from typing import Protocol
 from dgummy.attempts import Attempter
 from dgummy.dispatch import Dispatcher
 from dgummy.fanout import Crew
-from dgummy.model import LOCAL_HOST, Host, RunResult, RunState, Sample
+from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, RunState, Sample
 from dgummy.orders import Course, Order
 from dgummy.runs import Ending
 from dgummy.stop import Stop
@@ -95,6 +95,7 @@ class GroupRunner:
         self._crew: Crew[Piece, RunResult | None] = Crew()
         self._results: dict[str, RunResult] = {}
         self._held = ""
+        self._cannot_afford: Failure | None = None
         self._timed_out = False
 
     def run(self, source: Source, total: int) -> Ran:
@@ -108,7 +109,9 @@ class GroupRunner:
             raise
         stopped = self._stop.reason or self._held
         for piece in source.unstarted():
-            ending = Ending(RunState.SKIPPED, reason=f"not started: {stopped}")
+            failure = self._cannot_afford
+            remedy = failure.remedy if failure else ""
+            ending = Ending(RunState.SKIPPED, reason=f"not started: {stopped}", remedy=remedy, not_started=failure)
             self._finish(piece, lambda piece=piece, ending=ending: self._attempter.result(piece.course, "", ending))  # type: ignore[misc]
         return Ran(self._results, stopped, self._timed_out)
 
@@ -137,10 +140,25 @@ class GroupRunner:
 
     def _start_what_may(self, source: Source) -> None:
         while len(self._crew) < self._jobs:
+            if not self._can_afford_more(source):
+                return
             piece = source.next(self._clock())
             if piece is None:
                 return
             self._crew.start(piece, lambda piece=piece: self._try(piece))  # type: ignore[misc]
+
+    def _can_afford_more(self, source: Source) -> bool:
+        """Whether there is money for the next; asked where all that is left are tasks for agents.
+
+        Where some are not, each task for an agent is asked for when it is tried.
+        """
+        left = source.unstarted()
+        if left and all(piece.order.mode for piece in left):
+            self._cannot_afford = self._attempter.purse.refusal()
+        if self._cannot_afford is None:
+            return True
+        self._held = self._cannot_afford.detail
+        return False
 
     def _try(self, piece: Piece) -> RunResult | None:
         if piece.last_resort is not None:

@@ -54,6 +54,7 @@ class GroupWork:
 
     def everywhere(self, order: Order, hosts: Sequence[Host], options: GroupOptions) -> GroupResult:
         """Run one order on each of these hosts that has what it requires. NoHostError if none has."""
+        self._check_purse([order])
         if order.sync and not self._here:
             self._means.syncer()  # a project that must not be sent is refused before anything else happens
         picked = self._look_at(order, hosts)
@@ -63,6 +64,7 @@ class GroupWork:
 
     def pinned(self, orders: Sequence[Order], hosts: Sequence[Host], options: GroupOptions) -> GroupResult:
         """Run each order on the host beside it, and nowhere else."""
+        self._check_purse(orders)
         if any(order.sync for order in orders) and not self._here:
             self._means.syncer()
         return self._pinned(orders, hosts, self._look_at(orders[0], hosts), options)
@@ -84,6 +86,7 @@ class GroupWork:
 
     def spread(self, orders: Sequence[Order], options: GroupOptions) -> GroupResult:
         """Run different orders, each on the host where it costs the least time, as hosts have room."""
+        self._check_purse(orders)
         if any(order.sync for order in orders) and not self._here:
             self._means.syncer()
         group_id = new_group_id(self._means.now())
@@ -92,6 +95,7 @@ class GroupWork:
 
     def leave(self, orders: Sequence[Order]) -> tuple[str, list[str]]:
         """Write different orders down for a client that takes them over: the group's id, and theirs."""
+        self._check_purse(orders)
         group_id = new_group_id(self._means.now())
         pieces = self._begin([replace(order, group_id=group_id) for order in orders])
         return group_id, [piece.course.run_id for piece in pieces]
@@ -182,6 +186,10 @@ class GroupWork:
         if lacking:
             self._emit(Notice(f"passed over: {reasons}"))
         return fit
+
+    def _check_purse(self, orders: Sequence[Order]) -> None:
+        """TryAgainError if all of it is for agents, and no more may be spent. Before any host is asked anything."""
+        self._dispatcher.attempter.purse.check(orders)
 
     # -- carrying it out ---------------------------------------------------------------------------------------
 

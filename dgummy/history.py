@@ -250,8 +250,9 @@ class History:
             if failure is not None:
                 return Seen(row, failure)
         changes = _changes(row, verdict, self.access.now())
-        if evidence is not None:
-            changes["cost_usd"] = agents.cost_usd(evidence)
+        cost_usd = agents.cost_usd(evidence) if evidence is not None else None
+        if cost_usd is not None:  # else what it told while it ran stays
+            changes["cost_usd"] = cost_usd
         if all(getattr(row, name) == value for name, value in changes.items()):
             return Seen(row)
         if not self._journal.ledger().settle(row.run_id, row.state, **changes):

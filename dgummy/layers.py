@@ -54,6 +54,9 @@ _KEYS: dict[str, Any] = {
     "cache": {"load_path": None, "load_ttl_s": None, "status_path": None, "status_ttl_s": None},
     "suites": None,
     "agent": {"command": None, "tool": None, "install": None, "start_gap_s": None},
+    "pricing": {"date": None, "models": None},
+    "budget": {"per_task_usd": None, "per_day_usd": None, "per_project_usd": None, "enforce": None},
+    "watch": {"roots": None, "interval_s": None, "max_specialists": None},
     "state_dir": None,
 }
 """Every key that can be set.
@@ -230,11 +233,11 @@ def merge(layers: Sequence[Layer]) -> Merged:
     """
     import msgspec
 
-    from dgummy.settings import Settings
+    from dgummy.settings import Settings, default_prices
     from dgummy.settings_check import Origins, check, normalise
     from dgummy.settings_reader import Reader
 
-    merged: dict[str, Any] = {}
+    merged: dict[str, Any] = {"pricing": {"models": msgspec.to_builtins(default_prices())}}
     origins: dict[str, Layer] = {}
     for layer in layers:
         reader = Reader(layer.origin, prefix=layer.prefix, text=layer.text)

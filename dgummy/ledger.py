@@ -205,6 +205,23 @@ class Ledger:
         rows = self._select(sql, (*values, -1 if limit is None else limit))
         return self._read(RunRow, rows)
 
+    def spent_usd(self, since: datetime | None = None, project: str | None = None) -> float:
+        """What runs have cost as far as they told: those made or ended at or after `since`, those of a project.
+
+        What a run that is under way has told so far counts; one that told nothing counts nothing.
+        """
+        terms, values = ["1"], list[Any]()
+        if since is not None:
+            terms.append("(created_at >= ? OR ended_at >= ?)")
+            values += [to_sql(since)] * 2
+        if project is not None:
+            terms.append("project = ?")
+            values.append(to_sql(project))
+        tries = "(SELECT sum(cost_usd) FROM attempts WHERE attempts.run_id = runs.run_id)"
+        cost = f"max(coalesce(cost_usd, 0), coalesce({tries}, 0))"
+        (row,) = self._select(f"SELECT total({cost}) FROM runs WHERE {' AND '.join(terms)}", values)  # noqa: S608
+        return float(row[0])
+
     def find(self, prefix: str) -> RunRow:
         """Find the run whose id begins so; `last` is the newest. UsageError if there is none, or several."""
         if prefix == LAST:

@@ -22,6 +22,7 @@ import msgspec
 from dgummy import __version__, cache
 
 MADE_BY = (
+    "costs.py",
     "errors.py",
     "hostset.py",
     "inventory.py",

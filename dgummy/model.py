@@ -66,6 +66,7 @@ class FailureKind(str, Enum):
     SYNC = "sync failed"
     WRONG_MACHINE = "another machine"
     CANCELLED = "cancelled"
+    BUDGET = "spend cap reached"
     CONFIG = "ssh configuration"
     INTERNAL = "internal error"
 
@@ -85,6 +86,7 @@ _FAILURE_CODES: dict[FailureKind, ExitCode] = {
     FailureKind.AUTHENTICATION: ExitCode.REFUSED,
     FailureKind.LOST: ExitCode.TRY_AGAIN,
     FailureKind.BUSY: ExitCode.TRY_AGAIN,
+    FailureKind.BUDGET: ExitCode.TRY_AGAIN,
     FailureKind.DISK_FULL: ExitCode.SYNC_FAILED,
     FailureKind.PERMISSION: ExitCode.SYNC_FAILED,
     FailureKind.SYNC: ExitCode.SYNC_FAILED,

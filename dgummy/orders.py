@@ -73,11 +73,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a run takes place and how to get there. `machine` is the boot id of the one that was chosen, "" for any."""
+    """Where a run takes place and how to get there.
+
+    `machine` is the boot id of the one that was chosen, "" for any. `control` carries short scripts to it.
+    """
 
     host: Host
     transport: Transport
     directory: str
+    control: Transport
     workspace: Workspace | None = None
     sync: SyncResult | None = None
     machine: str = ""

@@ -11,6 +11,8 @@ import typing
 
 import msgspec
 
+from dgummy.costs import Price
+
 BUILTIN_TASK_TYPES = ("database", "api", "frontend", "testing", "security", "general")
 """The task types that are there without any configuration."""
 DEFAULT_SYNC_EXCLUDE = ("node_modules", ".git", "dist", "build", ".DS_Store", "*.log")
@@ -125,6 +127,116 @@ class DSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     timeout_s: float = 60.0
 
 
+class ModelPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one model costs, in US dollars per million tokens.
+
+    input, output: of the prompt, of the answer. cache_write, cache_write_1h: written to the prompt cache for 5 minutes,
+    for an hour; cache_read: read from it. A message with tokens of a kind that has no price has no known cost.
+    long_prompt: prompts of more tokens than this cost long_factor times as much, with their answers.
+    """
+
+    input: float | None = None
+    output: float | None = None
+    cache_write: float | None = None
+    cache_write_1h: float | None = None
+    cache_read: float | None = None
+    long_prompt: int | None = None
+    long_factor: float = 1.0
+
+
+# By the page "Pricing" of the Claude Docs, as of DEFAULT_PRICES_DATE: input, output, written to the cache for 5 minutes
+# and for an hour, read from it. Version 4 has no name without its date here: it would stand for all that begins so.
+_PUBLISHED: dict[tuple[str, ...], tuple[float, float, float, float, float]] = {
+    ("claude-fable-5-2",): (8, 40, 10, 16, 0.2),
+    ("claude-fable-5-1", "claude-mythos-5-1"): (10, 50, 12.5, 20, 0.25),
+    ("claude-fable-5", "claude-mythos-5"): (10, 50, 12.5, 20, 1),
+    ("claude-opus-5-5",): (4, 20, 5, 8, 0.2),
+    ("claude-opus-5", "claude-opus-4-8", "claude-opus-4-7", "claude-opus-4-6", "claude-opus-4-5"): (
+        5,
+        25,
+        6.25,
+        10,
+        0.5,
+    ),
+    ("claude-opus-4-1", "claude-opus-4-20250514"): (15, 75, 18.75, 30, 1.5),
+    ("claude-sonnet-5-5",): (2, 10, 2.5, 4, 0.1),
+    ("claude-sonnet-5",): (2, 10, 2.5, 4, 0.2),
+    ("claude-sonnet-4-6", "claude-sonnet-4-5", "claude-sonnet-4-20250514"): (3, 15, 3.75, 6, 0.3),
+    ("claude-haiku-4-5",): (1, 5, 1.25, 2, 0.1),
+    ("claude-3-5-haiku",): (0.8, 4, 1, 1.6, 0.08),
+}
+DEFAULT_PRICES_DATE = "2026-11-10"
+
+
+def _model_price(input_: float, output: float, write: float, write_1h: float, read: float) -> ModelPrice:
+    return ModelPrice(input=input_, output=output, cache_write=write, cache_write_1h=write_1h, cache_read=read)
+
+
+def default_prices() -> dict[str, ModelPrice]:
+    """What models cost at DEFAULT_PRICES_DATE."""
+    prices = {model: _model_price(*rates) for models, rates in _PUBLISHED.items() for model in models}
+    prices["claude-haiku-5-5"] = ModelPrice(
+        input=0.1,
+        output=0.5,
+        cache_write=0.125,
+        cache_write_1h=0.2,
+        cache_read=0.01,
+        long_prompt=100_000,
+        long_factor=5.0,
+    )
+    return prices
+
+
+class Pricing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What tokens cost, for agents that tell only how many they used. date: of what day the prices are."""
+
+    date: str = DEFAULT_PRICES_DATE
+    models: dict[str, ModelPrice] = msgspec.field(default_factory=default_prices)
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """The prices as `dgummy.costs` takes them."""
+        return {
+            model: Price(
+                price.input,
+                price.output,
+                price.cache_write,
+                price.cache_write_1h,
+                price.cache_read,
+                price.long_prompt,
+                price.long_factor,
+            )
+            for model, price in self.models.items()
+            if price.input is not None and price.output is not None
+        }
+
+
+class BudgetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What agents may cost, in US dollars, as far as it is known; nothing set, no cap.
+
+    per_task_usd: one task. per_day_usd: all that were started from here, or ended, since the midnight before now.
+    per_project_usd: all that the ledger knows of a project. At the last two no new agent task starts. enforce: `refuse`
+    warns of a running task over its cap, `stop` ends it.
+    """
+
+    per_task_usd: float | None = None
+    per_day_usd: float | None = None
+    per_project_usd: float | None = None
+    enforce: str = "refuse"
+
+
+class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is watched on hosts.
+
+    roots: where projects with specialists are looked for there, as patterns. interval_s: between two looks.
+    max_specialists: of one host.
+    """
+
+    roots: tuple[str, ...] = ("~/*", "~/projects/*")
+    interval_s: float = 2.0
+    max_specialists: int = 500
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be configured, with its default."""
 
@@ -147,5 +259,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeouts: Timeouts = Timeouts()
     cache: CacheSettings = CacheSettings()
     agent: AgentSettings = AgentSettings()
+    pricing: Pricing = Pricing()
+    budget: BudgetSettings = BudgetSettings()
+    watch: WatchSettings = WatchSettings()
     suites: dict[str, dict[str, SuiteJob]] = {}
     state_dir: str = "~/.local/state/distributed-gummy"

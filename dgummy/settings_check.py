@@ -16,10 +16,15 @@ from dgummy.wording import key_error, nearest, shown, suggestion
 
 BACKENDS = ("auto", "d", "ssh", "local")
 FALLBACKS = ("local", "none")
+ENFORCE = ("refuse", "stop")
 MAX_JOBS = 512
 MAX_GROUP_HOSTS = 10_000
+MAX_SPECIALISTS = 100_000
+MAX_ROOTS = 50
+MAX_USD = 1e9
 
 _NAME = re.compile(r"\w[\w.+-]*")
+_DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 _PLACEHOLDERS = ("mode", "text")
 
@@ -73,6 +78,9 @@ def check(settings: Settings, origins: Origins) -> tuple[str, ...]:
     _check_hosts(settings, origins)
     _check_groups(settings, origins)
     _check_suites(settings, origins)
+    _check_pricing(settings, origins)
+    _check_budget(settings, origins)
+    _check_watch(settings, origins)
     return tuple(_warnings(settings))
 
 
@@ -124,6 +132,7 @@ def _check_choices(settings: Settings, origins: Origins) -> None:
     for key, value, choices in (
         ("backend", settings.backend, BACKENDS),
         ("fallback", settings.fallback, FALLBACKS),
+        ("budget.enforce", settings.budget.enforce, ENFORCE),
     ):
         if value not in choices:
             origins.fail(key, f"{shown(value)} is no choice", suggestion(value, choices, noun="the choices are"))
@@ -261,6 +270,56 @@ def _check_hosts(settings: Settings, origins: Origins) -> None:
         for key, text in (("os", host.os), ("arch", host.arch)):
             if text is not None and not _NAME.fullmatch(text):
                 origins.fail(f"hosts.{name}.{key}", f"{shown(text)} cannot be used", "write linux, darwin, arm64 …")
+
+
+def _check_pricing(settings: Settings, origins: Origins) -> None:
+    if not _DATE.fullmatch(settings.pricing.date):
+        what = f"{shown(settings.pricing.date)} is no date"
+        origins.fail("pricing.date", what, 'write the day that the prices are of: "2026-11-24"')
+    for model, price in settings.pricing.models.items():
+        key = f"pricing.models.{model}"
+        for name in ("input", "output", "cache_write", "cache_write_1h", "cache_read"):
+            rate = getattr(price, name)
+            if rate is None and name in ("input", "output"):
+                origins.fail(f"{key}.{name}", "there is no price", "write dollars per million tokens: 3.0, say")
+            if rate is not None and not 0 <= rate <= MAX_USD:
+                what = f"{rate:g} is no price"
+                origins.fail(f"{key}.{name}", what, "write dollars per million tokens: 0 or a positive number")
+        if price.long_prompt is not None and price.long_prompt < 0:
+            what = f"{shown(price.long_prompt)} is no number of tokens"
+            origins.fail(f"{key}.long_prompt", what, "write 200000, say")
+        if not 0 <= price.long_factor <= 1000:
+            what = f"{price.long_factor:g} is out of range"
+            origins.fail(f"{key}.long_factor", what, "write how many times as much it costs: 2, say")
+
+
+def _check_budget(settings: Settings, origins: Origins) -> None:
+    for name in ("per_task_usd", "per_day_usd", "per_project_usd"):
+        usd = getattr(settings.budget, name)
+        if usd is not None and not 0 <= usd <= MAX_USD:
+            what = f"{usd:g} is no amount of money"
+            origins.fail(f"budget.{name}", what, "write US dollars, 0 or more: 4.50; or leave it out for no cap")
+
+
+def _check_watch(settings: Settings, origins: Origins) -> None:
+    watch = settings.watch
+    if len(watch.roots) > MAX_ROOTS:
+        origins.fail("watch.roots", f"{len(watch.roots)} are too many", f"write up to {MAX_ROOTS}")
+    for root in watch.roots:
+        if not root.startswith(("/", "~/")):
+            what = f"{shown(root)} is neither absolute nor below ~/"
+            origins.fail("watch.roots", what, "start it with ~/ or /, as in ~/projects/*")
+        if ".." in root.split("/"):
+            origins.fail("watch.roots", f"{shown(root)} holds ..", "write the folder itself, as in ~/projects/*")
+        if not root.isprintable():
+            origins.fail("watch.roots", f"{shown(root)} cannot be used", "write one line of text")
+    if not 0.1 <= watch.interval_s < 1e6:
+        origins.fail(
+            "watch.interval_s", f"{watch.interval_s:g} is out of range", "write seconds from 0.1 on: 2, 0.5 or 1m"
+        )
+    if not 1 <= watch.max_specialists <= MAX_SPECIALISTS:
+        what = f"{shown(watch.max_specialists)} is out of range"
+        origins.fail("watch.max_specialists", what, f"write a whole number from 1 to {MAX_SPECIALISTS:,}")
 
 
 def _check_requirement(term: str, key: str, origins: Origins) -> None:

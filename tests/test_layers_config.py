@@ -13,8 +13,12 @@ import pytest
 import yaml
 
 from dgummy import layers
+from dgummy.budget import Caps
+from dgummy.costs import Price
 from dgummy.errors import ConfigError, ExitCode
 from dgummy.layers import Layer, describe, expand_path, load, merge, user_config_path
+from dgummy.settings import Settings
+from dgummy.spending import caps_of
 
 DATA = Path(__file__).parent / "data" / "config"
 CASES = yaml.safe_load((DATA / "bad_cases.yaml").read_text(encoding="utf-8"))
@@ -233,6 +237,32 @@ def test_own_task_types_may_be_preferred() -> None:
     assert merge([Layer("f", raw)]).settings.host_preferences == {"ml": ("gpu-1",)}
 
 
+def test_prices_merge_key_by_key_with_those_that_come_along() -> None:
+    below = {"pricing": {"date": "2027-01-31", "models": {"claude-haiku-4-5": {"input": 7}}}}
+    above = {"pricing": {"models": {"claude-haiku-4-5": {"cache_read": 0.5}, "mine": {"input": 1, "output": 2}}}}
+    merged = merge([Layer("f", below), Layer("g", above)])
+    prices = merged.settings.pricing.prices
+    assert prices["claude-haiku-4-5"] == Price(7, 5, 1.25, 2, 0.5)
+    assert prices["mine"] == Price(1, 2)
+    assert prices["claude-opus-5"] == Settings().pricing.prices["claude-opus-5"]
+    rows = {key: (value, origin) for key, value, origin in describe(merged)}
+    assert rows["pricing.date"] == ("2027-01-31", "f")
+    assert rows["pricing.models.claude-haiku-4-5.input"] == (7.0, "f")
+    assert rows["pricing.models.claude-haiku-4-5.cache_read"] == (0.5, "g")
+    assert rows["pricing.models.claude-haiku-4-5.output"] == (5.0, "default")
+
+
+def test_without_a_budget_there_is_no_cap() -> None:
+    settings = merge([Layer("f", {"budget": {"per_day_usd": 4, "enforce": "stop"}})]).settings
+    assert (settings.budget.per_task_usd, settings.budget.per_day_usd, settings.budget.enforce) == (None, 4.0, "stop")
+    assert not caps_of(Settings()).are_set and caps_of(settings) == Caps(per_day_usd=4.0, stops=True)
+
+
+@pytest.mark.parametrize("root", ["~/*", "/srv/*/x", "~/a..b/*", "~/.config"])
+def test_roots_that_can_be_watched(root: str) -> None:
+    assert merge([Layer("f", {"watch": {"roots": [root]}})]).settings.watch.roots == (root,)
+
+
 @pytest.mark.parametrize(
     "command", ["gummy {mode} {text}", "cd ~ && a 'b c' {text}", 'a \\" {text}', "x \"it's\" {text} 'q'"]
 )
@@ -260,6 +290,10 @@ ENV_GOOD = [
     ("GROUPS", "", lambda s: s.groups, {}),
     ("FALLBACK", "none", lambda s: s.fallback, "none"),
     ("SSH_CONFIG", "~/x", lambda s: s.ssh_config, "~/x"),
+    ("BUDGET_PER_DAY_USD", "4.50", lambda s: s.budget.per_day_usd, 4.5),
+    ("PRICING_MODELS", "{m: {input: 1, output: 2}}", lambda s: s.pricing.prices["m"], Price(1, 2)),
+    ("WATCH_ROOTS", "~/a/*,/srv/*", lambda s: s.watch.roots, ("~/a/*", "/srv/*")),
+    ("WATCH_INTERVAL_S", "1m", lambda s: s.watch.interval_s, 60.0),
     ("AGENT_TOOL", "1234", lambda s: s.agent.tool, "1234"),
 ]
 
@@ -279,6 +313,7 @@ ENV_BAD = [
     ("JOBS", "0", "INVOKE_DGUMMY_JOBS: jobs: 0 is out of range", "1 to 512"),
     ("JOBS", "9" * 5000, "INVOKE_DGUMMY_JOBS: jobs: expected a whole number, got '" + "9" * 59 + "…", "digits"),
     ("LOAD_WEIGHTS_CPU", "nan", "INVOKE_DGUMMY_LOAD_WEIGHTS_CPU: load_weights.cpu: nan is no weight", "positive"),
+    ("BUDGET_PER_TASK_USD", "nan", "INVOKE_DGUMMY_BUDGET_PER_TASK_USD: budget.per_task_usd: nan is no amount", "4.50"),
     ("LOAD_WEIGHTS_CPU", "5s", "INVOKE_DGUMMY_LOAD_WEIGHTS_CPU: load_weights.cpu: expected a number, got '5s'", "0.5"),
     ("GROUPS", "a,b", "INVOKE_DGUMMY_GROUPS: groups: expected a map, got 'a,b'", "NAME: …"),
     (
