@@ -23,7 +23,7 @@ from dgummy.history import Query
 from dgummy.intake import RunOptions
 from dgummy.model import Failure, RunResult, RunState
 from dgummy.orders import Order
-from dgummy.render import documents
+from dgummy.render import documents, watchdocs
 from dgummy.tails import Tails
 from dgummy.worklist import Item, labelled
 
@@ -152,7 +152,7 @@ def comprehensive_distributed_report() -> dict[str, Any]:
         observation, choice = cluster.load(Wish())
         load = documents.load(observation, choice)
         seen = cluster.specialists(Wish())
-        specialists = {host: documents.specialists(one) for host, one in seen.items() if not isinstance(one, Failure)}
+        specialists = {host: watchdocs.specialists(one) for host, one in seen.items() if not isinstance(one, Failure)}
         runs = documents.runs(cluster.history.select(Query(limit=100)))["runs"]
     return {
         "hosts": {entry["host"]: entry for entry in status},
@@ -173,12 +173,13 @@ def comprehensive_distributed_report() -> dict[str, Any]:
 def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
     """List the specialists on every host that answers: host → list of `{name, status, sessions, …}`.
 
-    `scope` is "global" for those in `~/.gummy`, "project" for those of the current project there; `sessions` counts
-    turns, `session_id` and `last_active` may be None.
+    `scope` is "global" for those in `~/.gummy`, "project" for those of a project there; `sessions` counts turns,
+    `session_id`, `last_active` and `cost_usd` (today, US dollars) may be None. `status` is active, dormant, new,
+    stopped, failed or unreadable.
     """
     with _app() as app:
         found = app.cluster.specialists(Wish())
-        return {host: documents.specialists(seen) for host, seen in found.items() if not isinstance(seen, Failure)}
+        return {host: watchdocs.specialists(seen) for host, seen in found.items() if not isinstance(seen, Failure)}
 
 
 def get_load_metrics(*, refresh: bool = False) -> dict[str, dict[str, Any]]:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from dgummy.intake import RunOptions
     from dgummy.orders import Order
     from dgummy.project import Project
-    from dgummy.specialists import Specialist
     from dgummy.syncplan import Listing
+    from dgummy.transport.base import Transport
+    from dgummy.views import ClusterView, Specialist
+    from dgummy.watching import Eyes, Watch
     from dgummy.workspaces import WorkspaceSync
-
-_MAX_SPECIALISTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +109,42 @@ class Cluster:
             return self._parts.local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
         return self._parts.chooser.pick(wish, refresh=refresh)
 
+    def view(self, wish: Wish) -> ClusterView:
+        """What runs where, with whom and at what cost: one look at every host."""
+        from dgummy import watching
+
+        looker = watching.Looker(self._eyes())
+        return watching.once(self._watched(wish), looker.look, jobs=self.settings.jobs, now=self.around.now)
+
+    def watch(self, wish: Wish, interval_s: float | None = None) -> Watch:
+        """Look at the hosts again and again, for as long as it is open (it is a context manager)."""
+        from dgummy.watching import Looker, Watch
+
+        every_s = self.settings.watch.interval_s if interval_s is None else interval_s
+        return Watch(self._watched(wish), Looker(self._eyes()).look, interval_s=every_s, now=self.around.now)
+
     def specialists(self, wish: Wish) -> dict[str, tuple[Specialist, ...] | Failure]:
-        """The specialists on each host: global ones, and those of the current project there."""
-        from dgummy import fanout, remote, specialists
-        from dgummy.transport.base import Limits
+        """The specialists on each host: global ones, and those of projects."""
+        found = self.view(wish).hosts
+        return {one.host: one.specialists if one.failure is None else one.failure for one in found}
 
-        hosts = (Host(LOCAL_HOST),) if self.is_here(wish) else self._parts.chooser.hosts(wish)
+    def _watched(self, wish: Wish) -> tuple[Host, ...]:
+        return (Host(LOCAL_HOST),) if self.is_here(wish) else tuple(self._parts.chooser.hosts(wish))
 
-        def look(host: Host) -> tuple[Specialist, ...] | Failure:
-            here = host.name == LOCAL_HOST
-            folder = str(self.project.root) if here else self.remote_dir(host)
-            script = remote.compose(("workspace", "specialists"), "list_specialists", [str(_MAX_SPECIALISTS), folder])
-            answer = (self._parts.local if here else self._parts.control).run_script(
-                host, script, Limits(total_s=self.settings.timeouts.probe_s)
-            )
-            return answer if isinstance(answer, Failure) else specialists.parse(answer.facts)
+    def _eyes(self) -> Eyes:
+        from dgummy import timeline
+        from dgummy.watching import Eyes
 
-        found = fanout.in_order(hosts, look, jobs=self.settings.jobs)
-        return {host.name: seen for host, seen in zip(hosts, found, strict=True)}
+        visited = timeline.folders(self.journal.ledger().runs(limit=timeline.MAX_RUNS))
+
+        def projects(host: Host) -> list[str]:
+            current = str(self.project.root) if host.name == LOCAL_HOST else self._remote_dir_if_any(host)
+            return [current, *visited.get(host.name, ())]
+
+        def carrier(host: Host) -> Transport:
+            return self._parts.local if host.name == LOCAL_HOST else self._parts.control
+
+        return Eyes(self.settings, carrier, projects, self.around.now)
 
     # -- bringing and running ----------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What `remote/look.sh` told of a host, made into a `HostView`. No I/O: facts go in, and the memory of earlier looks.
 
-A host tells only of files that are not as the watcher knows them. `HostMemory` keeps what it said of each, by its line of
-`ls`, and gives it to the next look.
+A host tells only of files that are not as the watcher knows them. `HostMemory` keeps what it said of each, by its line
+of `ls`, and gives it to the next look.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from dgummy.views import AgentTask, HostView, RunningCommand, Specialist, Specia
 MAX_FACTS = 40_000
 _LS = re.compile(
     r"-\S+\s+\d+\s+\d+\s+\d+\s+(?P<size>\d{1,18})\s+"
-    r"(?:(?P<iso>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?P<zone>[+-]\d{4})|(?P<bsd>\w{3}\s+\d+ \d\d:\d\d:\d\d \d{4})|.*?)"
+    r"(?:(?P<iso>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?P<zone>[+-]\d{4})|"
+    r"(?P<bsd>\w{3}\s+\d+ \d\d:\d\d:\d\d \d{4})|.*?)"
     r"\s+(?P<path>/.*)"
 )
 _LOG = re.compile(r"(gummy-(\d{9,11}))-(task|plan|execute)\.log")
@@ -44,7 +45,7 @@ class Stamp(NamedTuple):
 
 
 def read_stamp(line: str, zone: str = "") -> Stamp | None:
-    """Read a line of `ls -lnd --full-time` (GNU, BusyBox) or `-T` (BSD, macOS; `zone` is what `date +%z` says there)."""
+    """Read a line of `ls -lnd --full-time` (GNU, BusyBox) or `-T` (BSD, macOS; `zone` is its `date +%z`)."""
     found = _LS.fullmatch(line)
     if found is None:
         return None

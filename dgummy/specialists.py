@@ -1,8 +1,8 @@
 """Specialists: agents with a memory, as gummy keeps them in files. Pure: what a host told goes in, records come out.
 
-`meta.yaml` is flat: name, created, session_id, status, turns, last_active; null where there is nothing yet. Gummy writes
-plain words there, so it is read as lines of `key: value`. Whatever else YAML can say (aliases, tags, nested values) is
-nothing that gummy wrote, and makes a specialist unreadable.
+`meta.yaml` is flat: name, created, session_id, status, turns, last_active; null where there is nothing yet. Gummy
+writes plain words there, so it is read as lines of `key: value`. Whatever else YAML can say (aliases, tags, nested
+values) is nothing that gummy wrote, and makes a specialist unreadable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SESSION = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What else is known of a specialist: whether something of it is alive, and whether its last answer was an error."""
+    """What else is known of a specialist: whether it is alive, and whether its last answer was an error."""
 
     alive: bool = False
     failed: bool = False

@@ -142,14 +142,14 @@ class ClusterView(msgspec.Struct, frozen=True):
     @property
     def totals(self) -> Totals:
         """The sums at the foot."""
-        costs = [one.cost_today_usd for one in self.hosts if one.cost_today_usd is not None]
+        cost, complete = total_cost(one.cost_today_usd for one in self.hosts if one.taken_at is not None)
         return Totals(
             specialists=sum(len(one.specialists) for one in self.hosts),
             active=sum(one.active for one in self.hosts),
             hosts=sum(one.reachable for one in self.hosts),
             runs=sum(len(one.runs) for one in self.hosts),
-            cost_today_usd=sum(costs) if costs else None,
-            cost_complete=all(one.cost_complete for one in self.hosts),
+            cost_today_usd=cost,
+            cost_complete=complete and all(one.cost_complete and one.taken_at is not None for one in self.hosts),
         )
 
     def is_stale(self, view: HostView) -> bool:
@@ -231,7 +231,8 @@ def _busy_first(view: HostView) -> HostView:
 
 
 def total_cost(costs: Iterable[float | None]) -> tuple[float | None, bool]:
-    """The sum of what is known (None if nothing is), and whether that is all. No costs at all are 0, and all."""
+    """The sum of what is known (None if nothing is, or just what cost nothing), and whether that is all."""
     every = list(costs)
     known = [cost for cost in every if cost is not None]
-    return (sum(known) if known or not every else None), len(known) == len(every)
+    complete = len(known) == len(every)
+    return (sum(known) if complete or any(known) else None), complete

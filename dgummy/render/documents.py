@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dgummy.observe import Observation, StatusObservation
     from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict
-    from dgummy.specialists import Specialist
     from dgummy.upkeep import Pruned, Rebuilt
 
 SCHEMA_VERSION = 1
@@ -326,22 +325,6 @@ def lab(found: Lab | None, nodes: list[NodeStatus]) -> dict[str, Any]:
             for node in nodes
         ],
     }
-
-
-def specialists(found: Sequence[Specialist]) -> list[dict[str, Any]]:
-    """The specialists of one host."""
-    return [
-        {
-            "name": clean(one.name),
-            "scope": one.scope,
-            "project": clean(one.project) or None,
-            "status": one.status,
-            "sessions": one.sessions,
-            "session_id": clean(one.session_id) if one.session_id else None,
-            "last_active": clean(one.last_active) if one.last_active else None,
-        }
-        for one in found
-    ]
 
 
 def error(problem: DgummyError) -> dict[str, Any]:
