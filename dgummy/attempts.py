@@ -105,7 +105,8 @@ class Attempter:
         failure = self.purse.refusal() if order.mode else None
         if failure is None:
             return None
-        ending = Ending(outcomes.outcome_of(failure), reason=failure.detail, remedy=failure.remedy, not_started=failure)
+        reason = f"not started: {failure.detail}"
+        ending = Ending(outcomes.outcome_of(failure), reason=reason, remedy=failure.remedy, not_started=failure)
         return self.result(course, "", ending)
 
     def result(

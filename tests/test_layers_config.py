@@ -313,7 +313,12 @@ ENV_BAD = [
     ("JOBS", "0", "INVOKE_DGUMMY_JOBS: jobs: 0 is out of range", "1 to 512"),
     ("JOBS", "9" * 5000, "INVOKE_DGUMMY_JOBS: jobs: expected a whole number, got '" + "9" * 59 + "…", "digits"),
     ("LOAD_WEIGHTS_CPU", "nan", "INVOKE_DGUMMY_LOAD_WEIGHTS_CPU: load_weights.cpu: nan is no weight", "positive"),
-    ("BUDGET_PER_TASK_USD", "nan", "INVOKE_DGUMMY_BUDGET_PER_TASK_USD: budget.per_task_usd: nan is no amount", "4.50"),
+    (
+        "BUDGET_PER_TASK_USD",
+        "nan",
+        "INVOKE_DGUMMY_BUDGET_PER_TASK_USD: budget.per_task_usd: nan is no amount of money",
+        "4.50",
+    ),
     ("LOAD_WEIGHTS_CPU", "5s", "INVOKE_DGUMMY_LOAD_WEIGHTS_CPU: load_weights.cpu: expected a number, got '5s'", "0.5"),
     ("GROUPS", "a,b", "INVOKE_DGUMMY_GROUPS: groups: expected a map, got 'a,b'", "NAME: …"),
     (

@@ -747,3 +747,28 @@ def test_a_read_only_folder_is_a_typed_error() -> None:
             root.chmod(0o755)
         assert len(said.splitlines()) == 2
         assert said.count("make the folder writable") == 2
+
+
+def test_what_was_spent(ledger: Ledger) -> None:
+    """By day and project: of runs that ended, of one under way, of a try that told more, of one overnight."""
+    assert ledger.spent_usd() == 0.0
+
+    def spend(name: str, cost_usd: float | None, project: str, began_s: float, ended_s: float | None) -> None:
+        row = replace(run(f"20261123-000000-{name}", age_s=-began_s), project=project, cost_usd=cost_usd)
+        assert ledger.record(replace(row, ended_at=None if ended_s is None else later(ended_s)))
+
+    spend("ended1", 1.0, "/a", 10, 20)
+    spend("underway", 0.5, "/a", 30, None)
+    spend("silent", None, "/a", 30, 40)
+    spend("overnight", 4.0, "/b", -100, 5)
+    spend("before", 8.0, "/b", -100, -50)
+    spend("started", None, "/c", 1, 2)
+    ledger.add_attempt("20261123-000000-started", AttemptRow("h", RunState.FAILED, cost_usd=16.0))
+    ledger.add_attempt("20261123-000000-started", AttemptRow("h", RunState.OK, cost_usd=32.0))
+    ledger.add_attempt("20261123-000000-ended1", AttemptRow("h", RunState.OK, cost_usd=1.0))  # the same money
+    assert ledger.spent_usd(NOW) == pytest.approx(1 + 0.5 + 4 + 16 + 32)
+    assert ledger.spent_usd(project="/a") == pytest.approx(1.5)
+    assert ledger.spent_usd(project="/b") == pytest.approx(12)
+    assert ledger.spent_usd(NOW, "/b") == pytest.approx(4)
+    assert ledger.spent_usd(project="/nowhere") == 0.0
+    assert ledger.spent_usd(later(3600)) == 0.0
