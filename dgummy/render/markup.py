@@ -95,8 +95,10 @@ def clock_of_text(value: str, now: datetime) -> str:
 
 
 def zone(moment: datetime) -> str:
-    """The local zone's name and its distance from UTC then: `CET, UTC+01:00`."""
+    """The local zone then, by name and by its distance from UTC: `CET, UTC+01:00`."""
     local = moment.astimezone()
     name, offset = local.tzname() or "", local.strftime("%z")
     distance = f"UTC{offset[:3]}:{offset[3:5]}"
-    return distance if not name or name[0] in "+-" else f"{attribute(name)}, {distance}"
+    if name == "UTC":
+        return name
+    return f"{attribute(name)}, {distance}" if name[:1].isalpha() else distance

@@ -89,7 +89,7 @@ def _footer(view: ClusterView, refresh_s: float) -> str:
     return (
         f"<footer><p>Total: <b>{format_count(totals.specialists, 'specialist')}</b>, <b>{totals.active:,}</b> active,"
         f" <b>{format_count(totals.runs, 'command')}</b>, <b>{totals.hosts:,}</b> of {_hosts(view)} answer</p>"
-        f"<p>Total cost today: <b>{_cost(view)}</b></p>{facts([refresh])}</footer>"
+        f"<p>Total today: <b>{_cost(view)}</b></p>{facts([refresh])}</footer>"
     )
 
 
@@ -98,6 +98,6 @@ def _hosts(view: ClusterView) -> str:
 
 
 def _cost(view: ClusterView) -> str:
-    """Of all hosts. What a host cost that never answered is not known either."""
-    known = all(host.cost_today_usd is not None for host in view.hosts)
+    """Of all hosts. What those cost by now that do not answer is not known."""
+    known = all(host.reachable and host.cost_today_usd is not None for host in view.hosts)
     return money(view.totals.cost_today_usd, complete=view.totals.cost_complete and known)

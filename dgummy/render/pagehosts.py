@@ -22,8 +22,9 @@ from dgummy.units import format_bytes, format_count
 from dgummy.views import AgentTask, ClusterView, HostView, RunningCommand, Specialist, SpecialistState
 
 HOSTS_IN_FULL = 12
-"""With more hosts than these, panels show less at once: nothing of a host where nothing is at work."""
-_KEEP_OF_FEW, _KEEP_OF_MANY = 8, 3
+"""With more hosts than these, those where nothing is at work come last, in small panels; all lists are shorter."""
+_KEEP_OF_FEW, _KEEP_OF_MANY, _KEEP_OF_QUIET = 8, 3, 0
+_PANELS_AT_ONCE = 24
 _BUSY_PCT, _FULL_PCT = 60.0, 85.0
 _SESSION_CHARACTERS = 8
 
@@ -39,11 +40,29 @@ _TASK_STATES = {**_STATES, SpecialistState.DORMANT: ("✓", "done", "good")}
 
 
 def panels(view: ClusterView) -> str:
-    """All hosts, in the view's order."""
+    """All hosts, in the view's order; of many hosts those first where there is something to see."""
     if not view.hosts:
         return '<p class="empty">There are no hosts to show.</p>'
-    shown = [_panel(view, host, anchor(index)) for index, host in enumerate(view.hosts)]
-    return f'<div class="hosts">{"".join(shown)}</div>'
+    numbered = list(enumerate(view.hosts))
+    if len(numbered) <= HOSTS_IN_FULL:
+        return _group([_panel(view, host, anchor(index), _KEEP_OF_FEW) for index, host in numbered])
+    quiet = [index for index, host in numbered if not (host.active or host.runs or trouble(view, host))]
+    loud = [_panel(view, host, anchor(index), _KEEP_OF_MANY) for index, host in numbered if index not in quiet]
+    calm = [_panel(view, view.hosts[index], anchor(index), _KEEP_OF_QUIET) for index in quiet]
+    heading = f"<h2>Nothing is at work on {format_count(len(calm), 'host')}</h2>" if calm else ""
+    return _group(loud) + heading + _group(calm, " quiet")
+
+
+def _group(shown: Sequence[str], kind: str = "") -> str:
+    """Panels beside each other; very many are folded away under their count."""
+    if not shown:
+        return ""
+    first, rest = shown[:_PANELS_AT_ONCE], shown[_PANELS_AT_ONCE:]
+    group = f'<div class="hosts{kind}">{"".join(first)}</div>'
+    if not rest:
+        return group
+    count = format_count(len(rest), "more host")
+    return f'{group}<details><summary>and {count}</summary><div class="hosts{kind}">{"".join(rest)}</div></details>'
 
 
 def anchor(index: int) -> str:
@@ -62,13 +81,20 @@ def trouble(view: ClusterView, host: HostView) -> str:
     return ""
 
 
-def _panel(view: ClusterView, host: HostView, name: str) -> str:
+def _panel(view: ClusterView, host: HostView, name: str, keep: int) -> str:
     wrong = trouble(view, host)
-    return (
-        f'<section class="host{" stale" if wrong else ""}" id="{name}" aria-label="{attribute(host.host, 80)}">'
-        f'<h2>{text(host.host, 80)} <span class="age">{_age(view, host)}</span></h2>'
-        f"{_trouble(view, host, wrong)}{_load(host.sample)}{_lists(view, host)}{_notices(host)}{_cost(host)}</section>"
-    )
+    heading = f'<h2>{text(host.host, 80)} <span class="age">{_age(view, host)}</span></h2>'
+    parts = [
+        heading,
+        _trouble(view, host, wrong),
+        _load(host.sample, brief=not keep),
+        _lists(view, host, keep),
+        _notices(host),
+        _cost(host),
+    ]
+    stale = " stale" if wrong else ""
+    label = attribute(host.host, 80)
+    return f'<section class="host{stale}" id="{name}" aria-label="{label}">{"".join(parts)}</section>'
 
 
 def _age(view: ClusterView, host: HostView) -> str:
@@ -92,14 +118,17 @@ def _trouble(view: ClusterView, host: HostView, wrong: str) -> str:
 # -- load -------------------------------------------------------------------------------------------------------------
 
 
-def _load(sample: Sample | None) -> str:
+def _load(sample: Sample | None, *, brief: bool) -> str:
     if sample is None:
         return ""
     rows = [_bar("CPU", sample.cpu_pct), _bar("Memory", sample.mem_pct), _bar("I/O", sample.io_pct)]
+    bars = f'<div class="bars">{"".join(rows)}</div>'
+    if brief:
+        return bars
     cores = "" if sample.cores is None else format_count(int(sample.cores), "core")
     load = "" if sample.load1 is None else f"load {sample.load1:.2f}"
     disk = "" if sample.disk_free_bytes is None else f"{format_bytes(sample.disk_free_bytes)} free on disk"
-    return f'<div class="bars">{"".join(rows)}</div>{facts([load, cores, disk])}'
+    return bars + facts([load, cores, disk])
 
 
 def _bar(label: str, pct: float | None) -> str:
@@ -116,10 +145,7 @@ def _bar(label: str, pct: float | None) -> str:
 # -- what is on it ----------------------------------------------------------------------------------------------------
 
 
-def _lists(view: ClusterView, host: HostView) -> str:
-    keep = _KEEP_OF_FEW
-    if len(view.hosts) > HOSTS_IN_FULL:
-        keep = _KEEP_OF_MANY if host.active or host.runs else 0
+def _lists(view: ClusterView, host: HostView, keep: int) -> str:
     offset_s = (host.sample.clock_offset_s if host.sample else None) or 0.0
     lists = [
         ("command", "Running", [_run(one) for one in host.runs]),
@@ -140,8 +166,8 @@ def _specialist(one: Specialist, view: ClusterView) -> str:
     mark, word, style = _STATES[one.status]
     home = text(one.project, 120) if one.project else attribute(one.scope, 40)
     if one.status is SpecialistState.UNREADABLE:
-        state = sign(mark, f"{word}: {text(one.reason or 'no reason given')}", style)
-        return _item(state, text(one.name or "no name", 80), "", facts([home]))
+        reason = sign(mark, f"{word}: {text(one.reason or 'no reason given')}", style)
+        return _item("", f"{text(one.name or 'no name', 80)} {reason}", "", facts([home]))
     details = [
         home,
         "sessions ?" if one.sessions is None else format_count(one.sessions, "session"),

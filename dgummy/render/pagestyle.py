@@ -29,21 +29,25 @@ h1 { font-size: 1.5rem; }
 .glance { flex-basis: 100%; display: flex; flex-wrap: wrap; gap: .1rem 1.4rem; font-size: 1.15rem; }
 .glance b { font-size: 1.35em; }
 .troubles { flex-basis: 100%; }
+.troubles ul { display: flex; flex-wrap: wrap; gap: .1rem 1.6rem; }
 .troubles a { font-weight: 650; }
 
 .state { font-weight: 650; white-space: normal; }
 .good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
 .busy { color: var(--busy); } .muted { color: var(--muted); }
 
-.hosts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: .8rem; }
+.hosts { columns: 21rem; column-gap: .8rem; margin-bottom: .8rem; }
+.hosts.quiet { columns: 14rem; }
+.host { break-inside: avoid; margin-bottom: .8rem; }
+main > h2 { font-size: 1.2rem; margin-bottom: .4rem; }
 .host, .timeline {
   background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; min-width: 0;
 }
-.host { display: flex; flex-direction: column; overflow: hidden; }
+.host { overflow: hidden; }
 .host.stale { border: 2px dashed var(--warn); }
 .host h2 { display: flex; justify-content: space-between; align-items: baseline; gap: .6rem; font-size: 1.2rem; }
 .age { color: var(--soft); font-size: .8rem; font-weight: 400; flex: none; }
-.stale .bars, .stale ul { opacity: .8; }
+.stale li .state { color: var(--soft); }
 h3 { color: var(--soft); font-size: .8rem; margin-top: .6rem; text-transform: uppercase; letter-spacing: .04em; }
 
 .bars { display: grid; grid-template-columns: auto 1fr 3em; gap: .15rem .6rem; align-items: center; margin: .4rem 0; }
@@ -51,6 +55,7 @@ h3 { color: var(--soft); font-size: .8rem; margin-top: .6rem; text-transform: up
 .bar { display: block; width: 100%; height: .8em; background: var(--track); border-radius: .25em; overflow: hidden; }
 .bar.unknown { background: none; border: 1px dashed var(--soft); }
 .bar.calm rect { fill: var(--good); } .bar.high rect { fill: var(--warn); } .bar.full rect { fill: var(--bad); }
+.stale .bar rect { fill: var(--soft); }
 
 .item { display: grid; grid-template-columns: 1fr auto; gap: 0 .8rem; padding: .3rem 0; }
 li + li .item { border-top: 1px solid var(--line); }
@@ -62,11 +67,13 @@ li + li .item { border-top: 1px solid var(--line); }
 .said { color: var(--soft); border-left: .2rem solid var(--line); padding-left: .5rem; }
 .empty { color: var(--soft); margin-top: .4rem; }
 .notice { color: var(--warn); font-size: .9rem; }
-.cost { margin-top: auto; padding-top: .5rem; text-align: right; color: var(--soft); }
+.quiet .host { padding-block: .4rem; }
+.quiet .host h2 { font-size: 1rem; }
+.quiet .cost { margin-top: -1.7rem; }
+.cost { padding-top: .5rem; text-align: right; color: var(--soft); }
 .cost b { color: var(--ink); font-size: 1.1em; }
 summary { cursor: pointer; padding: .25rem 0; color: var(--soft); }
 
-.timeline { margin-top: .8rem; }
 .timeline h2 { font-size: 1.2rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0 .5rem; }
 .row { display: grid; grid-template-columns: 1fr; padding: .3rem 0; border-top: 1px solid var(--line); }
@@ -90,7 +97,7 @@ summary { cursor: pointer; padding: .25rem 0; color: var(--soft); }
 .run.going.bad rect { stroke: var(--bad); } .run.going.warn rect { stroke: var(--warn); }
 .run.going.muted rect { stroke: var(--muted); }
 .run.going text { fill: var(--ink); }
-.run .mark { fill: var(--ink); font-weight: 700; stroke: var(--track); stroke-width: 3; paint-order: stroke; }
+.run .mark { fill: var(--ink); font-weight: 700; stroke: var(--track); stroke-width: 4px; paint-order: stroke; }
 
 footer { padding-block: .8rem 1.2rem; font-size: 1.1rem; }
 

@@ -23,10 +23,11 @@ MOST_LANES = 6
 MOST_DRAWN = 400
 """How many runs of one host are drawn and listed: the newest."""
 _HOSTS_AT_ONCE = 20
-_MOST_STEPS = 7
+_MOST_STEPS = 5
 _STEPS_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440)
 _LABELLED_PCT = 3.0
-_NO_TICK_AFTER_PCT = 91.0
+_EDGE_PCT = 2.0
+_NO_TICK_AFTER_PCT = 84.0
 _LANE_EM, _BAR_EM, _BASE_EM = 1.7, 1.4, 1.02
 
 _STATES = {
@@ -103,7 +104,7 @@ def timeline(hosts: Iterable[str], entries: Sequence[TimelineEntry], day_start: 
     axis = f'<div class="axis row"><span></span>{_axis(day_start, now)}</div>'
     idle = len(of_host) - len(rows)
     quiet = f'<p class="empty">No runs today: {format_count(idle, "host")}</p>' if idle else ""
-    return f"{_legend(entries)}{axis}{_rows(rows)}{axis}{quiet}"
+    return f"{_legend(of_host.values())}{axis}{_rows(rows)}{axis}{quiet}"
 
 
 def _rows(rows: Sequence[str]) -> str:
@@ -114,8 +115,8 @@ def _rows(rows: Sequence[str]) -> str:
     return f"{''.join(shown)}<details><summary>and {count}</summary>{''.join(rest)}</details>"
 
 
-def _legend(entries: Iterable[TimelineEntry]) -> str:
-    found = Counter(entry.state for entry in entries)
+def _legend(found_on: Iterable[Sequence[tuple[TimelineEntry, Span]]]) -> str:
+    found = Counter(entry.state for found in found_on for entry, _ in found)
     return f'<p class="legend">{_counted(found)}</p>'
 
 
@@ -178,7 +179,9 @@ def _bar(entry: TimelineEntry, span: Span, lane: int, now: datetime) -> str:
             f'<text x="5" y="{_BASE_EM}em">{inside}</text></svg>'
         )
     elif entry.state != "ok":
-        label = f'<text class="mark" x="{x}" y="{top + _BASE_EM:.2f}em">{mark}</text>'
+        middle = span.left_pct + span.width_pct / 2
+        anchor = "start" if middle < _EDGE_PCT else "end" if middle > 100 - _EDGE_PCT else "middle"
+        label = f'<text class="mark" x="{middle:.2f}%" y="{top + _BASE_EM:.2f}em" text-anchor="{anchor}">{mark}</text>'
     return (
         f'<g class="run {style}{going}"><title>{_told(entry, now)}</title>'
         f'<rect x="{x}" y="{top:.2f}em" width="{width}" height="{_BAR_EM}em" rx="3"/>{label}</g>'
@@ -206,7 +209,7 @@ def _listed(entry: TimelineEntry, now: datetime) -> str:
 
 
 def ticks(day_start: datetime, now: datetime) -> list[tuple[float, datetime]]:
-    """Whole steps since the day began, at most seven, each with its place in percent."""
+    """Whole steps since the day began, at most five, each with its place in percent."""
     whole_min = max(0.0, (now - day_start).total_seconds() / 60)
     step = next((minutes for minutes in _STEPS_MINUTES if whole_min / minutes <= _MOST_STEPS), _STEPS_MINUTES[-1])
     moments = [day_start + timedelta(minutes=step * number) for number in range(int(whole_min / step) + 1)]
