@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from itertools import islice
 from typing import NamedTuple
 
@@ -265,8 +265,3 @@ def _bytes(text: str) -> bytes:
 def day_start(now: datetime) -> datetime:
     """When the local day of `now` (which knows its zone) began."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def next_day(since: datetime) -> datetime:
-    """When the day after `since` begins, whatever the clocks do in between."""
-    return day_start((since + timedelta(hours=36)).astimezone(since.tzinfo))

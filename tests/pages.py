@@ -82,12 +82,26 @@ def usual() -> ClusterView:
             specialists=(
                 specialist(),
                 specialist("testing-specialist", status=state.DORMANT, sessions=3, cost_usd=0.01),
-                specialist("ui", scope="global", project="", status=state.NEW, sessions=0, session_id=None,
-                           last_active=None, cost_usd=None),
+                specialist(
+                    "ui",
+                    scope="global",
+                    project="",
+                    status=state.NEW,
+                    sessions=0,
+                    session_id=None,
+                    last_active=None,
+                    cost_usd=None,
+                ),
             ),
             runs=(
-                RunningCommand("20260301-135512-a1b2", 482.0, "npm run test -- --coverage", "/home/dev/projects/shop",
-                               "kim@laptop", last_line="PASS src/cart/checkout.test.ts (12.3 s)"),
+                RunningCommand(
+                    "20260301-135512-a1b2",
+                    482.0,
+                    "npm run test -- --coverage",
+                    "/home/dev/projects/shop",
+                    "kim@laptop",
+                    last_line="PASS src/cart/checkout.test.ts (12.3 s)",
+                ),
                 RunningCommand("20260301-140259-c3d4", 13.0, "", owner="lee@desk", started=False),
             ),
             cost_today_usd=0.03,
@@ -102,8 +116,15 @@ def usual() -> ClusterView:
                 specialist("broken", status=state.UNREADABLE, reason="meta.yaml is larger than 64 KB"),
             ),
             tasks=(
-                AgentTask("gummy-1772373600", "task", state.ACTIVE, ago(minutes=4).timestamp(), "9ab3cd01-22", None,
-                          "Now I will add an index on orders(customer_id) and run the migration tests once more."),
+                AgentTask(
+                    "gummy-1772373600",
+                    "task",
+                    state.ACTIVE,
+                    ago(minutes=4).timestamp(),
+                    "9ab3cd01-22",
+                    None,
+                    "Now I will add an index on orders(customer_id) and run the migration tests once more.",
+                ),
                 AgentTask("gummy-1772370000", "task", state.DORMANT, ago(hours=1).timestamp(), "77aa", 0.0412),
             ),
             notices=("2 specialists more were not read: at most 64 of a host are",),
@@ -146,9 +167,7 @@ def crowd() -> tuple[ClusterView, list[TimelineEntry]]:
         homes = tuple(specialist(f"specialist-{kind}", status=busy if kind < 2 else state.DORMANT) for kind in range(5))
         failure = REFUSED if number % 17 == 5 else None
         cpu_pct = float(number * 2 % 101)
-        hosts.append(
-            host(name, specialists=homes, sample=sample(cpu_pct=cpu_pct), failure=failure, cost_today_usd=0.1)
-        )
+        hosts.append(host(name, specialists=homes, sample=sample(cpu_pct=cpu_pct), failure=failure, cost_today_usd=0.1))
     runs = [
         entry(names[number * 7 % 50], number * 0.028, 30.0 + number * 37 % 1500, state=STATES[number % 11])
         for number in range(500)

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.lab
 
 SCHEMAS = {
     *("load", "status", "pick", "plan", "sync", "run", "task", "fanout", "lab", "demo", "error"),
+    "specialists",
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
@@ -72,6 +73,9 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("fanout", 0, ["retry", "last", "--lost"]),
         ("fanout", 0, ["resume", "last"]),
         ("plan", 0, ["task", "--dry", "optimize database queries"]),
+        ("specialists", 0, ["specialists"]),
+        ("specialists", 0, ["specialists", "--active", "--host", "node-1"]),
+        ("specialists", 0, ["watch", "--once"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),
         ("config-check", 0, ["config.check"]),

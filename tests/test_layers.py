@@ -98,6 +98,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.settings",
         "dgummy.settings_check",
         "dgummy.settings_reader",
+        "dgummy.textfiles",
         "dgummy.worklist",
         "dgummy.yamltext",
     ),
@@ -210,6 +211,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.tasks.hosts",
         "dgummy.tasks.lab",
         "dgummy.tasks.runs",
+        "dgummy.tasks.watch",
         "dgummy.tasks.work",
     ),
 }

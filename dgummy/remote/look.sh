@@ -317,7 +317,7 @@ transcript_usage() {
             return ""
         }
         /"type": *"assistant"/ {
-            error = index($0, "\"isApiErrorMessage\":true") > 0
+            error = $0 ~ /"isApiErrorMessage": *true/
             usage = object(last($0, "\"usage\""))
             when = word(last($0, "\"timestamp\""), "timestamp")
             if (usage == "" || when < since || ++count > 5000) next
