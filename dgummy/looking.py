@@ -21,6 +21,10 @@ from dgummy.transport.framing import Fact
 from dgummy.views import AgentTask, HostView, RunningCommand, Specialist, SpecialistState, total_cost
 
 MAX_FACTS = 40_000
+_LONGEST_TASK_S = 86_400.0
+"""A task that began so long before today may still be at work."""
+
+_LS_OPTIONS = ("--full-time", "-T")
 _LS = re.compile(
     r"-\S+\s+\d+\s+\d+\s+\d+\s+(?P<size>\d{1,18})\s+"
     r"(?:(?P<iso>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?P<zone>[+-]\d{4})|"
@@ -32,7 +36,7 @@ _SUBJECTS = frozenset(("specialist", "transcript", "log", "shown-run"))
 _BELONGS = frozenset(("meta", "usage", "transcript-error", "cut", "session", "result", "last", "command"))
 """The facts that belong to the file or run that was named before them."""
 
-_OTHERS = frozenset(("same", "zone", "agent", "agent-session", "unreadable", "more"))
+_OTHERS = frozenset(("ls", "same", "zone", "agent", "agent-session", "unreadable", "more"))
 
 
 class Stamp(NamedTuple):
@@ -113,6 +117,7 @@ class HostMemory:
         self._cut: set[str] = set()
         self._logs: dict[str, _Kept] = {}
         self._sessions: set[str] = set()
+        self._ls = ""
 
     def variables(self) -> dict[str, str | bytes]:
         """What the script is told of what is known (see remote/look.sh)."""
@@ -122,6 +127,8 @@ class HostMemory:
             "DG_KNOWN": _bytes("\n".join(one.stamp.line for one in kept)),
             "DG_OFFSETS": _bytes("".join(read)),
             "DG_SESSIONS": " ".join(sorted(self._sessions)),
+            "DG_LS": self._ls,
+            "DG_LOGS_SINCE_S": str(int(self.since.timestamp() - _LONGEST_TASK_S)),
             "DG_SINCE": self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"),
         }
 
@@ -151,6 +158,7 @@ class HostMemory:
     # -- what is kept ------------------------------------------------------------------------------------------
 
     def _remember(self, answer: _Answer) -> None:
+        self._ls = next((one for one in answer.all("ls") if one in _LS_OPTIONS), "")
         same = set(answer.all("same"))
         self._metas = _kept_on(self._metas, answer.told["specialist"], same)
         self._logs = _kept_on(self._logs, answer.told["log"], same)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -71,13 +71,13 @@ class Home:
 
 
 @pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     shell: list[str] = request.param
     if shutil.which(shell[0]) is None:
         pytest.skip(f"{shell[0]} is not installed")
     folder = tmp_path / "a home's *"  # blanks, a quote, and what would be a pattern
     folder.mkdir()
-    yield Home(shell, folder)
+    return Home(shell, folder)
 
 
 def answer(number: int, tokens: int, **more: object) -> dict[str, object]:

@@ -73,16 +73,18 @@ look_agents() {
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
-# Sets LOOK_TIME to the option by which ls tells times to the second.
+# Sets LOOK_TIME to the option by which ls tells times to the second. Fact: ls (that option, to be given as DG_LS next time).
 look_how_to_list() {
-    if ls -ld --full-time / >/dev/null 2>&1; then
+    LOOK_TIME=${DG_LS-}
+    if [ -n "$LOOK_TIME" ]; then
+        :
+    elif ls -ld --full-time / >/dev/null 2>&1; then
         LOOK_TIME=--full-time
     elif ls -ldT / >/dev/null 2>&1; then
         LOOK_TIME=-T
-        fact zone "$(date +%z)"
-    else
-        LOOK_TIME=
     fi
+    fact ls "$LOOK_TIME"
+    [ "$LOOK_TIME" != -T ] || fact zone "$(date +%z)"
 }
 
 # list_files NAMES: sets LISTED to the line of ls for each of NAMES (absolute, one a line).
@@ -264,39 +266,59 @@ look_transcripts() {
     done
     set +f
     list_files "$look_metas"
+    look_whole=
     each_listed look_transcript
+    with_paths transcript_usage "$look_whole"
 }
 
-# look_transcript LINE PATH SIZE: from a little before where the watcher stopped (that line may have been half a line).
+# look_transcript LINE PATH SIZE: what is short and new is read together with others, see look_whole. Else from a little
+# before where the watcher stopped (that line may have been half a line).
 look_transcript() {
     look_from=0
     case $NL${DG_OFFSETS-} in
     *" $2$NL"*)
         look_from=${DG_OFFSETS%%" $2$NL"*}
-        look_from=${look_from##*"$NL"}
+        look_from=$((${look_from##*"$NL"} - LOOK_AGAIN_BYTES))
         ;;
     esac
-    fact transcript "$1"
-    look_from=$((look_from - LOOK_AGAIN_BYTES))
     [ "$look_from" -ge 0 ] || look_from=0
+    if [ "$look_from" -eq 0 ] && [ "$3" -le "$LOOK_TRANSCRIPT_BYTES" ]; then
+        look_whole=$look_whole$1$NL
+        return
+    fi
+    fact transcript "$1"
     if [ "$(($3 - look_from))" -gt "$LOOK_TRANSCRIPT_BYTES" ]; then
         fact cut "$(($3 - look_from - LOOK_TRANSCRIPT_BYTES))"
         look_from=$(($3 - LOOK_TRANSCRIPT_BYTES))
     fi
-    tail -c "+$((look_from + 1))" "$2" | head -c "$LOOK_TRANSCRIPT_BYTES" | transcript_usage | {
-        while IFS= read -r look_text; do
-            case $look_text in
-            error) fact transcript-error yes ;;
-            *) fact usage "$look_text" ;;
-            esac
-        done
-    }
+    # shellcheck disable=SC2119
+    tail -c "+$((look_from + 1))" "$2" | head -c "$LOOK_TRANSCRIPT_BYTES" | transcript_usage
 }
 
-# transcript_usage: each answer of today as a line of JSON in the transcript's own words, but without what it says; at most 5000
-# of them; "error" if the newest is one. An answer without an id gets one: the watcher may read the same line again.
+# with_paths FUNCTION LINES: calls FUNCTION PATH… for what lines of ls name; DG_LINES are the lines themselves.
+with_paths() {
+    [ -n "$2" ] || return 0
+    look_do=$1 DG_LINES=$2
+    export DG_LINES
+    look_ifs=$IFS IFS=$NL
+    set -f
+    # shellcheck disable=SC2086 # split into lines on purpose
+    set -- $2
+    set +f
+    IFS=$look_ifs
+    for look_line; do
+        set -- "$@" "/${look_line#*/}"
+        shift
+    done
+    "$look_do" "$@"
+}
+
+# shellcheck disable=SC2120 # with_paths gives it some
+# transcript_usage [PATH…]: facts as above; of files each begins with its transcript. A usage is one answer as a line of JSON
+# in the transcript's own words, but without what it says; at most 5000. An answer without an id gets one: the watcher may
+# read the same line again.
 transcript_usage() {
-    awk -v since="${DG_SINCE-}" '
+    awk -v mark="$MARK" -v since="${DG_SINCE-}" '
         function word(text, name,  at) {
             at = index(text, "\"" name "\"")
             text = at ? substr(text, at + length(name) + 2, 100) : ""
@@ -316,6 +338,19 @@ transcript_usage() {
             }
             return ""
         }
+        function over() {
+            if (error) print mark " transcript-error yes"
+            error = 0
+        }
+        BEGIN {
+            count = split(ENVIRON["DG_LINES"], lines, "\n")
+            for (i = 1; i <= count; i++) line_of[substr(lines[i], index(lines[i], "/"))] = lines[i]
+            count = 0
+        }
+        FNR == 1 && FILENAME != "" && FILENAME != "-" {
+            over()
+            print mark " transcript " line_of[FILENAME]
+        }
         /"type": *"assistant"/ {
             error = $0 ~ /"isApiErrorMessage": *true/
             usage = object(last($0, "\"usage\""))
@@ -324,27 +359,75 @@ transcript_usage() {
             message = substr($0, index($0, "\"message\""))
             id = word(message, "id")
             if (id == "") id = "at-" when "-" length($0)
-            printf "{\"type\":\"assistant\",\"timestamp\":\"%s\",\"message\":{\"id\":\"%s\",", when, id
+            printf "%s usage {\"type\":\"assistant\",\"timestamp\":\"%s\",\"message\":{\"id\":\"%s\",", mark, when, id
             printf "\"model\":\"%s\",\"usage\":%s}}\n", word(message, "model"), usage
         }
-        END { if (error) print "error" }'
+        END { over() }' "$@"
 }
 
 # Facts: log (its line of ls), then result (its last result line, or its beginning), session (of its first line) and last (the
 # end of what was written). Tasks of a day ago may still run.
 look_logs() {
-    look_metas=$(find "$HOME/.claude/logs/gummy" -type f -name 'gummy-[0-9]*-*.log' -mtime -2 2>/dev/null |
-        grep -E '/gummy-[0-9]+-(task|plan|execute)\.log$' | sort | tail -n "$LOOK_MAX_LOGS")
+    set --
+    for look_file in "$HOME"/.claude/logs/gummy/gummy-*.log; do
+        look_name=${look_file##*/gummy-}
+        case $look_name in
+        *-task.log | *-plan.log | *-execute.log) look_name=${look_name%%-*} ;;
+        *) continue ;;
+        esac
+        case $look_name in
+        '' | *[!0-9]* | ???????????*) continue ;;
+        esac
+        if [ "$look_name" -ge "${DG_LOGS_SINCE_S:-0}" ] && [ -f "$look_file" ] && [ ! -L "$look_file" ]; then
+            set -- "$@" "$look_file"
+            [ $# -le "$LOOK_MAX_LOGS" ] || shift
+        fi
+    done
+    look_metas=
+    for look_file; do
+        look_metas=$look_metas$look_file$NL
+    done
     list_files "$look_metas"
+    look_whole=
     each_listed look_log
+    with_paths logs_told "$look_whole"
 }
 
-# look_log LINE PATH SIZE
+# look_log LINE PATH SIZE: of a long one only the end is read.
 look_log() {
-    fact log "$1"
-    fact session "$(head -c 4096 "$2" | tr -d '\000' | sed -n '1s/.*"session_id": *"\([A-Za-z0-9-]*\)".*/\1/p')"
-    look_text=$(tail -c "$LOOK_LOG_BYTES" "$2" | tr -d '\000' | sed -n '/"type": *"result"/p' | tail -n 1 | head -c 8192)
-    [ -z "$look_text" ] || fact result "$look_text"
-    look_text=$(tail -c 600 "$2" | tr -d '\000')
-    fact last "${look_text##*"$NL"}"
+    if [ "$3" -le "$LOOK_LOG_BYTES" ]; then
+        [ "$3" -gt 0 ] || fact log "$1"
+        look_whole=$look_whole$1$NL
+    else
+        fact log "$1"
+        # shellcheck disable=SC2119
+        { head -c 4096 "$2" | head -n 1 && echo && tail -c "$LOOK_LOG_BYTES" "$2"; } | logs_told
+    fi
+}
+
+# shellcheck disable=SC2120
+# logs_told [PATH…]: facts as above; of files each begins with its log.
+logs_told() {
+    awk -v mark="$MARK" '
+        function over() {
+            if (session != "") print mark " session " session
+            if (result != "") print mark " result " substr(result, 1, 8192)
+            if (said != "") print mark " last " substr(said, 1, 600)
+            session = result = said = ""
+        }
+        BEGIN {
+            count = split(ENVIRON["DG_LINES"], lines, "\n")
+            for (i = 1; i <= count; i++) line_of[substr(lines[i], index(lines[i], "/"))] = lines[i]
+        }
+        FNR == 1 && FILENAME != "" && FILENAME != "-" {
+            over()
+            print mark " log " line_of[FILENAME]
+        }
+        FNR == 1 && match($0, /"session_id": *"[A-Za-z0-9-]+"/) {
+            session = substr($0, RSTART, RLENGTH - 1)
+            sub(/.*"/, "", session)
+        }
+        /"type": *"result"/ { result = $0 }
+        /[^ \t\r]/ { said = $0 }
+        END { over() }' "$@"
 }
