@@ -154,6 +154,20 @@ def _launched(answer: Answer) -> datetime | None:
     return datetime.fromtimestamp(int(told), timezone.utc) if told.isdigit() and len(told) < 12 else None
 
 
+def reading_of(control: Transport, host: Host, claim: Claim, subdir: str, settings: Settings) -> Reading:
+    """What reads the cost of a run that works in `subdir` of its claim's folder."""
+    if subdir:
+        claim = replace(claim, directory=f"{claim.directory}/{subdir}")
+    return Reading(control, host, claim, settings.pricing.prices, script_s=settings.timeouts.script_s)
+
+
+def cost_there(control: Transport, host: Host, claim: Claim, subdir: str, settings: Settings) -> float | None:
+    """What a run that is over cost, by what its host has; None if that tells nothing."""
+    reading = reading_of(control, host, claim, subdir, settings)
+    reading.look(to_the_end=True)
+    return reading.cost_usd
+
+
 class Meter:
     """Looks after what the agent of one run costs while it runs, and says at the end what it has cost."""
 

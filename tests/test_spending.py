@@ -436,3 +436,20 @@ def test_arguments_of_the_reading_are_those_of_the_evidence() -> None:
     assert agents.evidence_args("r", "~/p", "plan", "x")[3:5] == ["", "plan.log"]
     assert agents.evidence_args("r", "~/p", "execute", "gummy-7")[3:5] == ["gummy-7", "execute.log"]
     assert FailureKind.BUDGET.exit_code is ExitCode.TRY_AGAIN
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("below", ["", "sub folder"])
+def test_a_specialist_that_was_left_to_itself_tells_its_cost_when_it_is_looked_at(
+    node_lab: NodeLab, below: str
+) -> None:
+    """By its transcript, which is kept by the folder that it worked in."""
+    project = node_lab.project()
+    (project / below).mkdir(exist_ok=True)
+    (project / below / "a file").write_text("x")
+    with node_lab.cluster(project / below) as cluster:
+        cluster.task("change something", "task", Wish(hosts=("node-1",)), RunOptions(detach=True))
+        ((seen,), timed_out) = cluster.history.wait(cluster.history.find(["last"]), 20)
+    assert not timed_out and seen.row.state is RunState.OK, seen
+    assert seen.row.cost_usd == pytest.approx(4 * STEP_USD)
+    assert _cost(node_lab, seen.row.run_id) == seen.row.cost_usd
