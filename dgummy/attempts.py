@@ -233,8 +233,8 @@ class Attempter:
         claim = Claim(course.run_id, site.directory, order.mode, order.text, order.verify)
         ending, evidence = prove(site.control, host, claim, ending, script_s=self._settings.timeouts.script_s)
         cost_usd = agents.cost_usd(evidence) if evidence else None
-        if cost_usd is None and meter is not None and ending.state.is_final:
-            cost_usd = meter.final_usd(ending)
+        if meter is not None and ending.state.is_final:
+            cost_usd = meter.final_usd(ending, cost_usd)
         if ending.state.is_final:
             attempt = Attempt(host.name, ending.state, ending.reason)
             sent_bytes = site.sync.bytes if site.sync else None

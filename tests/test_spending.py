@@ -385,6 +385,12 @@ def test_one_over_its_own_cap_is_ended_and_its_work_is_left(desk: Desk) -> None:
 
 
 @pytest.mark.lab
+def test_one_that_was_over_its_cap_before_anybody_looked_is_told_of_at_its_end(desk: Desk) -> None:
+    done = desk.inv("task", "change something", env=budget(per_task_usd=0.01, enforce="stop"))
+    assert done.code == 0 and done.err.count("it has cost $0.0123 of $0.01 (budget.per_task_usd)") == 1, done
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize("specialists", [False, True])
 def test_one_over_its_own_cap_is_only_warned_of_and_what_it_costs_counts_meanwhile(
     node_lab: NodeLab, specialists: bool
