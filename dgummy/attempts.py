@@ -24,7 +24,7 @@ from dgummy.proof import Claim, prove
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec
 from dgummy.settings import Settings
-from dgummy.spending import Meter, Purse, Reading
+from dgummy.spending import Meter, Purse, reading_of
 from dgummy.stop import Stop
 from dgummy.transport.base import Transport
 from dgummy.workspaces import Synced, WorkspaceSync
@@ -159,10 +159,8 @@ class Attempter:
         """What looks after the cost of an agent; None for a command."""
         if not order.mode:
             return None
-        subdir = self._means.project().subdir
-        claim = Claim(course.run_id, f"{site.directory}/{subdir}" if subdir else site.directory, order.mode, order.text)
-        prices, script_s = self._settings.pricing.prices, self._settings.timeouts.script_s
-        reading = Reading(site.control, site.host, claim, prices, script_s=script_s)
+        claim = Claim(course.run_id, site.directory, order.mode, order.text)
+        reading = reading_of(site.control, site.host, claim, self._means.project().subdir, self._settings)
         caps = self.purse.caps
         if order.detach and caps.per_task_usd is not None:
             text = "nobody watches what it costs: budget.per_task_usd is not kept with --detach"
@@ -235,8 +233,8 @@ class Attempter:
         claim = Claim(course.run_id, site.directory, order.mode, order.text, order.verify)
         ending, evidence = prove(site.control, host, claim, ending, script_s=self._settings.timeouts.script_s)
         cost_usd = agents.cost_usd(evidence) if evidence else None
-        if cost_usd is None and meter is not None and ending.state.is_final:
-            cost_usd = meter.final_usd(ending)
+        if meter is not None and ending.state.is_final:
+            cost_usd = meter.final_usd(ending, cost_usd)
         if ending.state.is_final:
             attempt = Attempt(host.name, ending.state, ending.reason)
             sent_bytes = site.sync.bytes if site.sync else None

@@ -64,6 +64,6 @@ def verdict(caps: Caps, cost_usd: float | None) -> Verdict:
     return Verdict.END if caps.stops else Verdict.WARN
 
 
-def over_its_cap(caps: Caps, cost_usd: float) -> str:
+def over_its_cap(caps: Caps, cost_usd: float | None) -> str:
     """Say what a task has cost, and what it may."""
     return f"it has cost {format_usd(cost_usd)} of {format_usd(caps.per_task_usd)} (budget.per_task_usd)"

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from dgummy import agents, asked, fanout, reconcile
+from dgummy import agents, asked, fanout, reconcile, spending
 from dgummy.agents import Evidence
 from dgummy.errors import ExitCode, UsageError
 from dgummy.events import Listener, Notice, RunEnded
@@ -251,6 +251,8 @@ class History:
                 return Seen(row, failure)
         changes = _changes(row, verdict, self.access.now())
         cost_usd = agents.cost_usd(evidence) if evidence is not None else None
+        if cost_usd is None and host is not None and row.kind == "task" and verdict.state.is_final:
+            cost_usd = self._cost_usd(row, host)
         if cost_usd is not None:  # else what it told while it ran stays
             changes["cost_usd"] = cost_usd
         if all(getattr(row, name) == value for name, value in changes.items()):
@@ -275,6 +277,14 @@ class History:
         if ending.state is RunState.LOST:
             return verdict, None, Failure(FailureKind.LOST, ending.reason, ending.remedy)
         return replace(verdict, state=ending.state, reason=ending.reason), evidence, None
+
+    def _cost_usd(self, row: RunRow, host: Host) -> float | None:
+        """What an agent's run cost by its tokens, where it does not say it itself."""
+        request = asked.decode(row.request)
+        if request is None:
+            return None
+        claim = Claim(row.run_id, row.remote_dir, request.mode, row.command)
+        return spending.cost_there(self.access.transport(host), host, claim, request.subdir, self.access.settings)
 
     # -- waiting -----------------------------------------------------------------------------------------------
 

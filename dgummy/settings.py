@@ -259,8 +259,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeouts: Timeouts = Timeouts()
     cache: CacheSettings = CacheSettings()
     agent: AgentSettings = AgentSettings()
-    pricing: Pricing = Pricing()
     budget: BudgetSettings = BudgetSettings()
     watch: WatchSettings = WatchSettings()
     suites: dict[str, dict[str, SuiteJob]] = {}
     state_dir: str = "~/.local/state/distributed-gummy"
+    pricing: Pricing = Pricing()  # last, for whoever has all settings shown: it is long

@@ -154,6 +154,20 @@ def _launched(answer: Answer) -> datetime | None:
     return datetime.fromtimestamp(int(told), timezone.utc) if told.isdigit() and len(told) < 12 else None
 
 
+def reading_of(control: Transport, host: Host, claim: Claim, subdir: str, settings: Settings) -> Reading:
+    """What reads the cost of a run that works in `subdir` of its claim's folder."""
+    if subdir:
+        claim = replace(claim, directory=f"{claim.directory}/{subdir}")
+    return Reading(control, host, claim, settings.pricing.prices, script_s=settings.timeouts.script_s)
+
+
+def cost_there(control: Transport, host: Host, claim: Claim, subdir: str, settings: Settings) -> float | None:
+    """What a run that is over cost, by what its host has; None if that tells nothing."""
+    reading = reading_of(control, host, claim, subdir, settings)
+    reading.look(to_the_end=True)
+    return reading.cost_usd
+
+
 class Meter:
     """Looks after what the agent of one run costs while it runs, and says at the end what it has cost."""
 
@@ -194,11 +208,14 @@ class Meter:
         remedy = f"what it did is still on {self._host}; raise budget.per_task_usd to let such a task go on"
         return replace(ending, reason=f"ended: {self._ended}; its process group was ended", remedy=remedy)
 
-    def final_usd(self, ending: Ending) -> float | None:
-        """What it has cost, after a last look where its host may answer."""
-        if ending.state is not RunState.LOST:
+    def final_usd(self, ending: Ending, said_usd: float | None) -> float | None:
+        """What it has cost: what it says itself, else after a last look where its host may answer."""
+        if said_usd is None and ending.state is not RunState.LOST:
             self._reading.look(to_the_end=True)
-        return self._reading.cost_usd
+        cost_usd = self._reading.cost_usd if said_usd is None else said_usd
+        if budget.verdict(self._caps, cost_usd) is not Verdict.GO_ON and not self._ended:
+            self._warn(cost_usd, "")
+        return cost_usd
 
     def _watch(self, supervision: Supervision) -> None:
         while not self._over.wait(EVERY_S):
@@ -210,12 +227,16 @@ class Meter:
                 self._told_usd = cost_usd
                 self._journal.update(self._run_id, cost_usd=cost_usd)
             verdict = budget.verdict(self._caps, cost_usd)
-            if verdict is Verdict.WARN and not self._warned:
-                self._warned = True
-                text = f"{budget.over_its_cap(self._caps, cost_usd)} and goes on; budget.enforce: stop would end it"
-                self._emit(Notice(f"run {self._run_id}: {text}", "warning", self._host))
+            if verdict is Verdict.WARN:
+                self._warn(cost_usd, " and goes on; budget.enforce: stop would end it")
             if verdict is Verdict.END and self._end(supervision, budget.over_its_cap(self._caps, cost_usd)):
                 return
+
+    def _warn(self, cost_usd: float | None, more: str) -> None:
+        if not self._warned:
+            self._warned = True
+            text = f"run {self._run_id}: {budget.over_its_cap(self._caps, cost_usd)}{more}"
+            self._emit(Notice(text, "warning", self._host))
 
     def _end(self, supervision: Supervision, why: str) -> bool:
         """End the run; whether its host has done so."""

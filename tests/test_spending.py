@@ -385,6 +385,12 @@ def test_one_over_its_own_cap_is_ended_and_its_work_is_left(desk: Desk) -> None:
 
 
 @pytest.mark.lab
+def test_one_that_was_over_its_cap_before_anybody_looked_is_told_of_at_its_end(desk: Desk) -> None:
+    done = desk.inv("task", "change something", env=budget(per_task_usd=0.01, enforce="stop"))
+    assert done.code == 0 and done.err.count("it has cost $0.0123 of $0.01 (budget.per_task_usd)") == 1, done
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize("specialists", [False, True])
 def test_one_over_its_own_cap_is_only_warned_of_and_what_it_costs_counts_meanwhile(
     node_lab: NodeLab, specialists: bool
@@ -436,3 +442,20 @@ def test_arguments_of_the_reading_are_those_of_the_evidence() -> None:
     assert agents.evidence_args("r", "~/p", "plan", "x")[3:5] == ["", "plan.log"]
     assert agents.evidence_args("r", "~/p", "execute", "gummy-7")[3:5] == ["gummy-7", "execute.log"]
     assert FailureKind.BUDGET.exit_code is ExitCode.TRY_AGAIN
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("below", ["", "sub folder"])
+def test_a_specialist_that_was_left_to_itself_tells_its_cost_when_it_is_looked_at(
+    node_lab: NodeLab, below: str
+) -> None:
+    """By its transcript, which is kept by the folder that it worked in."""
+    project = node_lab.project()
+    (project / below).mkdir(exist_ok=True)
+    (project / below / "a file").write_text("x")
+    with node_lab.cluster(project / below) as cluster:
+        cluster.task("change something", "task", Wish(hosts=("node-1",)), RunOptions(detach=True))
+        ((seen,), timed_out) = cluster.history.wait(cluster.history.find(["last"]), 20)
+    assert not timed_out and seen.row.state is RunState.OK, seen
+    assert seen.row.cost_usd == pytest.approx(4 * STEP_USD)
+    assert _cost(node_lab, seen.row.run_id) == seen.row.cost_usd
