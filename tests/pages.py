@@ -29,9 +29,16 @@ STATES = ("ok", "ok", "failed", "ok", "timed_out", "cancelled", "lost", "ok", "p
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # The quiet ones keep it from asking for things on a network.
 _FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --hide-scrollbars"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 
 
 def ago(**span: float) -> datetime:
@@ -82,17 +89,31 @@ def usual() -> ClusterView:
             specialists=(
                 specialist(),
                 specialist("testing-specialist", status=state.DORMANT, sessions=3, cost_usd=0.01),
-                specialist("ui", scope="global", project="", status=state.NEW, sessions=0, session_id=None,
-                           last_active=None, cost_usd=None),
+                specialist(
+                    "ui",
+                    scope="global",
+                    project="",
+                    status=state.NEW,
+                    sessions=0,
+                    session_id=None,
+                    last_active=None,
+                    cost_usd=None,
+                ),
             ),
             runs=(
-                RunningCommand("20260301-135512-a1b2", 482.0, "npm run test -- --coverage", "/home/dev/projects/shop",
-                               "kim@laptop", last_line="PASS src/cart/checkout.test.ts (12.3 s)"),
+                RunningCommand(
+                    "20260301-135512-a1b2",
+                    482.0,
+                    "npm run test -- --coverage",
+                    "/home/dev/projects/shop",
+                    "kim@laptop",
+                    last_line="PASS src/cart/checkout.test.ts (12.3 s)",
+                ),
                 RunningCommand("20260301-140259-c3d4", 13.0, "", owner="lee@desk", started=False),
             ),
             cost_today_usd=0.03,
             cost_complete=False,
-        ),  # fmt: skip
+        ),
         host(
             "node-2",
             sample=sample(cpu_pct=97.4, iowait_pct=71.0, mem_available_bytes=4),
@@ -102,13 +123,20 @@ def usual() -> ClusterView:
                 specialist("broken", status=state.UNREADABLE, reason="meta.yaml is larger than 64 KB"),
             ),
             tasks=(
-                AgentTask("gummy-1772373600", "task", state.ACTIVE, ago(minutes=4).timestamp(), "9ab3cd01-22", None,
-                          "Now I will add an index on orders(customer_id) and run the migration tests once more."),
+                AgentTask(
+                    "gummy-1772373600",
+                    "task",
+                    state.ACTIVE,
+                    ago(minutes=4).timestamp(),
+                    "9ab3cd01-22",
+                    None,
+                    "Now I will add an index on orders(customer_id) and run the migration tests once more.",
+                ),
                 AgentTask("gummy-1772370000", "task", state.DORMANT, ago(hours=1).timestamp(), "77aa", 0.0412),
             ),
             notices=("2 specialists more were not read: at most 64 of a host are",),
             cost_today_usd=0.0812,
-        ),  # fmt: skip
+        ),
         host("node-3", failure=REFUSED, taken_at=ago(minutes=7), specialists=(specialist("security-specialist"),)),
         HostView("node-4", failure=Failure(FailureKind.TIMED_OUT, "no answer in 5 s")),
         host("node-5", taken_at=ago(seconds=40), sample=Sample(cpu_pct=12.0)),
@@ -126,10 +154,15 @@ def entry(host: str = "node-1", start_h: float = 9.0, took_s: float | None = 60.
 
 def usual_day() -> list[TimelineEntry]:
     runs = [
-        entry(f"node-{1 + number % 3}", 6.5 + number * 0.29, 120.0 + 700 * (number % 5), state=STATES[number % 11],
-              label=("npm run test", "cargo build --release", "add an index on orders")[number % 3])
+        entry(
+            f"node-{1 + number % 3}",
+            6.5 + number * 0.29,
+            120.0 + 700 * (number % 5),
+            state=STATES[number % 11],
+            label=("npm run test", "cargo build --release", "add an index on orders")[number % 3],
+        )
         for number in range(24)
-    ]  # fmt: skip
+    ]
     runs += [entry("node-1", -2.0, 3 * 3600.0, label="nightly backup"), entry("node-2", 12.5, None, label="soak test")]
     runs += [entry("node-1", 13.9, None, label="npm run test"), entry("old-node", 3.0, 0.0, state="failed")]
     return [*runs, entry("", 8.0, 1.0, state="unreachable", label="make deploy")]
@@ -146,9 +179,7 @@ def crowd() -> tuple[ClusterView, list[TimelineEntry]]:
         homes = tuple(specialist(f"specialist-{kind}", status=busy if kind < 2 else state.DORMANT) for kind in range(5))
         failure = REFUSED if number % 17 == 5 else None
         cpu_pct = float(number * 2 % 101)
-        hosts.append(
-            host(name, specialists=homes, sample=sample(cpu_pct=cpu_pct), failure=failure, cost_today_usd=0.1)
-        )
+        hosts.append(host(name, specialists=homes, sample=sample(cpu_pct=cpu_pct), failure=failure, cost_today_usd=0.1))
     runs = [
         entry(names[number * 7 % 50], number * 0.028, 30.0 + number * 37 % 1500, state=STATES[number % 11])
         for number in range(500)
@@ -162,7 +193,8 @@ _MEASURE = """
 <script>
 onload = () => {
   const inside = document.getElementById("page").contentDocument, root = inside.documentElement;
-  const seen = { width: root.clientWidth, scroll: root.scrollWidth, height: Math.ceil(inside.body.getBoundingClientRect().height), wide: [] };
+  const seen = { width: root.clientWidth, scroll: root.scrollWidth, wide: [] };
+  seen.height = Math.ceil(inside.body.getBoundingClientRect().height);
   for (const one of inside.querySelectorAll("body *:not(svg *)")) {
     const box = one.getBoundingClientRect();
     if (box.right > root.clientWidth + 0.5 || box.left < -0.5) seen.wide.push(one.tagName + "." + one.className);
@@ -175,7 +207,6 @@ onload = () => {
   seen.meters = [...inside.querySelectorAll(".bar > rect")].map((one) =>
     one.getBoundingClientRect().width / one.parentElement.getBoundingClientRect().width);
   seen.background = inside.defaultView.getComputedStyle(inside.body).backgroundColor;
-  seen.display = inside.defaultView.getComputedStyle(inside.querySelector(".hosts")).display;
   seen.text = inside.body.innerText;
   seen.ran = inside.defaultView.ran || false;
   document.getElementById("seen").textContent = JSON.stringify(seen);
