@@ -29,9 +29,16 @@ STATES = ("ok", "ok", "failed", "ok", "timed_out", "cancelled", "lost", "ok", "p
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # The quiet ones keep it from asking for things on a network.
 _FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --hide-scrollbars"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 
 
 def ago(**span: float) -> datetime:
@@ -106,7 +113,7 @@ def usual() -> ClusterView:
             ),
             cost_today_usd=0.03,
             cost_complete=False,
-        ),  # fmt: skip
+        ),
         host(
             "node-2",
             sample=sample(cpu_pct=97.4, iowait_pct=71.0, mem_available_bytes=4),
@@ -129,7 +136,7 @@ def usual() -> ClusterView:
             ),
             notices=("2 specialists more were not read: at most 64 of a host are",),
             cost_today_usd=0.0812,
-        ),  # fmt: skip
+        ),
         host("node-3", failure=REFUSED, taken_at=ago(minutes=7), specialists=(specialist("security-specialist"),)),
         HostView("node-4", failure=Failure(FailureKind.TIMED_OUT, "no answer in 5 s")),
         host("node-5", taken_at=ago(seconds=40), sample=Sample(cpu_pct=12.0)),
@@ -147,10 +154,15 @@ def entry(host: str = "node-1", start_h: float = 9.0, took_s: float | None = 60.
 
 def usual_day() -> list[TimelineEntry]:
     runs = [
-        entry(f"node-{1 + number % 3}", 6.5 + number * 0.29, 120.0 + 700 * (number % 5), state=STATES[number % 11],
-              label=("npm run test", "cargo build --release", "add an index on orders")[number % 3])
+        entry(
+            f"node-{1 + number % 3}",
+            6.5 + number * 0.29,
+            120.0 + 700 * (number % 5),
+            state=STATES[number % 11],
+            label=("npm run test", "cargo build --release", "add an index on orders")[number % 3],
+        )
         for number in range(24)
-    ]  # fmt: skip
+    ]
     runs += [entry("node-1", -2.0, 3 * 3600.0, label="nightly backup"), entry("node-2", 12.5, None, label="soak test")]
     runs += [entry("node-1", 13.9, None, label="npm run test"), entry("old-node", 3.0, 0.0, state="failed")]
     return [*runs, entry("", 8.0, 1.0, state="unreachable", label="make deploy")]
@@ -181,7 +193,8 @@ _MEASURE = """
 <script>
 onload = () => {
   const inside = document.getElementById("page").contentDocument, root = inside.documentElement;
-  const seen = { width: root.clientWidth, scroll: root.scrollWidth, height: Math.ceil(inside.body.getBoundingClientRect().height), wide: [] };
+  const seen = { width: root.clientWidth, scroll: root.scrollWidth, wide: [] };
+  seen.height = Math.ceil(inside.body.getBoundingClientRect().height);
   for (const one of inside.querySelectorAll("body *:not(svg *)")) {
     const box = one.getBoundingClientRect();
     if (box.right > root.clientWidth + 0.5 || box.left < -0.5) seen.wide.push(one.tagName + "." + one.className);
@@ -194,7 +207,6 @@ onload = () => {
   seen.meters = [...inside.querySelectorAll(".bar > rect")].map((one) =>
     one.getBoundingClientRect().width / one.parentElement.getBoundingClientRect().width);
   seen.background = inside.defaultView.getComputedStyle(inside.body).backgroundColor;
-  seen.display = inside.defaultView.getComputedStyle(inside.querySelector(".hosts")).display;
   seen.text = inside.body.innerText;
   seen.ran = inside.defaultView.ran || false;
   document.getElementById("seen").textContent = JSON.stringify(seen);

@@ -32,7 +32,7 @@ h1 { font-size: 1.5rem; }
 .troubles ul { display: flex; flex-wrap: wrap; gap: .1rem 1.6rem; }
 .troubles a { font-weight: 650; }
 
-.state { font-weight: 650; white-space: normal; }
+.state { font-weight: 650; }
 .good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
 .busy { color: var(--busy); } .muted { color: var(--muted); }
 
@@ -72,14 +72,16 @@ li + li .item { border-top: 1px solid var(--line); }
 .quiet .cost { margin-top: -1.7rem; }
 .cost { padding-top: .5rem; text-align: right; color: var(--soft); }
 .cost b { color: var(--ink); font-size: 1.1em; }
+main > details { margin-bottom: .8rem; }
 summary { cursor: pointer; padding: .25rem 0; color: var(--soft); }
 
 .timeline h2 { font-size: 1.2rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0 .5rem; }
 .row { display: grid; grid-template-columns: 1fr; padding: .3rem 0; border-top: 1px solid var(--line); }
 .row > * { min-width: 0; }
-.row h3 { margin: 0; color: var(--ink); font-size: 1rem; text-transform: none; letter-spacing: 0; }
+.row h3 { margin: 0; color: var(--ink); font-size: .95rem; text-transform: none; letter-spacing: 0; }
 .row summary { font-size: .85rem; }
+.row summary .state, .legend .state { display: inline-block; max-width: 100%; }
 .row summary .state { margin-right: .5rem; }
 .row small { color: var(--soft); }
 .row li { padding: .15rem 0; }
@@ -97,12 +99,13 @@ summary { cursor: pointer; padding: .25rem 0; color: var(--soft); }
 .run.going.bad rect { stroke: var(--bad); } .run.going.warn rect { stroke: var(--warn); }
 .run.going.muted rect { stroke: var(--muted); }
 .run.going text { fill: var(--ink); }
-.run .mark { fill: var(--ink); font-weight: 700; stroke: var(--track); stroke-width: 4px; paint-order: stroke; }
+.run .mark { fill: currentColor; font-weight: 700; stroke: var(--track); stroke-width: 4px; paint-order: stroke; }
 
 footer { padding-block: .8rem 1.2rem; font-size: 1.1rem; }
 
 @media (min-width: 900px) {
-  .row { grid-template-columns: 9rem 1fr; column-gap: .8rem; }
+  .row { grid-template-columns: 11rem 1fr; column-gap: .8rem; }
+  .row h3 { grid-row: span 2; }
   .row details { grid-column: 2; }
 }
 """

@@ -85,7 +85,7 @@ def lanes(spans: Sequence[Span]) -> list[int]:
             fits = len(free_from)
             free_from.append(0.0)
         if fits is None:
-            fits = min(range(len(free_from)), key=free_from.__getitem__)
+            fits = len(given) % MOST_LANES
         free_from[fits] = max(free_from[fits], span.right_pct)
         given.append(fits)
     return given

@@ -8,12 +8,16 @@ import re
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b[ -/]*[0-~]?"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+# Halves of pairs that JSON may name; the others stand for bytes that were no UTF-8.
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def clean(text: str) -> str:
-    """Strip terminal escapes, control and direction characters; bytes that were no UTF-8 become U+FFFD."""
-    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Strip terminal escapes, control and direction characters; what is no text (bytes, halves) becomes U+FFFD."""
+    readable = (
+        _HALVES.sub("\N{REPLACEMENT CHARACTER}", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )
     return _CONTROLS.sub("", _ESCAPES.sub("", readable))
 
 
