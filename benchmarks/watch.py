@@ -1,8 +1,8 @@
 """Watching 50 hosts with 5 specialists each: the first full picture, the cost of each refresh, and memory over time.
 
-Asked for: the first picture of all hosts at most 1.5 times `true` on the same hosts by `inv fanout`; at most 20 ms of our
-CPU per host and refresh over open connections; memory within 10 % over an hour. An hour is `--span 3600`; by default so
-many refreshes are looked at as fit into a minute. Linux only.
+Asked for: the first picture of all hosts at most 1.5 times `true` on the same hosts by `inv fanout`; at most 20 ms of
+our CPU per host and refresh over open connections; memory within 10 % over an hour. An hour is `--span 3600`; it is a
+minute unless told so. Linux only.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Watcher:
 
     def refresh(self) -> dict[str, object]:
         """The next picture."""
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None
         document: dict[str, object] = json.loads(self._process.stdout.readline())
         return document
 

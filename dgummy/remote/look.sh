@@ -4,8 +4,9 @@
 #
 # Sizes are capped here, before anything is sent. Links are not followed out of the folders that are looked through.
 #
-# Variables from the caller: DG_ROOT (see lib.sh), DG_KNOWN (lines of ls that it knows, each between newlines), DG_OFFSETS
-# (lines "OFFSET PATH": how much of a transcript it has read), DG_SINCE (when its day began, as 2026-11-24T00:00:00).
+# Variables from the caller: DG_ROOT (see lib.sh), DG_KNOWN (lines of ls that it knows, each between newlines),
+# DG_OFFSETS (lines "OFFSET PATH": how much of a transcript it has read), DG_SINCE (when its day began, as
+# 2026-11-24T00:00:00).
 
 LOOK_MAX_RUNS=30 LOOK_MAX_LOGS=100 LOOK_MAX_TRANSCRIPTS=100 LOOK_MAX_PROJECTS=1000
 LOOK_META_BYTES=16384 LOOK_LOG_BYTES=65536 LOOK_TRANSCRIPT_BYTES=4194304 LOOK_AGAIN_BYTES=65536
@@ -60,7 +61,8 @@ look_agents() {
         function name(path) { sub(".*/", "", path); return path }
         name($2) ~ /^(gummy|claude)$/ || name($3) ~ /^(gummy|claude)$/ {
             line = $1
-            for (i = 3; i <= NF && i < 200; i++) if ($i ~ /^[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$/) line = line " " $i
+            for (i = 3; i <= NF && i < 200; i++)
+                if ($i ~ /^[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$/) line = line " " $i
             print line
             if (++count == 50) exit
         }' | while read -r look_pid look_sessions; do
@@ -73,7 +75,8 @@ look_agents() {
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
-# Sets LOOK_TIME to the option by which ls tells times to the second. Fact: ls (that option, to be given as DG_LS next time).
+# Sets LOOK_TIME to the option by which ls tells times to the second. Fact: ls (that option, to be given as DG_LS next
+# time).
 look_how_to_list() {
     LOOK_TIME=${DG_LS-}
     if [ -n "$LOOK_TIME" ]; then
@@ -127,7 +130,7 @@ each_listed() {
 
 # look_size_of LINE: sets LOOK_SIZE, the fifth column. Fails if that is no size.
 look_size_of() {
-    # shellcheck disable=SC2086 # split into columns on purpose; before the path there is nothing that could be a pattern
+    # shellcheck disable=SC2086 # split into columns on purpose; before the path nothing is a pattern
     set -- ${1%%/*}
     LOOK_SIZE=${5-}
     case $LOOK_SIZE in
@@ -137,8 +140,8 @@ look_size_of() {
 
 # -- specialists -------------------------------------------------------------------------------------------------------
 
-# Facts: unreadable (folder, newline as a blank, a tab, why), specialist (its line of ls), then a meta for each line of its
-# meta.yaml; more, if there are more than are told.
+# Facts: unreadable (folder, newline as a blank, a tab, why), specialist (its line of ls), then a meta for each line of
+# its meta.yaml; more, if there are more than are told.
 look_specialists() {
     look_seen=$NL look_metas='' look_sessions='' look_more=0 look_projects=0
     look_in "$HOME"
@@ -241,9 +244,9 @@ look_meta() {
 
 # -- what agents wrote -------------------------------------------------------------------------------------------------
 
-# Facts: transcript (its line of ls), then usage (a line of transcript_usage) for each answer of today, transcript-error if
-# the newest answer is an error, and cut if it was too long to be read whole. DG_SESSIONS are those of specialists that the
-# watcher knows already.
+# Facts: transcript (its line of ls), then usage (a line of transcript_usage) for each answer of today, transcript-error
+# if the newest answer is an error, and cut if it was too long to be read whole. DG_SESSIONS are those of specialists
+# that the watcher knows already.
 look_transcripts() {
     look_metas='' look_count=0
     set -f
@@ -314,9 +317,9 @@ with_paths() {
 }
 
 # shellcheck disable=SC2120 # with_paths gives it some
-# transcript_usage [PATH…]: facts as above; of files each begins with its transcript. A usage is one answer as a line of JSON
-# in the transcript's own words, but without what it says; at most 5000. An answer without an id gets one: the watcher may
-# read the same line again.
+# transcript_usage [PATH…]: facts as above; of files each begins with its transcript. A usage is one answer as a line of
+# JSON in the transcript's own words, but without what it says; at most 5000. An answer without an id gets one: the
+# watcher may read the same line again.
 transcript_usage() {
     awk -v mark="$MARK" -v since="${DG_SINCE-}" '
         function word(text, name,  at) {
@@ -365,8 +368,8 @@ transcript_usage() {
         END { over() }' "$@"
 }
 
-# Facts: log (its line of ls), then result (its last result line, or its beginning), session (of its first line) and last (the
-# end of what was written). Tasks of a day ago may still run.
+# Facts: log (its line of ls), then result (its last result line, or its beginning), session (of its first line) and
+# last (the end of what was written). Tasks of a day ago may still run.
 look_logs() {
     set --
     for look_file in "$HOME"/.claude/logs/gummy/gummy-*.log; do
