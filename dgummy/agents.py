@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from dgummy.model import RunState
 
 MODES = ("task", "plan", "execute")
+SPECIALISTS_MODE = "task"
+"""The mode in which gummy gives a text to a specialist; the others are one-off."""
 SHOWN_CHANGES = 200
 _FILES = {
     "task": ("task.log", "task-report.md"),
