@@ -110,6 +110,7 @@ class GroupWork:
 
     def _carry_out_spread(self, group_id: str, pieces: Sequence[Piece], options: GroupOptions) -> GroupResult:
         if not self._here:
+            self._look_for_homes(pieces)
             return self._carry_out(group_id, pieces, self._spread(pieces), options)
         for piece in pieces:  # one after the other: they share the project's folder
             piece.host = Host(LOCAL_HOST, path_dirs=self._settings.path)
@@ -123,7 +124,6 @@ class GroupWork:
         orders = [piece.order for piece in pieces]
         hosts = {host.name: host for order in orders for host in self._chooser.hosts(order.wish)}
         now_s = time.monotonic()
-        self._look_for_homes(pieces)
         observation = self._chooser.observe(list(hosts.values()))
         known = forecast(self._means.journal.past_runs())
         batch = Batch((), now_s, rng=self._chooser.rng, weights=self._chooser.default_weights)
