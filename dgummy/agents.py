@@ -17,6 +17,8 @@ from dgummy import costs
 from dgummy.model import RunState
 
 MODES = ("task", "plan", "execute")
+SPECIALISTS_MODE = "task"
+"""The mode in which gummy gives a text to a specialist; the others are one-off."""
 SHOWN_CHANGES = 200
 _FILES = {
     "task": ("task.log", "task-report.md"),

@@ -6,17 +6,19 @@ What stops the work comes through a `Stop`, so that many of these can be under w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dgummy import agents, outcomes
 from dgummy.agents import Evidence
+from dgummy.chooser import Wish
 from dgummy.events import AttemptEnded, Listener, Notice
 from dgummy.fanout import Job
 from dgummy.interrupt import cancelling, end_run
 from dgummy.journal import AttemptFigures, Journal
+from dgummy.lodging import HomeLook
 from dgummy.model import LOCAL_HOST, Attempt, Failure, FailureKind, Host, RunResult, RunState, Sample, SyncResult
 from dgummy.orders import Course, Order, Site
 from dgummy.project import Project
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What it takes to carry out orders. `runner` carries runs, `control` short scripts, `local` is this machine."""
+    """What it takes to carry out orders. `runner` carries runs, `control` short scripts, `local` is this machine.
+
+    `homes` begins to look where the specialists of tasks live; None where that does not matter.
+    """
 
     settings: Settings
     journal: Journal
@@ -48,6 +53,7 @@ class Means:
     owner: str
     emit: Listener
     now: Callable[[], datetime]
+    homes: Callable[[Sequence[Wish]], HomeLook | None]
 
 
 class Attempter:
@@ -140,6 +146,7 @@ class Attempter:
             report=evidence.report,
             changed=evidence.changed,
             removed=evidence.removed,
+            memory=course.memory if host else None,
         )
 
     # -- the steps ---------------------------------------------------------------------------------------------

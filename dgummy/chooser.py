@@ -6,10 +6,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from dgummy import inventory as inventories
 from dgummy import placement, routing
 from dgummy.errors import ConfigError, UsageError
+from dgummy.homes import Home
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
 from dgummy.model import Host, HostReport, Placement, Requirement, Sample, TaskType, Weights
@@ -19,6 +21,10 @@ from dgummy.settings import LoadWeights, Settings
 
 PATIENCE_S = 1.5
 """How much longer than the first answer a choice waits for the others."""
+
+
+HomeFinder: TypeAlias = Callable[[Mapping[str, str]], Home]
+"""Says where a specialist lives, given the home folders that are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +107,14 @@ class Chooser:
         workspace: Callable[[Host], str] | None = None,
         run_id: str | None = None,
         patience_s: float | None = PATIENCE_S,
+        home: HomeFinder | None = None,
     ) -> Pick:
         """Choose a host; with `run_id` the choice is noted, so that whoever chooses next counts it.
 
         `excluded` maps hosts that failed already to the reason, `busy` those whose workspace was just found taken to
         who has it. `workspace` gives the project's folder on a host, where the run needs it to itself. `patience_s` is
-        how much longer than the first answer the others are waited for, None for as long as the time-outs allow.
+        how much longer than the first answer the others are waited for, None for as long as the time-outs allow. `home`
+        tells where the task's specialist lives.
         """
         hosts = self.hosts(wish)
         kind, type_why = self.task_type(wish)
@@ -115,12 +123,12 @@ class Chooser:
         to_look_at = [host for host in hosts if host.name not in left_out]
         observation = self._observer.load(to_look_at, refresh=refresh, patience_s=patience_s)
         reports = {report.host: report for report in observation.reports}
-        in_use = _workspaces_in_use(hosts, reports, workspace) if workspace else {}
-        in_use |= busy or {}
+        in_use = (_workspaces_in_use(hosts, reports, workspace) if workspace else {}) | dict(busy or {})
         candidates = [Candidate(host, reports.get(host.name)) for host in hosts]
+        lives = home(home_dirs(observation)) if home is not None else None
 
         def decide(placements: tuple[Placement, ...], last_turn: str | None) -> Choice:
-            return self._choose(candidates, kind, requirements, placements, left_out, in_use, last_turn)
+            return self._choose(candidates, kind, requirements, placements, left_out, in_use, last_turn, lives)
 
         choice = self._journal.place(run_id, self._scope(wish), decide, self._now())
         if choice.host is None and not refresh and observation.source == "cache" and to_look_at:
@@ -133,6 +141,7 @@ class Chooser:
                 workspace=workspace,
                 run_id=run_id,
                 patience_s=patience_s,
+                home=home,
             )
         return Pick(choice, kind, type_why, observation)
 
@@ -169,6 +178,7 @@ class Chooser:
         excluded: Mapping[str, str],
         in_use: Mapping[str, str],
         last_turn: str | None,
+        home: Home | None = None,
     ) -> Choice:
         return placement.choose(
             candidates,
@@ -183,7 +193,14 @@ class Chooser:
             workspace_in_use=in_use,
             round_robin_after=last_turn,
             task_type=kind.name,
+            home=home,
+            home_margin=self._settings.agent.home_margin,
         )
+
+
+def home_dirs(observation: Observation) -> dict[str, str]:
+    """The home folder on each host, as far as it is known."""
+    return {report.host: report.sample.home for report in observation.reports if report.sample and report.sample.home}
 
 
 def _workspaces_in_use(

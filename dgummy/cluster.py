@@ -6,12 +6,13 @@ What only some of them need is imported there: `inv load` from its cache should 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dgummy.agents import SPECIALISTS_MODE
 from dgummy.backends import NO_HOSTS, Backend, Carriers
 from dgummy.chooser import Chooser, Pick, Wish
 from dgummy.errors import ConfigError, NoHostError, UsageError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dgummy.groupcases import Groups
     from dgummy.history import History
     from dgummy.intake import RunOptions
+    from dgummy.lodging import HomeLook
     from dgummy.orders import Order
     from dgummy.project import Project
     from dgummy.syncplan import Listing
@@ -103,11 +105,17 @@ class Cluster:
             return self._parts.local_observer.status([Host(LOCAL_HOST)], refresh=True)
         return self._parts.observer.status(self._parts.chooser.hosts(wish), refresh=refresh)
 
-    def pick(self, wish: Wish, *, refresh: bool = False) -> Pick:
-        """Which host should handle this, and why. Nothing is reserved."""
+    def pick(self, wish: Wish, *, refresh: bool = False, look: HomeLook | None = None) -> Pick:
+        """Which host should handle this, and why. Nothing is reserved. `look`: for the home of a task's specialist."""
         if self.is_here(wish):
             return self._parts.local_chooser.pick(replace(wish, hosts=(LOCAL_HOST,)), refresh=refresh)
-        return self._parts.chooser.pick(wish, refresh=refresh)
+        return self._parts.chooser.pick(wish, refresh=refresh, home=look.finder(wish.text) if look else None)
+
+    def homes(self, wishes: Sequence[Wish]) -> HomeLook | None:
+        """Begin to look where the specialists of tasks live; None if the project does without them (`lodging`)."""
+        from dgummy.lodging import look_for_homes
+
+        return look_for_homes(self, wishes)
 
     def view(self, wish: Wish) -> ClusterView:
         """What runs where, with whom and at what cost: one look at every host."""
@@ -181,10 +189,10 @@ class Cluster:
             raise KeyboardInterrupt
         return results
 
-    def plan(self, wish: Wish, options: RunOptions) -> Plan:
-        """Say where a run would go and what would be sent; nothing is done."""
+    def plan(self, wish: Wish, options: RunOptions, *, mode: str = "") -> Plan:
+        """Say where a run would go and what would be sent; nothing is done. `mode` is set for an agent's task."""
         self.force = options.force
-        picked = self.pick(wish)
+        picked = self.pick(wish, look=self.homes([wish]) if mode == SPECIALISTS_MODE else None)
         host = self.inventory.hosts.get(picked.choice.host or "")
         if not options.sync or host is None or self.is_here(wish):
             return Plan(picked, None)
@@ -220,6 +228,10 @@ class Cluster:
         if not project.is_dir():
             raise UsageError(f"the project {project} is not there any more", "start the work anew from where it is now")
         self.project = self.around.find_project(project)
+
+    def connect(self) -> None:
+        """Make what carries scripts, once, before many threads want it."""
+        _ = self._parts.control, self._parts.local
 
     def close(self) -> None:
         """Close connections and files."""
@@ -364,6 +376,7 @@ class Cluster:
             owner=self.around.owner,
             emit=self._emit,
             now=self.around.now,
+            homes=self.homes,
         )
 
     def _check_fit(self, wish: Wish) -> None:

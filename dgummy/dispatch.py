@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from dgummy import outcomes
+from dgummy import homes, outcomes
+from dgummy.agents import SPECIALISTS_MODE
 from dgummy.attempts import Attempter, Means
 from dgummy.chooser import Chooser, Pick
 from dgummy.events import AttemptEnded, HostChosen, Notice, RunEnded
 from dgummy.fanout import Job
-from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState, Sample
+from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, Memory, RunResult, RunState, Sample
 from dgummy.orders import Course, Order
 from dgummy.placement import meets, parse_requirement
 from dgummy.runs import Ending
@@ -82,18 +83,35 @@ class Dispatcher:
         return self._run_here(order, course, here) if here else self._run_somewhere(order, course)
 
     def _run_here(self, order: Order, course: Course, why: str, fallback: str | None = None) -> RunResult:
-        self._emit(HostChosen(course.run_id, LOCAL_HOST, (why,)))
+        course.memory = self._memory_here(order, course, fallback)
+        reasons = [course.memory.reason] if course.memory is not None and course.memory.home else []
+        self._emit(HostChosen(course.run_id, LOCAL_HOST, (why, *reasons)))
         return self.attempter.run_here(order, course, fallback)
+
+    def _memory_here(self, order: Order, course: Course, fallback: str | None) -> Memory | None:
+        """What the task's specialist remembers on this machine."""
+        if order.mode != SPECIALISTS_MODE:
+            return None
+        if fallback:  # this machine was not asked when the hosts were
+            unknown, why_not = frozenset({LOCAL_HOST}), "which could not take it"
+        else:
+            course.look, unknown, why_not = self._means.homes([order.wish]), frozenset(), ""
+        if course.look is None:
+            return None
+        return homes.memory(course.look.home(order.text, {}, unknown=unknown), (), LOCAL_HOST, why_not)
 
     # -- choosing, and what to do when nobody can take it ------------------------------------------------------
 
     def _run_somewhere(self, order: Order, course: Course) -> RunResult:
         waiting_since: float | None = None
+        if order.mode == SPECIALISTS_MODE:
+            course.look = self._means.homes([order.wish])
         while True:
             pick = self._pick(order, course, refresh=waiting_since is not None)
             if pick is None or self._stop.cancelled:
                 return self.not_started(course)
             if pick.choice.host is not None:
+                course.memory = pick.choice.memory
                 self._emit(HostChosen(course.run_id, pick.choice.host, pick.why))
                 host = next(host for host in self._chooser.hosts(order.wish) if host.name == pick.choice.host)
                 result = self.attempter.try_at(order, course, host, pick.choice.sample)
@@ -125,6 +143,7 @@ class Dispatcher:
 
     def _pick(self, order: Order, course: Course, *, refresh: bool) -> Pick | None:
         """Choose a host. None if the work was called off meanwhile."""
+        look = course.look
         job = Job(
             lambda: self._chooser.pick(
                 order.wish,
@@ -133,6 +152,7 @@ class Dispatcher:
                 refresh=refresh,
                 workspace=self._means.remote_dir if order.sync else None,
                 run_id=course.run_id,
+                home=look.finder(order.text) if look else None,
             ),
             "choose",
         )

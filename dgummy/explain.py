@@ -23,6 +23,7 @@ class Method(str, Enum):
     SCORE = "score"
     PREFERENCE = "preference"
     ROUND_ROBIN = "round robin"
+    HOME = "home"
     NONE = "none"
 
 
@@ -106,6 +107,8 @@ def reasons(
 def _chosen(standing: Standing, pick: Pick, preference: Preference, weights: Weights) -> str:
     """Say why the chosen host was chosen."""
     preferred = f"{preference.text}; " if pick.preferred else ""
+    if standing.score is None and pick.method is Method.HOME:
+        return "no load figures: the task's specialist lives here"
     if standing.score is None:
         turn = f"next in turn after {pick.after}" if pick.after else "first in turn"
         return f"{preferred}no load figures: {turn}"
@@ -119,6 +122,8 @@ def _against(standing: Standing, pick: Pick, chosen: Standing, preference: Prefe
         return f"{chosen.name} is {preference.text}"
     if pick.method is Method.ROUND_ROBIN:
         return f"it is the turn of {chosen.name}"
+    if pick.method is Method.HOME:
+        return f"the task's specialist lives on {chosen.name}"
     if standing.score is None:
         return f"{chosen.name} has some"
     if standing.name in pick.tied:
@@ -146,6 +151,8 @@ def _surprise(standing: Standing, chosen: Standing) -> str:
 
 def _headline(judged: Sequence[Standing], pick: Pick, preference: Preference, chosen: Standing) -> str:
     """Write the first sentence of the reasons."""
+    if pick.method is Method.HOME:
+        return f"{chosen.name} is where the task's specialist lives"
     if pick.method is Method.ROUND_ROBIN:
         return f"no host has load figures: {chosen.name} is next in turn"
     able = sum(standing.obstacle is None for standing in judged)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from dgummy import fanout, testreports
+from dgummy.agents import SPECIALISTS_MODE
 from dgummy.attempts import Means
 from dgummy.batch import Batch
-from dgummy.chooser import Chooser, Pick
+from dgummy.chooser import Chooser, Pick, home_dirs
 from dgummy.dispatch import Dispatcher
 from dgummy.errors import NoHostError
 from dgummy.events import Event, GroupEnded, GroupStarted, Notice
@@ -21,7 +22,9 @@ from dgummy.groups import GroupRunner, Piece, Ran, Source
 from dgummy.jobs import Job
 from dgummy.journal import kind_key, work_key
 from dgummy.ledger_rows import new_group_id
+from dgummy.lodging import BatchHomes
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, GroupResult, Host, Member, RunResult, RunState, Sample
+from dgummy.observe import Observation
 from dgummy.orders import Order
 from dgummy.placement import Obstacle
 from dgummy.routing import GENERAL
@@ -111,6 +114,7 @@ class GroupWork:
 
     def _carry_out_spread(self, group_id: str, pieces: Sequence[Piece], options: GroupOptions) -> GroupResult:
         if not self._here:
+            self._look_for_homes(pieces)
             return self._carry_out(group_id, pieces, self._spread(pieces), options)
         for piece in pieces:  # one after the other: they share the project's folder
             piece.host = Host(LOCAL_HOST, path_dirs=self._settings.path)
@@ -155,10 +159,25 @@ class GroupWork:
             own,
             jobs,
             preferred,
+            homes=self._homes(pieces, observation),
             chooser=self._chooser,
             dispatcher=self._dispatcher,
             means=self._means,
         )
+
+    def _look_for_homes(self, pieces: Sequence[Piece]) -> None:
+        """Begin to look where the specialists of all tasks among them live."""
+        tasks = [piece for piece in pieces if piece.order.mode == SPECIALISTS_MODE]
+        look = self._means.homes([piece.order.wish for piece in tasks]) if tasks else None
+        for piece in tasks:
+            piece.course.look = look
+
+    def _homes(self, pieces: Sequence[Piece], observation: Observation) -> BatchHomes:
+        """What that found."""
+        dirs = home_dirs(observation)
+        looks = [(piece, piece.course.look) for piece in pieces]
+        homes = {piece.course.run_id: look.home(piece.order.text, dirs) for piece, look in looks if look is not None}
+        return BatchHomes(homes, self._settings.agent.home_margin)
 
     # -- which hosts -------------------------------------------------------------------------------------------
 

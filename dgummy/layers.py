@@ -53,7 +53,7 @@ _KEYS: dict[str, Any] = {
     },
     "cache": {"load_path": None, "load_ttl_s": None, "status_path": None, "status_ttl_s": None},
     "suites": None,
-    "agent": {"command": None, "tool": None, "install": None, "start_gap_s": None},
+    "agent": {"command": None, "tool": None, "install": None, "start_gap_s": None, "home_margin": None},
     "pricing": {"date": None, "models": None},
     "budget": {"per_task_usd": None, "per_day_usd": None, "per_project_usd": None, "enforce": None},
     "watch": {"roots": None, "interval_s": None, "max_specialists": None},

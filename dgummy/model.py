@@ -285,6 +285,17 @@ class SyncResult(msgspec.Struct, frozen=True):
     total_bytes: int = 0
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What a task's specialist remembers where the task goes, in one line (`reason`).
+
+    `home` is the host that it lives on, None if it has no home or none is known.
+    """
+
+    specialist: str
+    home: str | None
+    reason: str
+
+
 class RunResult(msgspec.Struct, frozen=True):
     """How a run ended.
 
@@ -310,6 +321,7 @@ class RunResult(msgspec.Struct, frozen=True):
     report: str = ""
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    memory: Memory | None = None
 
     @property
     def process_exit_code(self) -> int:

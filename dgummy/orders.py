@@ -8,7 +8,8 @@ from datetime import datetime
 
 from dgummy.asked import Asked, Meta, encode_meta
 from dgummy.chooser import Wish
-from dgummy.model import Attempt, Failure, Host, SyncResult
+from dgummy.lodging import HomeLook
+from dgummy.model import Attempt, Failure, Host, Memory, SyncResult
 from dgummy.project import Project
 from dgummy.transport.base import Transport
 from dgummy.workspaces import Workspace
@@ -92,6 +93,7 @@ class Course:
     """One order under way: its run id, when it began (`began` by the monotonic clock), and what was tried so far.
 
     `failed` maps hosts that did not start it to the reason, `busy` those whose workspace is taken to who has it.
+    `look` is under way for the home of its specialist, `memory` what that remembers on the host that was chosen last.
     """
 
     run_id: str
@@ -102,3 +104,5 @@ class Course:
     failed: dict[str, str] = field(default_factory=dict)
     busy: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    look: HomeLook | None = None
+    memory: Memory | None = None

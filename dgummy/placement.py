@@ -11,8 +11,10 @@ from datetime import datetime
 
 import msgspec
 
+from dgummy import homes
 from dgummy.explain import Method, Pick, Preference, reasons, verdict_reason
-from dgummy.model import HostReport, Placement, Requirement, Sample, Weights
+from dgummy.homes import Home
+from dgummy.model import HostReport, Memory, Placement, Requirement, Sample, Weights
 from dgummy.requirement import meets, parse_requirement, what_it_has
 from dgummy.standing import Candidate, Obstacle, Standing, best_of, standings
 
@@ -49,7 +51,7 @@ class Choice(msgspec.Struct, frozen=True):
     """The host that was picked (None if no host can take the work), and why.
 
     `verdicts` holds one per candidate, in their order. `why` holds plain sentences, most important first.
-    `report` is what was known of the chosen host.
+    `report` is what was known of the chosen host, `memory` what the task's specialist remembers there.
     """
 
     host: str | None
@@ -57,6 +59,7 @@ class Choice(msgspec.Struct, frozen=True):
     why: tuple[str, ...]
     method: Method
     report: HostReport | None = None
+    memory: Memory | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -99,6 +102,8 @@ def choose(
     workspace_in_use: Mapping[str, str] | None = None,
     round_robin_after: str | None = None,
     task_type: str = "",
+    home: Home | None = None,
+    home_margin: float = 0.25,
 ) -> Choice:
     """Pick the host for one job and say why.
 
@@ -107,7 +112,8 @@ def choose(
     probe. `exclude` may map a host to the reason. `workspace_in_use` maps a host to who has the workspace
     there. `preferences` come first while their score, with what is on its way, is below
     `overload_threshold`. Where no host has load figures, the next one after `round_robin_after` in the
-    order of the candidates is taken.
+    order of the candidates is taken. Before all that the task goes to the `home` of its specialist, unless
+    that is worse than the best host by more than `home_margin`.
     """
     judged = standings(
         candidates,
@@ -118,7 +124,8 @@ def choose(
         workspace_in_use=workspace_in_use,
     )
     preference = Preference(frozenset(preferences), overload_threshold, task_type)
-    pick = _pick(judged, preference, rng, round_robin_after)
+    resident = homes.resident(home, judged, home_margin)
+    pick = Pick(resident, Method.HOME) if resident else _pick(judged, preference, rng, round_robin_after)
     verdicts = tuple(
         Verdict(
             host=standing.name,
@@ -135,7 +142,11 @@ def choose(
     why = reasons(judged, pick, preference, weights, now)
     if pick.chosen is None:
         return Choice(None, verdicts, why, pick.method)
-    return Choice(pick.chosen.name, verdicts, why, pick.method, pick.chosen.candidate.report)
+    memory = None if home is None else homes.memory(home, judged, pick.chosen.name)
+    if memory is not None and memory.home is not None:
+        first = () if pick.method is Method.HOME else why[:1]
+        why = (*first, memory.reason, *why[1:])
+    return Choice(pick.chosen.name, verdicts, why, pick.method, pick.chosen.candidate.report, memory)
 
 
 def _pick(judged: Sequence[Standing], preference: Preference, rng: random.Random, after: str | None) -> Pick:

@@ -89,6 +89,12 @@ def _has_marker(folder: Path) -> bool:
     return any((folder / name).is_file() for name in MARKER_FILES)
 
 
+def turns_specialists_on(project: Project) -> bool:
+    """Whether gummy's specialists work on a project: its launcher looks for their library there and above."""
+    here = project.root / project.subdir
+    return any((folder / ".gummy" / "lib" / "core.sh").is_file() for folder in (here, *here.parents))
+
+
 def check_root(root: Path, home: Path, *, force: bool = False, project: Path | None = None) -> None:
     """Refuse to sync what hardly anybody means to, unless `force`: `/`, the home folder, what is above it.
 

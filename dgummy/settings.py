@@ -107,13 +107,15 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     command: a template; `{mode}` is task or plan or execute, `{text}` the text as one quoted argument.
     tool: the program a host must have. install: the command that installs it. start_gap_s: least time
-    between two starts on one host (gummy names its files by the second).
+    between two starts on one host (gummy names its files by the second). home_margin: how much worse than
+    the best host's the score may be of the host where the task's specialist lives, for the task to go there.
     """
 
     command: str = "gummy {mode} {text}"
     tool: str = "gummy"
     install: str = "brew install WillyV3/tap/gummy-agent"
     start_gap_s: float = 1.1
+    home_margin: float = 0.25
 
 
 class DSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -158,6 +158,10 @@ def _check_numbers(settings: Settings, origins: Origins) -> None:
     if not 0 <= threshold <= 10:
         hint = f"write {threshold / 100:g} for {threshold:g} %" if 10 < threshold <= 100 else "write 0.85, say"
         origins.fail("overload_threshold", f"{threshold:g} is no score", f"scores go from 0 to 1: {hint}")
+    margin = settings.agent.home_margin
+    if not 0 <= margin <= 10:
+        hint = f"write {margin / 100:g} for {margin:g} %" if 10 < margin <= 100 else "write 0.25, say"
+        origins.fail("agent.home_margin", f"{margin:g} is no difference of scores", f"scores go from 0 to 1: {hint}")
     for name in field_types(type(settings.timeouts)):
         seconds = float(getattr(settings.timeouts, name))
         if not 0 < seconds < 1e9:

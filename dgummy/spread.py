@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from dgummy import scoring
@@ -14,7 +15,8 @@ from dgummy.events import HostChosen, Notice
 from dgummy.everywhere import BUSY_POLL_S
 from dgummy.groups import Piece
 from dgummy.jobs import Job, Placed, longest_first
-from dgummy.model import Failure, FailureKind, Host, RunResult, Sample, Weights
+from dgummy.lodging import BatchHomes
+from dgummy.model import Failure, FailureKind, Host, RunResult, Sample
 from dgummy.observe import Observation
 from dgummy.outlook import Outlook
 from dgummy.units import format_duration
@@ -98,7 +100,8 @@ def _cores(host: Host) -> float | None:
 class Spread:
     """A `Source` that places each piece when a host has room for it.
 
-    `jobs` maps run ids to what the batch knows of them, `preferred` to the hosts that they had better go to.
+    `jobs` maps run ids to what the batch knows of them, `preferred` to the hosts that they had better go to. `homes`
+    knows where the specialists of tasks live: those come before.
     """
 
     def __init__(
@@ -109,10 +112,12 @@ class Spread:
         jobs: Mapping[str, Job],
         preferred: Mapping[str, tuple[str, ...]],
         *,
+        homes: BatchHomes,
         chooser: Chooser,
         dispatcher: Dispatcher,
         means: Means,
     ) -> None:
+        self._homes = homes
         self._batch = batch
         self._hosts = hosts
         self._jobs = dict(jobs)
@@ -177,25 +182,30 @@ class Spread:
     def _take(self, now_s: float) -> object:
         """Place a job: one that has a preference where that host has room, else the one that should start first."""
         for job in self._queue:
-            wanted = self._with_room(job)
-            placed = self._batch.place(_only(job, wanted), now_s) if wanted else None
-            if placed is not None:
-                return placed
+            for wanted in (self._homes.wanted(job.key, self._loads(job)), self._with_room(job)):
+                placed = self._batch.place(_only(job, wanted), now_s) if wanted else None
+                if placed is not None:
+                    return placed
         return self._batch.take(self._queue, now_s)
 
     def _with_room(self, job: Job) -> frozenset[str]:
         """The hosts that a job prefers and may have, while they are not overloaded."""
-        weights = job.kind.weights or Weights()
-        found = set()
-        for name in self._preferred.get(job.key, ()):
-            sample = self.samples_of(name)
-            if sample is None or (job.hosts is not None and name not in job.hosts):
-                continue
-            ours = sum(self._batch.host_of(run_id) == name for run_id in self._pieces)
-            load = scoring.score(sample, weights, extra_jobs=ours)
-            if load is None or load < self._settings.overload_threshold:
-                found.add(name)
-        return frozenset(found)
+        preferred = self._preferred.get(job.key)
+        if not preferred:
+            return frozenset()
+        loads, limit = self._loads(job), self._settings.overload_threshold
+        fit = {name for name, load in loads.items() if load is None or load < limit}
+        return frozenset(preferred) & fit
+
+    def _loads(self, job: Job) -> dict[str, float | None]:
+        """The scores of the hosts that may take a job and answer, with what this batch has on them."""
+        weights = job.kind.weights or self._chooser.default_weights
+        ours = Counter(self._batch.host_of(run_id) for run_id in self._pieces)
+        return {
+            name: scoring.score(sample, weights, extra_jobs=ours[name])
+            for name, sample in self._hosts.samples.items()
+            if sample is not None and (job.hosts is None or name in job.hosts)
+        }
 
     def samples_of(self, name: str) -> Sample | None:
         """What the last look at a host showed."""
@@ -209,7 +219,9 @@ class Spread:
         piece.sample = self.samples_of(placed.host)
         self._journal.note_placement(job.key, placed.host)
         expected = () if placed.completion_s is not None else ("expected completion: no history yet",)
-        self._emit(HostChosen(job.key, placed.host, (*placed.why, *expected)))
+        memory = piece.course.memory = self._homes.memory(job.key, placed.host, self._loads(job))
+        told = (memory.reason,) if memory is not None and memory.home is not None else ()
+        self._emit(HostChosen(job.key, placed.host, (*placed.why, *told, *expected)))
         return piece
 
     def _hopeless(self, job: Job) -> Piece:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dgummy.errors import DgummyError
     from dgummy.history import Seen
     from dgummy.lab import Lab, NodeStatus
-    from dgummy.model import Failure, GroupResult, Member, RunResult, SyncResult
+    from dgummy.model import Failure, GroupResult, Member, Memory, RunResult, SyncResult
     from dgummy.observe import Observation, StatusObservation
     from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict
@@ -105,6 +105,7 @@ def pick(picked: Pick) -> dict[str, Any]:
         "measured_at": _time(picked.observation.measured_at),
         "why": list(picked.why),
         "candidates": [_candidate(verdict) for verdict in choice.verdicts],
+        **({"specialist": _memory(choice.memory)} if choice.memory else {}),
     }
 
 
@@ -168,9 +169,14 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
         "report": result.report or None,
         "changed": list(result.changed),
         "removed": list(result.removed),
+        "specialist": _memory(result.memory),
         "stdout_tail": (tails or {}).get("out", ""),
         "stderr_tail": (tails or {}).get("err", ""),
     }
+
+
+def _memory(found: Memory | None) -> dict[str, Any] | None:
+    return None if found is None else {"name": found.specialist, "home": found.home, "reason": found.reason}
 
 
 def group(result: GroupResult, tails: Callable[[str], dict[str, str]]) -> dict[str, Any]:

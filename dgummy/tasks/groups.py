@@ -142,7 +142,9 @@ def _given(flags: BoundFlags, name: str) -> list[str]:
 def _show_picks(now: Session, orders: list[Order], *, json: bool) -> int:
     from dgummy.render import documents, tables
 
-    picks = [(order, now.app.cluster.pick(order.wish)) for order in orders]
+    tasks = [order.wish for order in orders if order.mode]
+    look = now.app.cluster.homes(tasks) if tasks else None
+    picks = [(order, now.app.cluster.pick(order.wish, look=look if order.mode else None)) for order in orders]
     if json:
         now.console.result(documents.dump(documents.picks(picks)))
     else:

@@ -92,7 +92,7 @@ def task(c: Context, flags: TaskFlags) -> int:
         options = replace(run_options(now, flags, colour=True), verify=flags.verify)
         if flags.dry:
             asked = replace(asked, requires=(*asked.requires, now.app.settings.agent.tool))
-            return _show_plan(now, asked, options, text, json=flags.json)
+            return _show_plan(now, asked, options, text, mode=flags.mode, json=flags.json)
         return _show(now, now.app.cluster.task(text, flags.mode, asked, options), json=flags.json)
 
 
@@ -108,11 +108,11 @@ def _show(now: Session, result: RunResult, *, json: bool) -> int:
     return result.process_exit_code
 
 
-def _show_plan(now: Session, asked: Wish, options: RunOptions, text: str, *, json: bool) -> int:
+def _show_plan(now: Session, asked: Wish, options: RunOptions, text: str, *, json: bool, mode: str = "") -> int:
     from dgummy.errors import ExitCode
     from dgummy.render import documents, tables
 
-    plan = now.app.cluster.plan(asked, options)
+    plan = now.app.cluster.plan(asked, options, mode=mode)
     if json:
         now.console.result(documents.dump(documents.plan(plan, text)))
     else:
