@@ -24,6 +24,7 @@ TASKS = "from dgummy.tasks import ns\n"
 CONTROL = [chr(code) for code in (*range(32), 127) if chr(code) != "\n"]
 COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
+    *("specialists", "watch"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     *("config.show", "config.init", "config.check", "config.path"),
     *("lab.up", "lab.down", "lab.status", "lab.stop", "lab.start", "lab.figures"),

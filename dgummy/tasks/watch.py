@@ -49,6 +49,7 @@ def specialists(c: Context, flags: ViewFlags) -> int:
 
     Example: inv specialists --active
     """
+    _sort(flags)
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
         return _show_once(now, flags)
 
@@ -59,6 +60,7 @@ def watch(c: Context, flags: WatchFlags) -> int:
 
     Example: inv watch --group build
     """
+    _sort(flags)
     interval_s = duration_s(flags.interval, "--interval", "5")
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
         if flags.run:
