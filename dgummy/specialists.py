@@ -86,9 +86,11 @@ def judged(claim: SpecialistState, signs: Signs) -> SpecialistState:
 
 def was_active_since(specialist: Specialist, since: datetime) -> bool:
     """Whether it may have done something since then: True where it does not tell when it was active last."""
+    if specialist.status is SpecialistState.ACTIVE:
+        return True
     if specialist.status is SpecialistState.NEW or specialist.sessions == 0:
         return False
-    if specialist.last_active is None or specialist.status is SpecialistState.ACTIVE:
+    if specialist.last_active is None:
         return True
     try:
         last = datetime.fromisoformat(specialist.last_active.replace("Z", "+00:00"))

@@ -250,6 +250,15 @@ def test_tasks_by_their_logs(home: Home) -> None:
     assert "I look" in found[80].last_line and found[90].mode == "plan"
 
 
+def test_one_at_work_that_has_told_nothing_yet_has_no_known_cost(home: Home) -> None:
+    session = "0a0a0a0a-1111-2222-3333-00000000000b"
+    home.specialist("begins", status="active", turns="0", session_id=session)
+    home.specialist("new", status="new", turns="0", project="web2")
+    home.transcript(session, {"type": "user", "message": {}})
+    found = home.by_name()
+    assert (found["begins"].cost_usd, found["new"].cost_usd) == (None, 0.0)
+
+
 # -- pure ----------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ class Console:
         self._out = out or _binary(sys.stdout)
         self._err = err or _binary(sys.stderr)
         environ = os.environ if environ is None else environ
+        self._environ = environ
         self._plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
         self.can_redraw = _is_terminal(self._err) and environ.get("TERM") != "dumb"
         self.out_is_terminal = _is_terminal(self._out)
@@ -54,6 +55,13 @@ class Console:
         import shutil
 
         return shutil.get_terminal_size().columns
+
+    @property
+    def wants_ascii(self) -> bool:
+        """Whether only ASCII is sure to be shown, by the locale."""
+        from dgummy.render.cells import ascii_wanted
+
+        return ascii_wanted(self._environ, getattr(sys.stdout, "encoding", None))
 
     def result(self, text: str) -> None:
         """Write a line (or lines) of the result."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dgummy.views import ClusterView, ViewFilter
     from dgummy.watching import Watch
 
+_PLAIN_WIDTH = 100
+"""Columns of what goes into a file or a pipe."""
+
 _FIRST_WAIT_S = 2.0
 """How long the first line of --json, and the first page, wait for slow hosts."""
 
@@ -86,8 +89,8 @@ def _show_once(now: Session, flags: ViewFlags) -> int:
         from dgummy.render import dashboard
 
         look = dashboard.Look(
-            width=now.console.width or dashboard.PLAIN_WIDTH,
-            ascii=flags.ascii or not dashboard.speaks_unicode(),
+            width=now.console.width or _PLAIN_WIDTH,
+            ascii_only=flags.ascii or now.console.wants_ascii,
             colour=now.console.out_colour,
             sort=_sort(flags),
         )
