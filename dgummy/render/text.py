@@ -9,11 +9,13 @@ _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b[ -/]*[0-~]?"
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+# Halves of characters that JSON may spell ("\ud800") and no encoding takes; the others stand for undecodable bytes.
+_HALVES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 
 
 def clean(text: str) -> str:
     """Strip terminal escapes, control and direction characters; bytes that were no UTF-8 become U+FFFD."""
-    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    readable = _HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return _CONTROLS.sub("", _ESCAPES.sub("", readable))
 
 
