@@ -36,6 +36,7 @@ HOSTILE = (
     "x" * 5000,
 )
 VOID = ("meta", "br", "img", "link", "rect", "line")
+BLOCKS = ("p", "div", "li", "h1", "h2", "h3", "title", "text")
 KNOWN_TAGS = {
     *re.findall(
         r"\w+",
@@ -67,6 +68,8 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
+        if tag in BLOCKS:
+            self.words.append(" ")
 
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] != "style":

@@ -194,7 +194,7 @@ def _run(one: RunningCommand) -> str:
 
 
 def _item(state: str, name: str, figure: str, more: str) -> str:
-    shown = f'<span class="figure">{figure}</span>' if figure else ""
+    shown = f'<span class="figure">{figure}</span> ' if figure else ""
     return f'<div class="item"><p class="head">{state} <b>{name}</b></p>{shown}{more}</div>'
 
 

@@ -78,7 +78,7 @@ def _percent(moment: datetime, day_start: datetime, now: datetime) -> float:
 def lanes(spans: Sequence[Span]) -> list[int]:
     """A lane for each bar (they come by their begin), so that none hides another as long as there is room."""
     free_from: list[float] = []
-    given = []
+    given: list[int] = []
     for span in spans:
         fits = next((lane for lane, end in enumerate(free_from) if end <= span.left_pct), None)
         if fits is None and len(free_from) < MOST_LANES:
