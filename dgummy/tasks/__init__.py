@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, work
+from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, specialists, work
 
 ns = Collection("dgummy")
 for _task in (
@@ -34,6 +34,7 @@ ns.add_collection(Collection("config", config.show, config.init, config.check, c
 _runs = Collection("runs", runs.prune, runs.rebuild)
 _runs.add_task(runs.list_runs, default=True)
 ns.add_collection(_runs)
+ns.add_collection(Collection("specialists", specialists.move))
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 boundary.set_env_aside()
 
