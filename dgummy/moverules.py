@@ -14,7 +14,7 @@ from dgummy.model import Failure
 from dgummy.transport.framing import Fact
 from dgummy.units import format_bytes, format_count
 
-MAX_BYTES = 50 * 1024 * 1024
+MAX_BYTES = 50_000_000
 MAX_FILES = 300
 AGENT_CLI = "claude"
 """What takes a session up again; the launcher starts it."""

@@ -6,8 +6,9 @@ proven. Whatever cuts a move off, the next one finds what is there and goes on (
 
 from __future__ import annotations
 
+import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -87,6 +88,9 @@ class Mover:
         host_name, scope = moverules.choose_source(
             name, found, target.name, hosts[0].name if source else None, project=project
         )
+        for silent, told in found.items():
+            if isinstance(told, Failure):
+                self._access.emit(Notice(f"{told}; what it has is not known", "warning", silent))
         there = Place(target, scope, self._folder(target), name)
         if host_name == target.name:
             return self._already(there)
@@ -100,6 +104,7 @@ class Mover:
         target = self._look(new, source.session, to)
         agent = self._settings.agent
         moverules.check_target(name, to, target, agent.tool, agent.install, force=force)
+        shared = self._shared(old, new)
         folders = moverules.folders_for(source, target)
         carry = moverules.to_carry(name, to, source, target, folders)
         if carry:
@@ -111,7 +116,9 @@ class Mover:
                 f"{name} did not arrive on {to} as it was: {proof.missing}; on {old.host.name} nothing was changed",
                 "run the same command again",
             )
-        aside = self._set_aside(old, source, folders, to)
+        # What both hosts have is in its new place where the old one was.
+        left = {here for here, there in folders.items() if not (shared and here == there)}
+        aside = self._set_aside(old, source, left, to)
         return self._moved(old, new, after, proof, carry, aside)
 
     def _moved(
@@ -161,9 +168,6 @@ class Mover:
             return answer if isinstance(answer, Failure) else frozenset(answer.all("lives"))
 
         found = fanout.in_order(list(hosts.values()), ask, jobs=self._settings.jobs)
-        for host, told in zip(hosts, found, strict=True):
-            if isinstance(told, Failure):
-                self._access.emit(Notice(f"{told}; what it has is not known", "warning", host))
         return dict(zip(hosts, found, strict=True))
 
     # -- the steps ---------------------------------------------------------------------------------------------
@@ -226,7 +230,20 @@ class Mover:
             if offset >= end - begin:
                 return
 
-    def _set_aside(self, old: Place, source: Look, folders: Mapping[str, str], to: str) -> str:
+    def _shared(self, old: Place, new: Place) -> bool:
+        """Whether both hosts have one home folder. UsageError if the specialist would not move at all."""
+        token = secrets.token_hex(8)
+        try:
+            self._do(new, "put_mark", [token])
+            same = self._do(old, "see_mark", [token]).all("same")
+        finally:
+            self._ask(new.host, "drop_mark", [*new.args, token])
+        if "place" in same:
+            text = f"{old.host.name} and {new.host.name} have the same folder: {old.name} is on both of them"
+            raise UsageError(text, "there is nothing to move")
+        return "home" in same
+
+    def _set_aside(self, old: Place, source: Look, folders: Collection[str], to: str) -> str:
         carried = [item for item in source.transcripts if item.name.removeprefix(TRANSCRIPT) in folders]
         expected = b"\n".join(sorted(_raw(item.line) for item in (*source.memory, *carried)))
         args = [_safe(to), source.session, *folders]

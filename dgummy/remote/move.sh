@@ -60,7 +60,7 @@ list_files() {
     (
         cd "$2" 2>/dev/null || exit 0
         find . -type f -print | while IFS= read -r list_name; do
-            list_file "$1/${list_name#./}" "$list_name"
+            [ ! -f "$list_name" ] || list_file "$1/${list_name#./}" "$list_name" # one with a line break is none here
         done
     )
 }
@@ -253,6 +253,47 @@ send_if_asked() {
     if [ "transcript/$1" = "$send_item" ]; then
         send_file file 0 "$2"
     fi
+}
+
+# put_mark SCOPE DIR NAME TOKEN, see_mark and drop_mark: by a mark that one host leaves another one tells whether both have
+# the same folders (one machine with two names, a home folder that machines share). Facts same place, same home.
+put_mark() {
+    if ! move_place "$1" "$2" "$3"; then
+        fact trouble "$WHY"
+        return 1
+    fi
+    if ! mkdir -p "$PLACE/.gummy/moved" 2>/dev/null || ! mark "$PLACE/.gummy/moved/$3.mark" "$4"; then
+        fact failed "permission cannot write $PLACE/.gummy/moved"
+        return 1
+    fi
+    if ! (umask 077 && mkdir -p "$HOME/.claude/projects") 2>/dev/null ||
+        ! mark "$HOME/.claude/projects/.$3.mark" "$4"; then
+        fact failed "permission cannot write $HOME/.claude/projects"
+        return 1
+    fi
+}
+
+# mark FILE TOKEN: FILE is a new one: whoever put something else there does not lead us anywhere.
+mark() {
+    rm -f "$1" 2>/dev/null
+    take "$1" && printf '%s\n' "$2" 2>/dev/null >>"$1"
+}
+
+see_mark() {
+    move_place "$1" "$2" "$3" || return
+    is_marked "$PLACE/.gummy/moved/$3.mark" "$4" && fact same place
+    is_marked "$HOME/.claude/projects/.$3.mark" "$4" && fact same home
+    return 0
+}
+
+# is_marked FILE TOKEN
+is_marked() {
+    { read -r marked <"$1"; } 2>/dev/null && [ "$marked" = "$2" ]
+}
+
+drop_mark() {
+    move_place "$1" "$2" "$3" || return
+    rm -f "$PLACE/.gummy/moved/$3.mark" "$HOME/.claude/projects/.$3.mark"
 }
 
 # begin_incoming SCOPE DIR NAME: a folder for what comes in, empty.
