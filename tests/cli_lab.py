@@ -26,6 +26,7 @@ COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
     *("specialists", "watch"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
+    "specialists.move",
     *("config.show", "config.init", "config.check", "config.path"),
     *("lab.up", "lab.down", "lab.status", "lab.stop", "lab.start", "lab.figures"),
 )

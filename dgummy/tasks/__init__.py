@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, watch, work
+from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, specialists, watch, work
 
 ns = Collection("dgummy")
 for _task in (
@@ -35,7 +35,7 @@ ns.add_collection(Collection("config", config.show, config.init, config.check, c
 _runs = Collection("runs", runs.prune, runs.rebuild)
 _runs.add_task(runs.list_runs, default=True)
 ns.add_collection(_runs)
-_specialists = Collection("specialists")
+_specialists = Collection("specialists", specialists.move)
 _specialists.add_task(watch.specialists, default=True)
 ns.add_collection(_specialists)
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
