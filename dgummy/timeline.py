@@ -36,6 +36,7 @@ def since(history: History, start: datetime) -> list[TimelineEntry]:
             row.state.value,
             row.started_at or row.created_at,
             row.ended_at,
+            row.owner,
         )
         for row in rows.values()
         if row.host

@@ -111,7 +111,7 @@ class HostView(msgspec.Struct, frozen=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
-    """A run of today: what ran where, from when to when (None: still), in which state (a RunState's value)."""
+    """A run of today: what ran where, for whom, from when to when (None: still), and its state (of `RunState`)."""
 
     run_id: str
     host: str
@@ -119,6 +119,7 @@ class TimelineEntry(msgspec.Struct, frozen=True):
     state: str
     started_at: datetime
     ended_at: datetime | None = None
+    owner: str = ""
 
 
 class Totals(msgspec.Struct, frozen=True):

@@ -148,7 +148,7 @@ def test_a_page_is_written_whole(desk: Desk) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        written = set()
+        written = set[int]()
         end = time.monotonic() + 30
         while len(written) < 3:
             assert time.monotonic() < end, "it is not written again"

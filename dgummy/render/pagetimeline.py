@@ -190,7 +190,7 @@ def _bar(entry: TimelineEntry, span: Span, lane: int, now: datetime) -> str:
 
 def _told(entry: TimelineEntry, now: datetime) -> str:
     """One run in words, for whoever points at its bar."""
-    return f"{_word(entry.state)}: {attribute(entry.label or entry.run_id, 120)}, {_when(entry, now)}"
+    return f"{_word(entry.state)}: {attribute(entry.label or entry.run_id, 120)}, {_when(entry, now)}{_whose(entry)}"
 
 
 def _when(entry: TimelineEntry, now: datetime) -> str:
@@ -202,10 +202,16 @@ def _when(entry: TimelineEntry, now: datetime) -> str:
 
 def _listed(entry: TimelineEntry, now: datetime) -> str:
     label = f"<code>{text(entry.label, 120)}</code>" if entry.label else ""
-    return f"{_state(entry.state)} {_when(entry, now)} {label} <small>{attribute(entry.run_id, 60)}</small>"
+    return (
+        f"{_state(entry.state)} {_when(entry, now)} {label} <small>{attribute(entry.run_id, 60)}{_whose(entry)}</small>"
+    )
 
 
 # -- the axis ---------------------------------------------------------------------------------------------------------
+
+
+def _whose(entry: TimelineEntry) -> str:
+    return f" · {attribute(entry.owner, 60)}" if entry.owner else ""
 
 
 def ticks(day_start: datetime, now: datetime) -> list[tuple[float, datetime]]:
