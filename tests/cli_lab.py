@@ -24,7 +24,7 @@ TASKS = "from dgummy.tasks import ns\n"
 CONTROL = [chr(code) for code in (*range(32), 127) if chr(code) != "\n"]
 COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
-    *("specialists", "watch"),
+    *("specialists", "specialists.move", "watch"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     "specialists.move",
     *("config.show", "config.init", "config.check", "config.path"),

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from dgummy.errors import UsageError
+from dgummy.errors import ExitCode, UsageError
 from dgummy.tasks._flags import HostFlags, command_with, flag, words
 from dgummy.tasks._shared import Session, duration_s, host_wish, session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dgummy.render.watchscreen import WatchEnd
     from dgummy.views import ClusterView, ViewFilter
     from dgummy.watching import Watch
 
@@ -75,8 +76,10 @@ def watch(c: Context, flags: WatchFlags) -> int:
         with now.app.cluster.watch(host_wish(flags), interval_s) as watched:
             if flags.json:
                 return _print_lines(now, watched, _filter(flags))
-            wanted = _draw(now, watched, flags)
-        return _follow(now, wanted) if wanted else 0
+            end = _draw(now, watched, flags)
+        if end.run_id:
+            return _follow(now, end.run_id)
+        return ExitCode.INTERRUPTED if end.interrupted else 0
 
 
 def _show_once(now: Session, flags: ViewFlags) -> int:
@@ -114,17 +117,18 @@ def _refreshes(watched: Watch) -> Iterator[ClusterView]:
         time.sleep(watched.interval_s)
 
 
-def _draw(now: Session, watched: Watch, flags: ViewFlags) -> str:
-    """The live screen, to its end; the run that is to be followed, "" for none."""
+def _draw(now: Session, watched: Watch, flags: ViewFlags) -> WatchEnd:
+    """The live screen, to its end."""
     from dgummy.render import watchscreen
+    from dgummy.render.screenkeys import ScreenState
 
     shown = _filter(flags)
-    return watchscreen.show(
-        now.console,
+    return watchscreen.watch(
         lambda: shown(watched.snapshot()),
-        refresh_s=watched.interval_s,
-        sort=_sort(flags),
-        ascii=flags.ascii,
+        watched.interval_s,
+        now.console,
+        ascii_only=flags.ascii or now.console.wants_ascii,
+        state=ScreenState(sort=_sort(flags)),
     )
 
 
