@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 SCHEMAS = {
     *("load", "status", "pick", "plan", "sync", "run", "task", "fanout", "lab", "demo", "error"),
-    "specialists",
+    *("specialists", "specialists-move"),
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
