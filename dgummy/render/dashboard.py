@@ -237,14 +237,14 @@ def _total(view: ClusterView, glyphs: Glyphs) -> str:
     asked = len(view.hosts) - totals.hosts - silent
     others = [f"{silent} not answering"] if silent else []
     others += [f"{asked} being asked"] if asked else []
-    others += [format_count(totals.runs, "command")] if totals.runs else []
     return text + "".join(f" {glyphs.dot} {one}" for one in others)
 
 
 def _total_cost(view: ClusterView, glyphs: Glyphs) -> str:
     """What is known of today's cost. It is not all while a host's is unknown or its figures are old."""
     totals = view.totals
+    running = f" {glyphs.dot} {format_count(totals.runs, 'command')} running" if totals.runs else ""
     if totals.cost_today_usd is None:
-        return "Total cost today: cost ?"
+        return f"Total cost today: cost ?{running}"
     known = all(one.cost_today_usd is not None and not view.is_stale(one) for one in view.hosts)
-    return f"Total cost today: {money(totals.cost_today_usd, glyphs, complete=totals.cost_complete and known)}"
+    return f"Total cost today: {money(totals.cost_today_usd, glyphs, complete=totals.cost_complete and known)}{running}"

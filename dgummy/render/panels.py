@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from dgummy.render.cells import Line, Span, cut, cut_line, fill, fill_line, legible, line_width, width
+from dgummy.render.cells import Line, Span, cut, cut_line, fill, fill_line, legible, line_width
 from dgummy.units import format_count, format_duration
 from dgummy.views import AgentTask, ClusterView, HostView, RunningCommand, Specialist, SpecialistState
 
@@ -39,7 +39,7 @@ UNICODE = Glyphs(
     states={"active": "⚡", "dormant": "💤", "new": "✨", "stopped": "◼", "failed": "✗", "unreadable": "?"},
 )  # fmt: skip
 ASCII = Glyphs(
-    box="++++-|", double="++++=|", full="#", empty=".", unknown="?", dot="-", mark="...", at_least=">=", below="`",
+    box="++++-|", double="++++=|", full="#", empty=".", unknown="-", dot="|", mark="...", at_least=">=", below="`",
     runs=">", up="+", down="x",
     states={"active": "*", "dormant": "z", "new": "+", "stopped": "#", "failed": "x", "unreadable": "?"},
 )  # fmt: skip
@@ -56,9 +56,10 @@ _BUSY_PCT, _FULL_PCT = 60.0, 85.0
 _LEAST_NAME = 14
 _LONGEST_BAR = 24
 _SHORT_ID = 8
+_LOAD_CELLS = len("load 10.25 on 16 cores")
 _MOST_NOTICES = 2
 # Name and width of what stands behind a row's name; where there is little room, the first to go is the last here.
-_COLUMNS = (("cost", 12), ("state", 10), ("count", 13), ("ident", 8), ("when", 9))
+_COLUMNS = (("cost", 12), ("state", 8), ("count", 13), ("ident", 8), ("when", 9))
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _figures(host: HostView, pen: Pen) -> list[list[Span]]:
     if bar < 3:
         bars = [_bar(name, pct, max(3, pen.room - 9), pen.glyphs, faded) for name, pct in figures]
         return [*bars, [Span(load, "dim")]]
-    with_load = (pen.room - 3 * 9 - 3 * 3 - width(load)) // 3
+    with_load = (pen.room - 3 * 9 - 3 * 3 - _LOAD_CELLS) // 3
     bar = min(with_load if with_load >= 8 else bar, _LONGEST_BAR)
     line = [span for name, pct in figures for span in (*_bar(name, pct, bar, pen.glyphs, faded), Span("   "))]
     return [[*line, Span(load, "dim")] if with_load >= 8 else line[:-1]]
@@ -224,14 +225,19 @@ def _bar(name: str, pct: float | None, cells: int, glyphs: Glyphs, faded: bool) 
 # -- its rows -------------------------------------------------------------------------------------------------------
 
 
-def _row(sign: Span, name: list[Span], cells: dict[str, Span], pen: Pen) -> list[Span]:
-    """A sign, a name over all the room there is, and columns behind it, as many as leave the name enough."""
+def _row(sign: Span, name: list[Span], cells: dict[str, Span], pen: Pen, only: str = "cost") -> list[Span]:
+    """A sign, a name over all the room there is, and columns behind it, as many as leave the name enough.
+
+    Where that is one column alone, it shows the cell named `only`.
+    """
     columns = list(_COLUMNS)
     while columns and pen.room - 3 - sum(2 + size for _, size in columns) < _LEAST_NAME:
         columns.pop()
     room = pen.room - 3 - sum(2 + size for _, size in columns)
     line = [Span(fill(sign.text, 3, ""), sign.style), *fill_line(name, max(0, room), pen.glyphs.mark)]
     sizes = dict(columns)
+    if len(sizes) == 1:
+        cells = {**cells, "cost": cells.get(only, Span(""))}
     for column in ("state", "count", "when", "ident", "cost"):
         if column in sizes:
             cell = cells.get(column, Span(""))
@@ -299,7 +305,7 @@ def _command(one: RunningCommand, pen: Pen) -> list[list[Span]]:
         "cost": Span(pen.text(one.owner, 80), "dim"),
     }
     name = [Span(pen.text(one.command) or pen.text(one.run_id, 80), "bold")]
-    row = _row(Span(glyphs.runs, "good" if one.started else "warning"), name, cells, pen)
+    row = _row(Span(glyphs.runs, "good" if one.started else "warning"), name, cells, pen, only="count")
     if chosen:
         row = [Span(">" + "".join(span.text for span in row), "selected")]
     return [row, *_below(one.last_line, pen)]
