@@ -57,7 +57,7 @@ def seed() -> ClusterView:
                 (
                     specialist("api-developer", "active", 5, 0.01),
                     specialist("frontend-specialist", "active", 12, 0.03),
-                    specialist("broken", "unreadable", None, None),
+                    Specialist("broken", "global", reason="meta.yaml is larger than 64 KB"),
                 ),
                 (
                     AgentTask(

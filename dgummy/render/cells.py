@@ -45,9 +45,13 @@ def legible(text: str, *, ascii_only: bool = False, limit: int = 300) -> str:
     """What a host says as one line whose width every terminal agrees on; at most `limit` characters.
 
     Left out: escapes and controls, invisible characters, variation selectors (terminals differ on what these do to a
-    width), more than a few marks on one character. With `ascii_only` all that is not ASCII becomes `?`.
+    width), more than a few marks on one character. Characters that no font need have (unassigned, private) become
+    U+FFFD. With `ascii_only` all that is not ASCII becomes `?`.
     """
-    flat = unicodedata.normalize("NFC", one_line(text[:_LONGEST], limit))
+    flat = one_line(text[:_LONGEST], limit)
+    if flat.isascii():
+        return flat
+    flat = unicodedata.normalize("NFC", flat)
     kept: list[str] = []
     marks = 0
     for char in flat:
@@ -55,7 +59,7 @@ def legible(text: str, *, ascii_only: bool = False, limit: int = 300) -> str:
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if category in ("Cf", "Cs", "Cc") or ord(char) in _SELECTORS or marks > _MOST_MARKS:
             continue
-        kept.append("\ufffd" if category == "Cn" else char)
+        kept.append("\ufffd" if category in ("Cn", "Co") else char)
     shown = "".join(kept)
     if not ascii_only or shown.isascii():
         return shown
@@ -105,9 +109,9 @@ def cut_line(line: Line, room: int, mark: str = "…") -> list[Span]:
         return list(line)
     kept: list[Span] = []
     for index, span in enumerate(line):
-        rest = line_width(line[index + 1 :])
-        # The mark goes where the cut is, also where what is cut off begins with another span.
-        text = cut(span.text, room, mark) if not rest or width(span.text) > room - width(mark) else span.text
+        text = cut(span.text, room, mark)
+        if text == span.text and width(text) > room - width(mark) and line_width(line[index + 1 :]):
+            text = cut(text + mark, room, mark)  # what is cut off begins with the next span
         kept.append(Span(text, span.style))
         room -= width(text)
         if text != span.text or room <= 0:

@@ -130,12 +130,14 @@ def _painted(lines: Sequence[Line], look: Look) -> list[str]:
 
 def _folded(view: ClusterView, look: Look, page: int, hidden: int) -> tuple[list[list[Span]], dict[str, int]]:
     """The panels with lists folded as little as lets all of them be seen at once, or as much as is sensible."""
-    drawn = _body(view, look, None, hidden)
-    for fold in () if look.unfold else _FOLDS:
-        if len(drawn[0]) <= page:
-            break
-        drawn = _body(view, look, fold, hidden)
-    return drawn
+    whole = _body(view, look, None, hidden)
+    if look.unfold or len(whole[0]) <= page:
+        return whole
+    least = _body(view, look, _FOLDS[-1], hidden)
+    if len(least[0]) > page:
+        return least
+    drawn = (_body(view, look, fold, hidden) for fold in _FOLDS)
+    return next((one for one in drawn if len(one[0]) <= page), least)
 
 
 def _body(view: ClusterView, look: Look, fold: int | None, hidden: int) -> tuple[list[list[Span]], dict[str, int]]:

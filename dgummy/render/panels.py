@@ -261,7 +261,12 @@ def _specialist(one: Specialist, pen: Pen) -> list[list[Span]]:
     if folder:
         name.append(Span(f" {pen.glyphs.dot} {pen.text(folder, 80)}", "dim"))
     if one.status is SpecialistState.UNREADABLE:
-        line = [_sign(one.status, pen), Span("  "), *name, Span(f"  unreadable: {pen.text(one.reason)}", "warning")]
+        line = [
+            _sign(one.status, pen),
+            Span("  "),
+            *name,
+            Span(f"  unreadable{': ' if one.reason else ''}{pen.text(one.reason)}", "warning"),
+        ]
         return [line]
     cells = {
         "state": Span(one.status.value, _STATE_STYLES[one.status.value]),
