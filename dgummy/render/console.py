@@ -38,6 +38,11 @@ class Console:
         return self.err_is_terminal and sys.stdin is not None and sys.stdin.isatty()
 
     @property
+    def is_screen(self) -> bool:
+        """Whether there is a terminal to draw on and to hear keys from."""
+        return self.interactive and self.out_is_terminal and self.can_redraw
+
+    @property
     def out_colour(self) -> bool:
         """Whether stdout should be coloured."""
         return self.out_is_terminal and not self._plain

@@ -71,7 +71,7 @@ def watch(c: Context, flags: WatchFlags) -> int:
             return _follow(now, flags.run)
         if flags.html:
             return _write_pages(now, flags, interval_s)
-        if flags.once or not (flags.json or now.console.can_redraw):
+        if flags.once or not (flags.json or now.console.is_screen):
             return _show_once(now, flags)
         with now.app.cluster.watch(host_wish(flags), interval_s) as watched:
             if flags.json:
