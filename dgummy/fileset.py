@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from dgummy.errors import ConfigError, SyncError
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE
-from dgummy.syncplan import Listing
+from dgummy.syncplan import Listing, is_agents_memory
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 GIT_TIMEOUT_S = 60.0
+_MEMORY = ".gummy/specialists"
 MAX_NESTING = 20
 """How deep repositories within repositories are followed."""
 
@@ -50,8 +51,14 @@ class _Gathering:
             self.real_folders[folder] = known
         return known
 
-    def add(self, path: bytes) -> bool:
-        """Take a name into the set if it is a file or a link. False if it is a folder."""
+    def add(self, path: bytes, *, named: bool = False) -> bool:
+        """Take a name into the set if it is a file or a link. False if it is a folder.
+
+        What agents remember is left out, unless it was `named` in the settings.
+        """
+        if is_agents_memory(path) and not named:
+            self.used_patterns.add(_MEMORY)
+            return True
         full = self.root + b"/" + path
         if not self.is_below_real_folders(path):
             return True
@@ -278,7 +285,7 @@ def _gather_extra(gathering: _Gathering, pattern: str) -> None:
     if not found:
         gathering.notices.append(f"sync_extra: nothing here matches {pattern!r}")
     for path in found:
-        gathering.add(path)
+        gathering.add(path, named=True)
 
 
 def _is_folder(path: bytes) -> bool:
@@ -292,7 +299,7 @@ def _is_folder(path: bytes) -> bool:
 def _excluded_names(gathering: _Gathering, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Name the patterns that kept something back, and plain names that are there and not sent, as .git."""
     shown = []
-    for pattern in dict.fromkeys((*patterns, ".git")):
+    for pattern in dict.fromkeys((*patterns, ".git", _MEMORY)):
         plain = pattern.strip("/")
         name = os.fsencode(plain)
         sent = name in gathering.sizes

@@ -66,10 +66,10 @@ class SyncPlan:
 def plan(listing: Listing, previous: frozenset[bytes] | None) -> SyncPlan:
     """Plan how a workspace that was sent `previous` (None: not known, nothing is deleted) gets `listing`."""
     current = frozenset(listing.paths)
-    gone = () if previous is None else tuple(sorted(previous - current, key=_deepest_first))
+    gone = (path for path in (previous or frozenset()) - current if not is_agents_memory(path))
     return SyncPlan(
         files=listing.paths,
-        gone=gone,
+        gone=tuple(sorted(gone, key=_deepest_first)),
         top_level=top_level(listing.paths),
         excluded=listing.excluded,
         total_files=len(listing.paths),
@@ -77,6 +77,14 @@ def plan(listing: Listing, previous: frozenset[bytes] | None) -> SyncPlan:
         manifest_id=manifest_id(listing.paths),
         unchanged_set=previous == current,
     )
+
+
+def is_agents_memory(path: bytes) -> bool:
+    """Whether a name is of what agents remember (gummy's specialists).
+
+    That lives on one host: it is not sent, so that what a host has learned is not overwritten, and never deleted there.
+    """
+    return b"/.gummy/specialists/" in b"/" + path or b"/.gummy/moved/" in b"/" + path
 
 
 def _deepest_first(path: bytes) -> tuple[int, bytes]:

@@ -67,6 +67,20 @@ def test_a_work_tree_is_the_project_from_anywhere_in_it(repo: Path, tmp_path: Pa
 
 
 @needs_git
+def test_what_agents_remember_stays_where_it_is(repo: Path) -> None:
+    """Tracked or not: a host's own memory would be overwritten. Whoever wants it sent names it."""
+    write(repo, "a", ".gummy/lib/core.sh", ".gummy/specialists/one/meta.yaml", "sub/.gummy/moved/two/meta.yaml")
+    found = sent(repo)
+    assert found.paths == (b".gummy/lib/core.sh", b"a") and ".gummy/specialists" in found.excluded
+    git(repo, "add", "-f", ".")
+    assert sent(repo).paths == (b".gummy/lib/core.sh", b"a")
+    outside_git = listing(Project(repo, False, "", "proj"), None)
+    assert outside_git.paths == (b".gummy/lib/core.sh", b"a")
+    named = listing(Project(repo, True, "", "proj"), None, (".gummy/specialists/**",))
+    assert b".gummy/specialists/one/meta.yaml" in named.paths
+
+
+@needs_git
 def test_a_linked_work_tree_is_one_too(repo: Path, tmp_path: Path) -> None:
     write(repo, "a")
     git(repo, "add", "a")

@@ -54,6 +54,14 @@ def test_what_is_gone_and_what_goes_account_for_everything(old: frozenset[bytes]
     assert made.manifest_id == manifest_id(new)
 
 
+def test_what_agents_remember_is_never_deleted_though_it_was_sent_once() -> None:
+    """Such a name stands for what a host has learned since."""
+    sent = frozenset((b"a", b".gummy/specialists/x/meta.yaml", b"sub/.gummy/moved/y/z", b".gummy/lib/core.sh"))
+    made = plan(listing(), sent)
+    assert set(made.gone) == {b"a", b".gummy/lib/core.sh"}
+    assert decode_manifest(made.manifest()) == frozenset()
+
+
 def test_nothing_is_deleted_when_it_is_not_known_what_was_sent() -> None:
     made = plan(listing(b"a"), None)
     assert made.gone == ()
