@@ -362,7 +362,8 @@ def test_the_old_one_is_set_aside_and_never_deleted(box: Box) -> None:
         assert not list((box.home / ".claude/projects").rglob(f"{SESSION}.jsonl"))
         (box.home / ".claude/projects" / folder).rename(box.home / f"{len(kept)}")
     assert kept == [f"{NAME}.moved-to-node-2{end}" for end in ("", ".2", ".3")]
-    assert box.call(["workspace", "specialists"], "list_specialists", "9", "~/app").facts_named("specialist") == []
+    told = box.call(["probe", "workspace", "look"], "look", "0.05", "9", "~/app", "--")
+    assert told.has("probe-end") and not told.has("specialist") and not told.has("unreadable")
 
 
 def test_what_changed_meanwhile_is_left_alone(box: Box) -> None:
