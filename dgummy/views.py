@@ -143,14 +143,14 @@ class ClusterView(msgspec.Struct, frozen=True):
     @property
     def totals(self) -> Totals:
         """The sums at the foot."""
-        cost, complete = total_cost(one.cost_today_usd for one in self.hosts if one.taken_at is not None)
+        cost, complete = total_cost(one.cost_today_usd if one.taken_at else None for one in self.hosts)
         return Totals(
             specialists=sum(len(one.specialists) for one in self.hosts),
             active=sum(one.active for one in self.hosts),
             hosts=sum(one.reachable for one in self.hosts),
             runs=sum(len(one.runs) for one in self.hosts),
             cost_today_usd=cost,
-            cost_complete=complete and all(one.cost_complete and one.taken_at is not None for one in self.hosts),
+            cost_complete=complete and all(one.cost_complete for one in self.hosts),
         )
 
     def is_stale(self, view: HostView) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from cli_lab import Desk, open_desk, validate
@@ -126,6 +127,34 @@ def test_json_lines_while_a_host_hangs(desk: Desk) -> None:
         assert not of(document, "node-2")["reachable"]
     ages = [of(document, "node-1")["age_s"] for document in documents]
     assert max(ages) < 2.0  # the others go on being looked at
+
+
+def test_the_live_screen_while_a_host_hangs(desk: Desk) -> None:
+    """What is known is drawn at once; a run is followed by Enter, and q leaves."""
+    started = desk.inv("run", "--host", "node-1", "--no-sync", "--json", "--detach", "echo seen; sleep 60; echo never")
+    run_id = json.loads(started.out)["run_id"]
+    dlab.hang(desk.lab, "node-2")
+    program, *words = [os.fsdecode(word) for word in desk.argv(["watch"])]
+    env = {**desk.environment(), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    try:
+        for key, ends in (("\r", "never"), ("q", "")):
+            child = pexpect.spawn(program, words, cwd=str(desk.project), env=env, dimensions=(24, 80), timeout=20)
+            began = time.monotonic()
+            child.expect("node-1")
+            child.expect("CPU")
+            assert time.monotonic() - began < 4.0  # sooner by itself; node-2 takes 5 s to be given up
+            child.expect("running")
+            child.send(key)
+            if ends:
+                child.expect("seen\r\n")
+                child.sendintr()
+                child.expect("goes on on node-1")
+            child.expect(pexpect.EOF)
+            child.close()
+            assert child.exitstatus == (130 if ends else 0)
+    finally:
+        dlab.start(desk.lab, "node-2")
+        desk.inv("cancel", run_id)
 
 
 def test_a_page_is_written_whole(desk: Desk) -> None:
