@@ -182,6 +182,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.render.live",
         "dgummy.render.panels",
         "dgummy.render.screenkeys",
+        "dgummy.render.signs",
         "dgummy.render.stream",
         "dgummy.render.history",
         "dgummy.render.lines",

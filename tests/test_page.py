@@ -186,7 +186,7 @@ def test_what_is_written_from_right_to_left_moves_no_neighbours() -> None:
         (SpecialistState.NEW, "✨ new database-expert"),
         (SpecialistState.STOPPED, "◼ stopped database-expert"),
         (SpecialistState.FAILED, "✗ failed database-expert"),
-        (SpecialistState.UNREADABLE, "database-expert ! unreadable: too large"),
+        (SpecialistState.UNREADABLE, "database-expert ? unreadable: too large"),
     ],
 )
 def test_a_specialist_has_a_sign_and_a_word_for_its_state(status: SpecialistState, wanted: str) -> None:

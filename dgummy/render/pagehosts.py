@@ -17,6 +17,7 @@ from dgummy.render.markup import (
     sign,
     text,
 )
+from dgummy.render.signs import SIGNS
 from dgummy.render.text import one_line
 from dgummy.units import format_bytes, format_count
 from dgummy.views import AgentTask, ClusterView, HostView, RunningCommand, Specialist, SpecialistState
@@ -29,12 +30,15 @@ _BUSY_PCT, _FULL_PCT = 60.0, 85.0
 _SESSION_CHARACTERS = 8
 
 _STATES = {
-    SpecialistState.ACTIVE: ("⚡", "active", "busy"),
-    SpecialistState.DORMANT: ("💤", "dormant", "muted"),
-    SpecialistState.NEW: ("✨", "new", "good"),
-    SpecialistState.STOPPED: ("◼", "stopped", "warn"),
-    SpecialistState.FAILED: ("✗", "failed", "bad"),
-    SpecialistState.UNREADABLE: ("!", "unreadable", "bad"),
+    state: (SIGNS[state], state.value, style)
+    for state, style in {
+        SpecialistState.ACTIVE: "busy",
+        SpecialistState.DORMANT: "muted",
+        SpecialistState.NEW: "good",
+        SpecialistState.STOPPED: "warn",
+        SpecialistState.FAILED: "bad",
+        SpecialistState.UNREADABLE: "bad",
+    }.items()
 }
 _TASK_STATES = {**_STATES, SpecialistState.DORMANT: ("✓", "done", "good")}
 

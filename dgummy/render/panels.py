@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from dgummy.render.cells import Line, Span, cut, cut_line, fill, fill_line, legible, line_width
+from dgummy.render.signs import ASCII_SIGNS, SIGNS
 from dgummy.units import format_count, format_duration
 from dgummy.views import AgentTask, ClusterView, HostView, RunningCommand, Specialist, SpecialistState
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The signs of a picture. `states` are by SpecialistState's value, `box` is ┌ ┐ └ ┘ ─ │, `double` the same."""
+    """The signs of a picture. `box` is ┌ ┐ └ ┘ ─ │, `double` the same."""
 
     box: str
     double: str
@@ -30,18 +31,18 @@ class Glyphs:
     runs: str
     up: str
     down: str
-    states: dict[str, str]
+    states: Mapping[SpecialistState, str]
 
 
 UNICODE = Glyphs(
     box="┌┐└┘─│", double="╔╗╚╝═║", full="█", empty="░", unknown="·", dot="·", mark="…", at_least="≥", below="└",
     runs="▶", up="✓", down="✗",
-    states={"active": "⚡", "dormant": "💤", "new": "✨", "stopped": "◼", "failed": "✗", "unreadable": "?"},
+    states=SIGNS,
 )  # fmt: skip
 ASCII = Glyphs(
     box="++++-|", double="++++=|", full="#", empty=".", unknown="-", dot="|", mark="...", at_least=">=", below="`",
     runs=">", up="+", down="x",
-    states={"active": "*", "dormant": "z", "new": "+", "stopped": "#", "failed": "x", "unreadable": "?"},
+    states=ASCII_SIGNS,
 )  # fmt: skip
 
 _STATE_STYLES = {
@@ -252,7 +253,7 @@ def _below(text: str, pen: Pen) -> list[list[Span]]:
 
 
 def _sign(state: SpecialistState, pen: Pen) -> Span:
-    return Span(pen.glyphs.states[state.value], _STATE_STYLES[state.value])
+    return Span(pen.glyphs.states[state], _STATE_STYLES[state.value])
 
 
 def _specialist(one: Specialist, pen: Pen) -> list[list[Span]]:
