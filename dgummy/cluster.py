@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dgummy.syncplan import Listing
     from dgummy.transport.base import Transport
     from dgummy.views import ClusterView, Specialist
-    from dgummy.watching import Eyes, Watch
+    from dgummy.watching import Looker, Watch
     from dgummy.workspaces import WorkspaceSync
 
 
@@ -121,15 +121,14 @@ class Cluster:
         """What runs where, with whom and at what cost: one look at every host."""
         from dgummy import watching
 
-        looker = watching.Looker(self._eyes())
-        return watching.once(self._watched(wish), looker.look, jobs=self.settings.jobs, now=self.around.now)
+        return watching.once(self._watched(wish), self.looker().look, jobs=self.settings.jobs, now=self.around.now)
 
     def watch(self, wish: Wish, interval_s: float | None = None) -> Watch:
         """Look at the hosts again and again, for as long as it is open (it is a context manager)."""
-        from dgummy.watching import Looker, Watch
+        from dgummy.watching import Watch
 
         every_s = self.settings.watch.interval_s if interval_s is None else interval_s
-        return Watch(self._watched(wish), Looker(self._eyes()).look, interval_s=every_s, now=self.around.now)
+        return Watch(self._watched(wish), self.looker().look, interval_s=every_s, now=self.around.now)
 
     def specialists(self, wish: Wish) -> dict[str, tuple[Specialist, ...] | Failure]:
         """The specialists on each host: global ones, and those of projects."""
@@ -139,9 +138,10 @@ class Cluster:
     def _watched(self, wish: Wish) -> tuple[Host, ...]:
         return (Host(LOCAL_HOST),) if self.is_here(wish) else tuple(self._parts.chooser.hosts(wish))
 
-    def _eyes(self) -> Eyes:
+    def looker(self) -> Looker:
+        """What looks at hosts, and remembers what it read on each."""
         from dgummy import timeline
-        from dgummy.watching import Eyes
+        from dgummy.watching import Eyes, Looker
 
         visited = timeline.folders(self.journal.ledger().runs(limit=timeline.MAX_RUNS))
 
@@ -152,7 +152,7 @@ class Cluster:
         def carrier(host: Host) -> Transport:
             return self._parts.local if host.name == LOCAL_HOST else self._parts.control
 
-        return Eyes(self.settings, carrier, projects, self.around.now)
+        return Looker(Eyes(self.settings, carrier, projects, self.around.now))
 
     # -- bringing and running ----------------------------------------------------------------------------------
 

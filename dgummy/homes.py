@@ -9,49 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
 from dgummy.model import Failure, Memory
 from dgummy.standing import Obstacle, Standing
 from dgummy.units import format_count
+from dgummy.views import Specialist, SpecialistState
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ROUNDING = 1e-9
-_UNREADABLE = "unreadable"
-
-
-class Record(Protocol):
-    """What is read of a specialist's record (`specialists.Specialist`, `views.Specialist`)."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def scope(self) -> str:
-        """`project` or `global`."""
-
-    @property
-    def project(self) -> str:
-        """The project's folder on its host."""
-
-    @property
-    def status(self) -> str:
-        """A word; an Enum of words is one too."""
-
-    @property
-    def sessions(self) -> int | None:
-        """How often it was at work."""
-
-    @property
-    def session_id(self) -> str | None:
-        """What it remembers by; None before the first time."""
-
-    @property
-    def last_active(self) -> str | None:
-        """When it was last at work."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -69,7 +36,7 @@ class Home(msgspec.Struct, frozen=True):
 
 def find_home(
     specialist: str,
-    found: Mapping[str, Sequence[Record] | Failure],
+    found: Mapping[str, Sequence[Specialist] | Failure],
     folders: Mapping[str, str],
     home_dirs: Mapping[str, str],
 ) -> Home:
@@ -87,7 +54,7 @@ def find_home(
             unknown.add(name)
             continue
         mine = [one for one in told if one.name == specialist and _is_ours(one, folders.get(name), home_dirs.get(name))]
-        if any(_word(one.status) == _UNREADABLE for one in mine):
+        if any(one.status is SpecialistState.UNREADABLE for one in mine):
             unknown.add(name)
             continue
         lived = [one for one in mine if one.session_id or one.sessions]
@@ -157,7 +124,7 @@ def _best(able: Iterable[Standing]) -> float:
     return min((standing.current for standing in able if standing.current is not None), default=float("inf"))
 
 
-def _is_ours(record: Record, folder: str | None, home_dir: str | None) -> bool:
+def _is_ours(record: Specialist, folder: str | None, home_dir: str | None) -> bool:
     """Whether a record is of this project, or of every project."""
     if record.scope == "global":
         return True
@@ -171,10 +138,6 @@ def _is_ours(record: Record, folder: str | None, home_dir: str | None) -> bool:
     return here.endswith(folder[1:].rstrip("/"))
 
 
-def _rank(record: Record) -> tuple[bool, str, int]:
+def _rank(record: Specialist) -> tuple[bool, str, int]:
     at = record.last_active or ""
     return record.scope != "global", at if _TIME.fullmatch(at) else "", record.sessions or 0
-
-
-def _word(status: str) -> str:
-    return str(getattr(status, "value", status))

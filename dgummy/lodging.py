@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from dgummy import fanout, homes
 from dgummy.errors import DgummyError
 from dgummy.fanout import Job
-from dgummy.homes import Home, Record
+from dgummy.homes import Home
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, Memory
 from dgummy.project import turns_specialists_on
 from dgummy.routing import specialist_for
+from dgummy.views import HostView, Specialist
 
 if TYPE_CHECKING:
     from dgummy.chooser import Wish
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 1.5
 """How much longer than the first answer the others are waited for."""
 
-Told: TypeAlias = "Sequence[Record] | Failure"
+Told: TypeAlias = "Sequence[Specialist] | Failure"
 """What one host says of the specialists on it."""
 
 
@@ -99,13 +100,18 @@ def look_for_homes(cluster: Cluster, wishes: Sequence[Wish]) -> HomeLook | None:
             with contextlib.suppress(DgummyError):  # what is wrong with a wish is said when a host is chosen
                 hosts |= {host.name: host for host in cluster.hosts_for(asked)}
     cluster.connect()
+    looker = cluster.looker()
     return HomeLook(
         list(hosts.values()),
-        lambda host: cluster.specialists(replace(wishes[0], hosts=(host.name,), group=None, exclude=()))[host.name],
+        lambda host: _told(looker.look(host)),
         lambda host: str(cluster.project.root) if host.name == LOCAL_HOST else cluster.remote_dir(host),
         jobs=cluster.settings.jobs,
         patience_s=PATIENCE_S,
     )
+
+
+def _told(view: HostView) -> Told:
+    return view.specialists if view.failure is None else view.failure
 
 
 class BatchHomes:
