@@ -26,6 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dgummy.model import HostReport, HostStatus
+from dgummy.textfiles import replace_bytes
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -285,23 +286,4 @@ def _store(path: Path, entry: _Entry, now: datetime) -> None:
             raise _Rejected("more than fits into a cache", in_the_way=True)
         content = msgspec.json.encode(_File(SCHEMA_VERSION, entries))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _replace(path, content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        try:
-            os.fchmod(descriptor, 0o600)  # whatever the umask is
-            left = memoryview(content)
-            while left:
-                left = left[os.write(descriptor, left) :]
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    replace_bytes(path, content, mode=0o600)

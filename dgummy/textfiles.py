@@ -1,9 +1,9 @@
-"""Text files that others read while we write them."""
+"""Files that others read while we write them."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from dgummy.errors import ConfigError, UsageError
@@ -20,20 +20,31 @@ def replace_text(path: Path, text: str) -> None:
     target = path.resolve()
     try:
         mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(text.encode("utf-8", "replace"))
-                file.flush()
-                temporary.chmod(mode)
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        replace_bytes(target, text.encode("utf-8", "replace"), mode=mode)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written: {error.strerror}", "look at its folder's owner and the disk"
         ) from error
+
+
+def replace_bytes(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file whole or not at all, with this mode. OSError if it cannot be; then the old one is as it was."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        try:
+            os.fchmod(descriptor, mode)  # whatever the umask is
+            left = memoryview(content)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def _why(path: Path) -> str:
