@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
@@ -173,6 +174,21 @@ def in_order(items: Sequence[T], work: Callable[[T], R], *, jobs: int) -> list[R
     for (index, _), result in each(list(enumerate(items)), lambda pair: work(pair[1]), jobs=jobs):
         results[index] = result
     return [results[index] for index in range(len(items))]
+
+
+def while_patient(
+    items: Sequence[T], work: Callable[[T], R], *, jobs: int, patience_s: float | None, answered: Callable[[R], bool]
+) -> Iterator[tuple[T, R]]:
+    """Like `each`, but once one result counts as answered, the others get only so much longer (None: all are awaited)."""
+    deadline: float | None = None
+
+    def left_s() -> float | None:
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    for item, result in each(items, work, jobs=jobs, patience_s=left_s):
+        if patience_s is not None and deadline is None and answered(result):
+            deadline = time.monotonic() + patience_s
+        yield item, result
 
 
 class Bus:

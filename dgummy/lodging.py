@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -68,15 +67,15 @@ class HomeLook:
         late = Failure(FailureKind.TIMED_OUT, "answers much later than the others; not waited for")
         told: dict[str, Told] = {host.name: late for host in self._hosts}
         folders: dict[str, str] = {}
-        deadline: float | None = None
-
-        def patience() -> float | None:
-            return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-        for host, (answer, folder) in fanout.each(self._hosts, self._look, jobs=self._jobs, patience_s=patience):
+        looks = fanout.while_patient(
+            self._hosts,
+            self._look,
+            jobs=self._jobs,
+            patience_s=self._patience_s,
+            answered=lambda look: not isinstance(look[0], Failure),
+        )
+        for host, (answer, folder) in looks:
             told[host.name], folders[host.name] = answer, folder
-            if deadline is None and not isinstance(answer, Failure):
-                deadline = time.monotonic() + self._patience_s
         return told, folders
 
     def _look(self, host: Host) -> tuple[Told, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -153,16 +152,14 @@ class Observer:
         return [] if tool in probe.TOOLS else [tool]
 
     def _measure_all(self, hosts: Sequence[Host], patience_s: float | None) -> dict[str, HostReport]:
-        reports: dict[str, HostReport] = {}
-        deadline: float | None = None
-
-        def patience() -> float | None:
-            return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-        for host, report in fanout.each(hosts, self.measure, jobs=self._settings.jobs, patience_s=patience):
-            reports[host.name] = report
-            if patience_s is not None and deadline is None and report.reachable:
-                deadline = time.monotonic() + patience_s
+        measured = fanout.while_patient(
+            hosts,
+            self.measure,
+            jobs=self._settings.jobs,
+            patience_s=patience_s,
+            answered=lambda report: report.reachable,
+        )
+        reports = {host.name: report for host, report in measured}
         for host in hosts:
             if host.name not in reports:
                 late = Failure(FailureKind.TIMED_OUT, "answers much later than the others; not waited for")
