@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from dgummy import agents, probe, specialists
 from dgummy.costs import Prices, Tally
 from dgummy.model import Sample
@@ -46,6 +48,9 @@ class Stamp(NamedTuple):
     path: str
     size: int
     modified_s: float | None
+
+
+_NO_STAMP = Stamp("", "", 0, None)
 
 
 def read_stamp(line: str, zone: str = "") -> Stamp | None:
@@ -96,7 +101,7 @@ class _Answer:
     def _begin(self, fact: Fact) -> _Kept:
         is_run = fact.name == "shown-run"
         stamp = Stamp("", fact.value, 0, None) if is_run else read_stamp(fact.value, self._zone)
-        kept = _Kept(stamp or Stamp("", "", 0, None))
+        kept = _Kept(stamp or _NO_STAMP)
         if stamp is not None:
             self.told[fact.name][stamp.path] = kept
         return kept
@@ -188,7 +193,9 @@ class HostMemory:
                 or any(_is_fresh(stamp, now_s) for stamp in (kept.stamp, *self._stamp(transcript))),
                 failed=bool(transcript and self._transcripts[transcript].first("transcript-error")),
             )
-            yield _with(one, specialists.judged(one.status, signs), self._cost(one, transcript), signs.failed)
+            status = specialists.judged(one.status, signs)
+            reason = "its last answer was an error" if status is SpecialistState.FAILED else one.reason
+            yield msgspec.structs.replace(one, status=status, cost_usd=self._cost(one, transcript), reason=reason)
         for value in answer.all("unreadable"):
             folder, _, reason = value.rpartition("\t")
             yield specialists.unreadable(folder, home, reason)
@@ -230,13 +237,6 @@ class HostMemory:
             )
 
 
-def _with(one: Specialist, state: SpecialistState, cost_usd: float | None, failed: bool) -> Specialist:
-    reason = "its last answer was an error" if failed and state is SpecialistState.FAILED else one.reason
-    return Specialist(
-        one.name, one.scope, one.project, state, one.sessions, one.session_id, one.last_active, cost_usd, reason
-    )
-
-
 def _task_state(result: Mapping[str, object] | None, stamp: Stamp, now_s: float) -> SpecialistState:
     if result is not None:
         return SpecialistState.FAILED if result.get("is_error") else SpecialistState.DORMANT
@@ -254,7 +254,7 @@ def _kept_on(before: Mapping[str, _Kept], fresh: Mapping[str, _Kept], same: set[
 
 def _runs(sample: Sample, answer: _Answer) -> Iterator[RunningCommand]:
     for one in sample.active_runs:
-        told = answer.told["shown-run"].get(one.run_id, _Kept(Stamp("", "", 0, None)))
+        told = answer.told["shown-run"].get(one.run_id, _Kept(_NO_STAMP))
         yield RunningCommand(
             one.run_id,
             one.age_s,

@@ -18,7 +18,7 @@ from dgummy import fanout, remote
 from dgummy.looking import HostMemory, day_start
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.settings import Settings
-from dgummy.transport.base import Limits, Script, Transport
+from dgummy.transport.base import Answer, Limits, Script, Transport
 from dgummy.views import ClusterView, HostView
 
 LOOK_INTERVAL_S = 0.2
@@ -54,17 +54,22 @@ class Looker:
         answer = self._eyes.transport(host).run_script(
             host, self._script(host, memory), Limits(total_s=self._eyes.settings.timeouts.probe_s)
         )
-        before = self._views.get(host.name, HostView(host.name))
-        if isinstance(answer, Failure):
-            view = msgspec.structs.replace(before, failure=answer, asked_at=asked_at)
-        else:
-            try:
-                view = memory.take(host.name, answer.facts, asked_at=asked_at, taken_at=self._eyes.now())
-            except ValueError as error:
-                failure = Failure(FailureKind.SHELL, f"its answer makes no sense: {error}")
-                view = msgspec.structs.replace(before, failure=failure, asked_at=asked_at)
+        view = self._taken(host, memory, answer, asked_at)
+        if isinstance(view, Failure):
+            before = self._views.get(host.name, HostView(host.name))
+            view = msgspec.structs.replace(before, failure=view, asked_at=asked_at)
         self._views[host.name] = view
         return view
+
+    def _taken(
+        self, host: Host, memory: HostMemory, answer: Answer | Failure, asked_at: datetime
+    ) -> HostView | Failure:
+        if isinstance(answer, Failure):
+            return answer
+        try:
+            return memory.take(host.name, answer.facts, asked_at=asked_at, taken_at=self._eyes.now())
+        except ValueError as error:
+            return Failure(FailureKind.SHELL, f"its answer makes no sense: {error}")
 
     def _memory(self, host: Host, now: datetime) -> HostMemory:
         """What is known of a host; forgotten at midnight, when "today" is another day."""
