@@ -179,7 +179,7 @@ def in_order(items: Sequence[T], work: Callable[[T], R], *, jobs: int) -> list[R
 def while_patient(
     items: Sequence[T], work: Callable[[T], R], *, jobs: int, patience_s: float | None, answered: Callable[[R], bool]
 ) -> Iterator[tuple[T, R]]:
-    """Like `each`, but once one result counts as answered, the others get only so much longer (None: all are awaited)."""
+    """Like `each`, but once one result counts as answered, the others get so much longer (None: all are awaited)."""
     deadline: float | None = None
 
     def left_s() -> float | None:
