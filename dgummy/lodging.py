@@ -120,6 +120,10 @@ class BatchHomes:
         self._by_key = by_key
         self._margin = margin
 
+    def __contains__(self, key: str) -> bool:
+        """Whether a task has a specialist that may have a home."""
+        return key in self._by_key
+
     def wanted(self, key: str, loads: Mapping[str, float | None]) -> frozenset[str]:
         """The host that a task goes to before all others, if that has a free slot: its home, or none.
 

@@ -182,11 +182,15 @@ class Spread:
     def _take(self, now_s: float) -> object:
         """Place a job: one that has a preference where that host has room, else the one that should start first."""
         for job in self._queue:
-            for wanted in (self._homes.wanted(job.key, self._loads(job)), self._with_room(job)):
+            for wanted in (self._home(job), self._with_room(job)):
                 placed = self._batch.place(_only(job, wanted), now_s) if wanted else None
                 if placed is not None:
                     return placed
         return self._batch.take(self._queue, now_s)
+
+    def _home(self, job: Job) -> frozenset[str]:
+        """The host where a task's specialist lives, if the task should go there before all others."""
+        return self._homes.wanted(job.key, self._loads(job)) if job.key in self._homes else frozenset()
 
     def _with_room(self, job: Job) -> frozenset[str]:
         """The hosts that a job prefers and may have, while they are not overloaded."""
@@ -219,7 +223,9 @@ class Spread:
         piece.sample = self.samples_of(placed.host)
         self._journal.note_placement(job.key, placed.host)
         expected = () if placed.completion_s is not None else ("expected completion: no history yet",)
-        memory = piece.course.memory = self._homes.memory(job.key, placed.host, self._loads(job))
+        if job.key in self._homes:
+            piece.course.memory = self._homes.memory(job.key, placed.host, self._loads(job))
+        memory = piece.course.memory
         told = (memory.reason,) if memory is not None and memory.home is not None else ()
         self._emit(HostChosen(job.key, placed.host, (*placed.why, *told, *expected)))
         return piece
