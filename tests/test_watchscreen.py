@@ -253,6 +253,15 @@ def test_the_size_changes_and_all_is_drawn_anew() -> None:
         screen.assert_as_it_was()
 
 
+def test_another_size_that_is_seen_before_its_signal_comes_is_drawn_anew_too() -> None:
+    with terminal() as screen:
+        screen.until("? help")
+        screen.resize(200, 50)
+        shown = screen.until("? help")
+        assert "\x1b[2J" in shown
+        assert "\x1b[50;1H" in shown
+
+
 def test_only_what_changed_is_written() -> None:
     with terminal() as screen:
         screen.until("? help")

@@ -50,6 +50,7 @@ class FullScreen:
         self._came: list[int] = []
         self._wake = (-1, -1)
         self._drawn: list[str] | None = None
+        self._drawn_for = (0, 0)
 
     def __enter__(self) -> FullScreen:
         self._modes = termios.tcgetattr(self._keyboard)
@@ -78,8 +79,14 @@ class FullScreen:
             return _FALLBACK
         return columns or _FALLBACK[0], lines or _FALLBACK[1]
 
-    def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines from the top: what differs from what is shown is written, in one write."""
+    def draw(self, lines: Sequence[str], size: tuple[int, int]) -> None:
+        """Show these lines from the top: what differs from what is shown is written, in one write.
+
+        `size` is what they were made for. What a terminal of another size shows of the last ones is not known.
+        """
+        if size != self._drawn_for:
+            self.forget()
+        self._drawn_for = size
         known = self._drawn
         text = "" if known is not None else "\x1b[2J"
         before: Sequence[str] = known or []

@@ -86,7 +86,7 @@ class _Watch:
                     self._view = self._snapshot()
 
     def _press(self, key: str) -> WatchEnd | None:
-        runs = run_ids(self._view, self._looking())
+        runs = run_ids(self._view, self._looking(self._screen.size))
         self.state, outcome = press(self.state, key, runs, self._picture.page)
         if isinstance(outcome, Quit):
             return WatchEnd(self.state)
@@ -97,14 +97,15 @@ class _Watch:
         self._draw()  # the next key counts from where the window is now
         return None
 
-    def _looking(self) -> Look:
-        columns, lines = self._screen.size
+    def _looking(self, size: tuple[int, int]) -> Look:
+        columns, lines = size
         return replace(self._look, width=columns, height=lines, **vars(self.state))
 
     def _draw(self) -> None:
-        look = self._looking()
+        size = self._screen.size
+        look = self._looking(size)
         if (self._view, look) != self._shown:
             self._picture = draw(self._view, look)
             self.state = replace(self.state, scroll=self._picture.scroll)
-            self._shown = (self._view, self._looking())
-        self._screen.draw(self._picture.lines)
+            self._shown = (self._view, self._looking(size))
+        self._screen.draw(self._picture.lines, size)
