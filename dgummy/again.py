@@ -55,6 +55,9 @@ def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, det
         env={name: _value(name, environ, row) for name in kept.env_names},
         verify=kept.verify,
         detach=detach,
+        collect={"auto": True, "off": False}.get(kept.collect),
+        fetch=kept.fetch,
+        isolate=kept.isolate,
     )
     tool = settings.agent.tool if kept.mode else ""  # it is required of whoever gets an agent's task
     wish = Wish(

@@ -27,6 +27,9 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     verify: str | None = None
     fallback: str = "local"
     subdir: str = ""
+    collect: str = "off"
+    fetch: tuple[str, ...] = ()
+    isolate: bool = False
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):

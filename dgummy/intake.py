@@ -27,6 +27,10 @@ class RunOptions:
     verify: str | None = None
     force: bool = False
     detach: bool = False
+    collect: bool | None = None
+    fetch: tuple[str, ...] = ()
+    collect_first: bool = False
+    isolate: bool = False
 
 
 def command_order(command: str, wish: Wish, options: RunOptions, settings: Settings) -> Order:
@@ -42,6 +46,10 @@ def command_order(command: str, wish: Wish, options: RunOptions, settings: Setti
         env=options.env,
         fallback=settings.fallback,
         detach=options.detach,
+        collect="auto" if options.collect else "off",
+        fetch=options.fetch,
+        collect_first=options.collect_first,
+        isolate=options.isolate,
     )
 
 
@@ -66,6 +74,10 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
         verify=options.verify,
         fallback=settings.fallback,
         detach=options.detach,
+        collect=settings.collect.when if options.collect is None else "auto" if options.collect else "off",
+        fetch=options.fetch,
+        collect_first=options.collect_first,
+        isolate=options.isolate,
     )
 
 

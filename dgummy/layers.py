@@ -57,6 +57,8 @@ _KEYS: dict[str, Any] = {
     "pricing": {"date": None, "models": None},
     "budget": {"per_task_usd": None, "per_day_usd": None, "per_project_usd": None, "enforce": None},
     "watch": {"roots": None, "interval_s": None, "max_specialists": None},
+    "collect": None,
+    "workspace": {"expire_s": None},
     "state_dir": None,
 }
 """Every key that can be set.

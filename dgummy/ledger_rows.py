@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, TypedDict, TypeVar
 
 from dgummy.model import RunState
+from dgummy.work import WorkState
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -21,7 +22,7 @@ class RunRow:
 
     `kind` is "run" or "task". `label` names the run within its group. `fallback` is "local" if it ran here because no
     host could. `owner` is `user@machine`, `client_pid` the process that began it. `request` is what was asked for
-    (`dgummy.asked`).
+    (`dgummy.asked`), `base` what was sent and `work` what became of that which it changed (`dgummy.work`).
     """
 
     run_id: str
@@ -46,6 +47,8 @@ class RunRow:
     owner: str = ""
     client_pid: int | None = None
     request: str = ""
+    base: str = ""
+    work: WorkState = WorkState.UNKNOWN
 
 
 class RunUpdate(TypedDict, total=False):
@@ -65,6 +68,8 @@ class RunUpdate(TypedDict, total=False):
     branch: str
     fallback: str | None
     client_pid: int | None
+    base: str
+    work: WorkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ def _value(name: str, stored: Any) -> Any:
         return stored.decode("utf-8", "surrogatepass")
     if name in ("state", "outcome"):
         return RunState(stored)
+    if name == "work":
+        return WorkState(stored)
     if name.endswith("_at") and stored is not None:
         return to_datetime(stored)
     return stored

@@ -70,6 +70,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE kv (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
     ),
     ("ALTER TABLE runs ADD COLUMN request TEXT NOT NULL DEFAULT ''", "DROP TABLE starts"),
+    (
+        "ALTER TABLE runs ADD COLUMN base TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN work TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """SQL steps, oldest first. Append only: what a released step did is what files out there look like."""
 

@@ -67,6 +67,7 @@ class FailureKind(str, Enum):
     WRONG_MACHINE = "another machine"
     CANCELLED = "cancelled"
     BUDGET = "spend cap reached"
+    UNCOLLECTED = "not collected"
     CONFIG = "ssh configuration"
     INTERNAL = "internal error"
 
@@ -87,6 +88,7 @@ _FAILURE_CODES: dict[FailureKind, ExitCode] = {
     FailureKind.LOST: ExitCode.TRY_AGAIN,
     FailureKind.BUSY: ExitCode.TRY_AGAIN,
     FailureKind.BUDGET: ExitCode.TRY_AGAIN,
+    FailureKind.UNCOLLECTED: ExitCode.TRY_AGAIN,
     FailureKind.DISK_FULL: ExitCode.SYNC_FAILED,
     FailureKind.PERMISSION: ExitCode.SYNC_FAILED,
     FailureKind.SYNC: ExitCode.SYNC_FAILED,

@@ -20,7 +20,10 @@ class Order:
     """What is to be run. `command` is what a shell on the host gets; `shown` is what people are shown of it.
 
     `sync` brings the project there first and gives the run its workspace. `mode` is set for agent tasks (see `agents`).
-    `detach` starts it and does not wait for its end. `group_id` and `label` say what it is part of, "" for nothing.
+    `detach` starts it and does not wait for its end. `collect` says whether
+    what it changes comes home at its end (auto, ask or off), `fetch` which files do beside that, as patterns.
+    `collect_first` brings home what an earlier run left in the way; `isolate` gives it a copy of the project to itself.
+    `group_id` and `label` say what it is part of, "" for nothing.
     """
 
     kind: str
@@ -35,6 +38,10 @@ class Order:
     verify: str | None = None
     fallback: str = "local"
     detach: bool = False
+    collect: str = "off"
+    fetch: tuple[str, ...] = ()
+    collect_first: bool = False
+    isolate: bool = False
     group_id: str = ""
     label: str = ""
 
@@ -54,6 +61,9 @@ class Order:
             verify=self.verify,
             fallback=self.fallback,
             subdir=subdir,
+            collect=self.collect,
+            fetch=self.fetch,
+            isolate=self.isolate,
         )
 
     def meta(self, project: Project, remote_dir: str, task_type: str) -> str:

@@ -8,7 +8,7 @@ from dgummy.model import Attempt, Failure, FailureKind, RunState
 from dgummy.placement import Choice, Obstacle, Verdict
 
 _REFUSED = frozenset({FailureKind.HOST_KEY, FailureKind.AUTHENTICATION})
-_SKIPPED = frozenset({FailureKind.BUSY, FailureKind.UNFIT, FailureKind.BUDGET})
+_SKIPPED = frozenset({FailureKind.BUSY, FailureKind.UNFIT, FailureKind.BUDGET, FailureKind.UNCOLLECTED})
 _MIGHT_HAVE = frozenset({RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED})
 
 

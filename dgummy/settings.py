@@ -227,6 +227,26 @@ class BudgetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     enforce: str = "refuse"
 
 
+class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How what runs change comes home; `collect: auto` is short for `collect: {when: auto}`.
+
+    when: what happens once an agent's task is done: `auto` collects it, `ask` asks where there is a terminal, `off`
+    leaves it. max_bytes: a larger file is named, not fetched. max_total_bytes: of all files of one run together.
+    """
+
+    SHORT_FOR: typing.ClassVar[str] = "when"
+
+    when: str = "auto"
+    max_bytes: int = 100 * 1024 * 1024
+    max_total_bytes: int = 1024 * 1024 * 1024
+
+
+class WorkspaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The copies of a project that `--isolate` makes on hosts. expire_s: unused for so long, they are removed."""
+
+    expire_s: float = 7 * 86400.0
+
+
 class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is watched on hosts.
 
@@ -263,6 +283,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     agent: AgentSettings = AgentSettings()
     budget: BudgetSettings = BudgetSettings()
     watch: WatchSettings = WatchSettings()
+    collect: CollectSettings = CollectSettings()
+    workspace: WorkspaceSettings = WorkspaceSettings()
     suites: dict[str, dict[str, SuiteJob]] = {}
     state_dir: str = "~/.local/state/distributed-gummy"
     pricing: Pricing = Pricing()  # last, for whoever has all settings shown: it is long

@@ -17,6 +17,7 @@ from dgummy.wording import key_error, nearest, shown, suggestion
 BACKENDS = ("auto", "d", "ssh", "local")
 FALLBACKS = ("local", "none")
 ENFORCE = ("refuse", "stop")
+COLLECT = ("auto", "ask", "off")
 MAX_JOBS = 512
 MAX_GROUP_HOSTS = 10_000
 MAX_SPECIALISTS = 100_000
@@ -81,6 +82,7 @@ def check(settings: Settings, origins: Origins) -> tuple[str, ...]:
     _check_pricing(settings, origins)
     _check_budget(settings, origins)
     _check_watch(settings, origins)
+    _check_collect(settings, origins)
     return tuple(_warnings(settings))
 
 
@@ -133,6 +135,7 @@ def _check_choices(settings: Settings, origins: Origins) -> None:
         ("backend", settings.backend, BACKENDS),
         ("fallback", settings.fallback, FALLBACKS),
         ("budget.enforce", settings.budget.enforce, ENFORCE),
+        ("collect.when", settings.collect.when, COLLECT),
     ):
         if value not in choices:
             origins.fail(key, f"{shown(value)} is no choice", suggestion(value, choices, noun="the choices are"))
@@ -303,6 +306,16 @@ def _check_budget(settings: Settings, origins: Origins) -> None:
         if usd is not None and not 0 <= usd <= MAX_USD:
             what = f"{usd:g} is no amount of money"
             origins.fail(f"budget.{name}", what, "write US dollars, 0 or more: 4.50; or leave it out for no cap")
+
+
+def _check_collect(settings: Settings, origins: Origins) -> None:
+    for name in ("max_bytes", "max_total_bytes"):
+        value = getattr(settings.collect, name)
+        if value < 1:
+            origins.fail(f"collect.{name}", f"{value} is out of range", "write a number of bytes: 104857600 is 100 MiB")
+    if not 60 <= settings.workspace.expire_s < 1e10:
+        what = f"{settings.workspace.expire_s:g} is out of range"
+        origins.fail("workspace.expire_s", what, "write seconds from 60 on, or 7d")
 
 
 def _check_watch(settings: Settings, origins: Origins) -> None:

@@ -48,8 +48,8 @@ class Reader:
 
     def _struct(self, value: Any, kind: type[msgspec.Struct], key: tuple[str, ...]) -> dict[str, Any]:
         known = field_types(kind)
-        if isinstance(value, str) and hasattr(kind, "SHORT_FOR"):
-            value = {kind.SHORT_FOR: value}
+        if hasattr(kind, "SHORT_FOR"):
+            value = _written_out(value, kind.SHORT_FOR, is_text=self._text)
         result: dict[str, Any] = {}
         for name, item in self._items(value, key, example=f"{next(iter(known))}: …"):
             if name not in known:
@@ -147,6 +147,15 @@ class Reader:
 def field_types(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
     """Return the fields of a settings struct and their types."""
     return {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
+def _written_out(value: Any, key: str, *, is_text: bool) -> Any:
+    """A map for a value that is short for one; `off` and `on` are false and true to YAML."""
+    if isinstance(value, bool):
+        return {key: "auto" if value else "off"}
+    if isinstance(value, str) and not (is_text and value.lstrip().startswith("{")):
+        return {key: value}
+    return value
 
 
 def is_struct(kind: Any) -> bool:

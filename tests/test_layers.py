@@ -35,6 +35,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.events",
         "dgummy.model",
         "dgummy.units",
+        "dgummy.work",
         # A package without code, the records that a script's output is made of, and how foreign text becomes a line:
         # decisions read such records and such text.
         "dgummy.transport",

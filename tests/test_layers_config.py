@@ -412,7 +412,9 @@ def test_known_keys_equal_the_settings() -> None:
     from dgummy.settings import Settings
     from dgummy.settings_reader import field_types, is_struct
 
-    def keys(kind: Any) -> dict[str, Any]:
+    def keys(kind: Any) -> dict[str, Any] | None:
+        if hasattr(kind, "SHORT_FOR"):  # a text is merged with no map
+            return None
         return {name: keys(inner) if is_struct(inner) else None for name, inner in field_types(kind).items()}
 
     assert layers.known_keys() == keys(Settings)

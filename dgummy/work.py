@@ -1,0 +1,96 @@
+"""What a run was sent, and what of it changed on its host: the records that bringing work home speaks in. No I/O.
+
+A project is one git repository, or several (submodules, clones within it), or none. `prefix` is where in the project a
+repository is: b"" for the project itself, else b"vendor/lib/". Names are bytes relative to the project's root, as in
+`syncplan`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+
+class WorkState(str, Enum):
+    """What became of that which a run changed on its host. The value is what the ledger holds."""
+
+    UNKNOWN = ""
+    NONE = "none"
+    UNCOLLECTED = "uncollected"
+    COLLECTED = "collected"
+    DISCARDED = "discarded"
+
+
+class RepositoryBase(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One repository of a project as it was sent: `tree` is the id of that, `head` that of its HEAD ("" if unborn).
+
+    `prefix` is text: bytes that are not UTF-8 are surrogate escapes (`os.fsdecode`).
+    """
+
+    tree: str
+    head: str = ""
+    prefix: str = ""
+
+
+class Base(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A project as it was sent to a run. Without repositories git knew nothing of it.
+
+    sent_at_ns: when listing began, by this machine's clock: a file that has changed since is not what was sent.
+    """
+
+    sent_at_ns: int = 0
+    repositories: tuple[RepositoryBase, ...] = ()
+
+
+def encode_base(base: Base) -> str:
+    """Write it for the ledger, or for a run's host to keep."""
+    return json.dumps(msgspec.to_builtins(base))
+
+
+def decode_base(text: str) -> Base | None:
+    """Read what `encode_base` wrote. None for a run of which nothing was recorded."""
+    try:
+        return msgspec.convert(json.loads(text), Base) if text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+class Kind(str, Enum):
+    """What a changed name is on the host."""
+
+    FILE = "file"
+    PROGRAM = "program"  # a file that may be executed
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file or link that is new or not as it was sent. `size_bytes` is None where the host has not told it."""
+
+    path: bytes
+    kind: Kind
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that is not brought home, and why, in a few words.
+
+    is_work: it may be what the run made, and is on its host alone: what would destroy it is still refused.
+    """
+
+    path: bytes
+    reason: str
+    is_work: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Something that was brought here: `content` is the path of a file with what it holds (for a link: its target)."""
+
+    path: bytes
+    kind: Kind
+    content: str
