@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from dgummy.model import Attempt, GroupResult, RunResult, SyncResult
+from dgummy.grouprecords import GroupResult
+from dgummy.model import Attempt, RunResult, SyncResult
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from dgummy import background, fanout
 from dgummy.errors import TryAgainError
+from dgummy.grouprecords import GroupResult
 from dgummy.groupwork import GroupOptions, GroupWork
-from dgummy.model import GroupResult, SyncResult
+from dgummy.model import SyncResult
 from dgummy.orders import Order
 
 if TYPE_CHECKING:

@@ -18,12 +18,13 @@ from dgummy.errors import NoHostError
 from dgummy.events import Event, GroupEnded, GroupStarted, Notice
 from dgummy.everywhere import Everywhere
 from dgummy.forecast import forecast
+from dgummy.grouprecords import GroupResult, Member
 from dgummy.groups import GroupRunner, Piece, Ran, Source
 from dgummy.jobs import Job
 from dgummy.journal import kind_key, work_key
 from dgummy.ledger_rows import new_group_id
 from dgummy.lodging import BatchHomes
-from dgummy.model import LOCAL_HOST, Failure, FailureKind, GroupResult, Host, Member, RunResult, RunState, Sample
+from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState, Sample
 from dgummy.observe import Observation
 from dgummy.orders import Order
 from dgummy.placement import Obstacle

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,8 +17,7 @@ import msgspec
 from dgummy import agents, asked, fanout, reconcile, spending
 from dgummy.agents import Evidence
 from dgummy.errors import ExitCode, UsageError
-from dgummy.events import Listener, Notice, RunEnded
-from dgummy.fanout import Job
+from dgummy.events import Listener, Notice
 from dgummy.journal import Journal
 from dgummy.ledger_rows import RunRow, RunUpdate
 from dgummy.liveness import process_began_at, process_words
@@ -29,8 +27,7 @@ from dgummy.reconcile import CallOff, Client, Decision, Report, Verdict
 from dgummy.runs import Ending
 from dgummy.runscript import call_off_script, reports_script
 from dgummy.settings import Settings
-from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Script, Transport
-from dgummy.units import format_duration
+from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
 
 NOT_FINAL = tuple(state for state in RunState if not state.is_final)
 UNSETTLED = (*NOT_FINAL, RunState.LOST)
@@ -42,8 +39,6 @@ NEVER_BEGAN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, Run
 _PID_SLACK_S = 2.0
 _TAKES_OVER = "resume"
 """The command that makes a process the client of runs that were written down before it began."""
-
-_FIRST_POLL_S, _LONGEST_POLL_S, _POLL_SHARE = 0.2, 2.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,67 +280,6 @@ class History:
             return None
         claim = Claim(row.run_id, row.remote_dir, request.mode, row.command)
         return spending.cost_there(self.access.transport(host), host, claim, request.subdir, self.access.settings)
-
-    # -- waiting -----------------------------------------------------------------------------------------------
-
-    def wait(self, rows: Sequence[RunRow], timeout_s: float | None = None) -> tuple[list[Seen], bool]:
-        """Wait until runs are over, and say of each when it is. True if time was up before that.
-
-        A run whose host stays silent for longer than `timeouts.reconnect_s` is given up: it stays as last known.
-        """
-        waiting = Waiting(self, rows, Deadline(timeout_s))
-        return waiting.until_over(), waiting.timed_out
-
-
-class Waiting:
-    """Asks again and again, less often the longer it takes."""
-
-    def __init__(self, history: History, rows: Sequence[RunRow], deadline: Deadline) -> None:
-        self._history = history
-        self._seen = {row.run_id: Seen(row) for row in rows}
-        self._left = {row.run_id for row in rows}
-        self._deadline = deadline
-        self._silent_since: dict[str, float] = {}
-        self._patience_s = history.access.settings.timeouts.reconnect_s
-        self.timed_out = False
-
-    def until_over(self) -> list[Seen]:
-        """Every run as it is at the end."""
-        began = time.monotonic()
-        while self._left:
-            job = Job(self._look, "wait")
-            self.timed_out = not job.wait(self._deadline.remaining_s())
-            if self.timed_out:
-                break
-            self._hear(job.result())
-            if self._left:
-                pause_s = min(_LONGEST_POLL_S, max(_FIRST_POLL_S, _POLL_SHARE * (time.monotonic() - began)))
-                left_s = self._deadline.remaining_s()
-                time.sleep(pause_s if left_s is None else min(pause_s, left_s))
-        return list(self._seen.values())
-
-    def _look(self) -> list[Seen]:
-        rows = [self._history.again(self._seen[run_id].row) for run_id in self._seen if run_id in self._left]
-        return self._history.refresh(rows, tell=False)
-
-    def _hear(self, found: Iterable[Seen]) -> None:
-        now = time.monotonic()
-        for seen in found:
-            self._seen[seen.row.run_id] = seen
-            if seen.failure is None:
-                self._silent_since.pop(seen.row.host, None)
-            elif seen.row.host not in self._silent_since:
-                self._silent_since[seen.row.host] = now
-                what = f"asking again for {format_duration(self._patience_s)}"
-                self._history.tell_silent(seen.row.host, seen.failure, what)
-            if seen.is_over or self._is_given_up(seen, now):
-                self._left.discard(seen.row.run_id)
-                self._history.access.emit(RunEnded(result_of(seen)))
-
-    def _is_given_up(self, seen: Seen, now: float) -> bool:
-        if seen.failure is None:
-            return False
-        return seen.failure.kind is FailureKind.CONFIG or now - self._silent_since[seen.row.host] > self._patience_s
 
 
 def result_of(seen: Seen) -> RunResult:

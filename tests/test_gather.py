@@ -18,7 +18,8 @@ from dgummy import gather
 from dgummy.errors import DgummyError, ExitCode
 from dgummy.events import GroupEnded, GroupStarted, Output
 from dgummy.gather import Diff, Digester, Group, HostOutput
-from dgummy.model import GroupResult, Member, RunResult, RunState
+from dgummy.grouprecords import GroupResult, Member
+from dgummy.model import RunResult, RunState
 from dgummy.render import gathered
 from dgummy.render.console import Console
 from dgummy.render.gathering import GatheringScreen

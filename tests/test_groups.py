@@ -18,9 +18,10 @@ from dgummy import lab as dlab
 from dgummy.chooser import Wish
 from dgummy.errors import NoHostError, UsageError
 from dgummy.events import Event, GroupEnded, GroupStarted, HostChosen, Notice, Output, RunEnded
+from dgummy.grouprecords import GroupResult
 from dgummy.groupwork import GroupOptions
 from dgummy.intake import RunOptions
-from dgummy.model import GroupResult, RunState
+from dgummy.model import RunState
 from dgummy.settings import HostSettings, Timeouts
 from dgummy.stoprules import StopRule
 from dgummy.worklist import Item, labelled

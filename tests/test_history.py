@@ -29,6 +29,7 @@ from dgummy.model import Failure, FailureKind, RunState
 from dgummy.reconcile import Client
 from dgummy.runscript import RunSpec, start_script
 from dgummy.settings import Timeouts
+from dgummy.waiting import wait
 from labs import NodeLab, fresh_id, until
 
 pytestmark = pytest.mark.lab
@@ -428,7 +429,7 @@ def test_a_state_is_looked_for_as_it_is_now_not_as_it_was(cluster: Cluster) -> N
 
 def test_waiting_for_several(cluster: Cluster, heard: list[Event]) -> None:
     rows = [start(cluster, f"sleep 0.{number}; exit {number}", host=f"node-{1 + number % 2}") for number in range(4)]
-    found, timed_out = cluster.history.wait(rows)
+    found, timed_out = wait(cluster.history, rows)
     assert not timed_out
     assert [seen.row.exit_code for seen in found] == [0, 1, 2, 3]
     assert exit_code(found) == 1 and exit_code(found[:1]) == 0 and exit_code(found[2:3]) == 2
@@ -439,17 +440,17 @@ def test_waiting_for_several(cluster: Cluster, heard: list[Event]) -> None:
 def test_waiting_no_longer_than_asked(cluster: Cluster) -> None:
     row = start(cluster, "sleep 3; exit 3")
     began = time.monotonic()
-    found, timed_out = cluster.history.wait([row], 0.5)
+    found, timed_out = wait(cluster.history, [row], 0.5)
     assert timed_out and time.monotonic() - began < 2.5
     assert not found[0].is_over
-    assert cluster.history.wait([row])[0][0].row.exit_code == 3  # it went on
+    assert wait(cluster.history, [row])[0][0].row.exit_code == 3  # it went on
 
 
 def test_waiting_through_a_host_that_goes_and_comes_back(own_lab: NodeLab) -> None:
     heard: list[Event] = []
     with own_lab.cluster(own_lab.project(), heard, timeouts=Timeouts(reconnect_s=90)) as cluster:
         row = start(cluster, "sleep 2; exit 8")
-        waiting = Job(lambda: cluster.history.wait([row]), "wait")
+        waiting = Job(lambda: wait(cluster.history, [row]), "wait")
         dlab.stop(own_lab.lab, "node-1")
         until(lambda: [event for event in heard if isinstance(event, Notice) and "asking again" in event.text], 60)
         assert not waiting.wait(1)
@@ -463,7 +464,7 @@ def test_a_host_that_stays_away_is_given_up(own_lab: NodeLab) -> None:
         row, other = start(cluster, "sleep 30"), start(cluster, "exit 0", host="node-2")
         dlab.stop(own_lab.lab, "node-1")
         began = time.monotonic()
-        found, timed_out = cluster.history.wait([row, other])
+        found, timed_out = wait(cluster.history, [row, other])
         assert not timed_out and time.monotonic() - began < 20
         assert found[0].failure is not None and exit_code(found[:1]) == 75
         assert found[1].row.state is RunState.OK and exit_code(found) == 1
@@ -473,7 +474,7 @@ def test_a_host_that_stays_away_is_given_up(own_lab: NodeLab) -> None:
 
 def test_waiting_for_one_that_has_no_host_yet(cluster: Cluster, node_lab: NodeLab) -> None:
     row = write(cluster, client_pid=os.getpid(), state=RunState.PENDING)
-    waiting = Job(lambda: cluster.history.wait([row]), "wait")
+    waiting = Job(lambda: wait(cluster.history, [row]), "wait")
     assert not waiting.wait(0.7)
     cluster.journal.update(row.run_id, state=RunState.UNREACHABLE, reason="no host", ended_at=now())
     found, _ = waiting.result()

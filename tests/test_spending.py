@@ -30,6 +30,7 @@ from dgummy.proof import Claim
 from dgummy.settings import BudgetSettings
 from dgummy.spending import Reading, start_of_day
 from dgummy.transport.base import Answer, Limits, Script
+from dgummy.waiting import wait
 from labs import NodeLab, fresh_id, until
 from remote_scripts import Box, Heard
 
@@ -455,7 +456,7 @@ def test_a_specialist_that_was_left_to_itself_tells_its_cost_when_it_is_looked_a
     (project / below / "a file").write_text("x")
     with node_lab.cluster(project / below) as cluster:
         cluster.task("change something", "task", Wish(hosts=("node-1",)), RunOptions(detach=True))
-        ((seen,), timed_out) = cluster.history.wait(cluster.history.find(["last"]), 20)
+        ((seen,), timed_out) = wait(cluster.history, cluster.history.find(["last"]), 20)
     assert not timed_out and seen.row.state is RunState.OK, seen
     assert seen.row.cost_usd == pytest.approx(4 * STEP_USD)
     assert _cost(node_lab, seen.row.run_id) == seen.row.cost_usd

@@ -36,6 +36,7 @@ from dgummy.upkeep import (
     plan,
     row_of,
 )
+from dgummy.waiting import wait
 from labs import fresh_id
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=timezone.utc)
@@ -234,7 +235,7 @@ def start(cluster: Cluster, command: str, host: str = "node-1", **options: objec
 
 
 def wait_all(cluster: Cluster, *run_ids: str) -> None:
-    _, timed_out = cluster.history.wait(cluster.history.find(run_ids), 60)
+    _, timed_out = wait(cluster.history, cluster.history.find(run_ids), 60)
     assert not timed_out
 
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from dgummy.cluster import Plan
     from dgummy.discovery import Proposal
     from dgummy.errors import DgummyError
+    from dgummy.grouprecords import GroupResult, Member
     from dgummy.history import Seen
     from dgummy.lab import Lab, NodeStatus
-    from dgummy.model import Failure, GroupResult, Member, Memory, RunResult, SyncResult
+    from dgummy.model import Failure, Memory, RunResult, SyncResult
     from dgummy.observe import Observation, StatusObservation
     from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict

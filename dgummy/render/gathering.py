@@ -10,7 +10,7 @@ from pathlib import Path
 from dgummy.errors import DgummyError, ExitCode
 from dgummy.events import Event, GroupEnded, Output
 from dgummy.gather import Digester, HostOutput, diffs, gather
-from dgummy.model import GroupResult
+from dgummy.grouprecords import GroupResult
 from dgummy.render import gathered
 from dgummy.render.console import Console
 from dgummy.render.groupscreen import GroupScreen

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dgummy.model import GroupResult, Member, RunState
+from dgummy.grouprecords import GroupResult, Member
+from dgummy.model import RunState
 from dgummy.render.tables import table
 from dgummy.render.text import one_line, without_state
 from dgummy.units import format_duration

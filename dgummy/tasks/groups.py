@@ -14,8 +14,9 @@ from dgummy.tasks._flags import BoundFlags, GroupFlags, all_words, command_with,
 from dgummy.tasks._shared import Session, command_text, duration_s, run_options, session, work_wish
 
 if TYPE_CHECKING:
+    from dgummy.grouprecords import GroupResult
     from dgummy.groupwork import GroupOptions
-    from dgummy.model import GroupResult, SyncResult
+    from dgummy.model import SyncResult
     from dgummy.orders import Order
     from dgummy.render.console import Console
     from dgummy.tasks._shared import ClosableListener

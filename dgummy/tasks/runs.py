@@ -93,12 +93,13 @@ def wait(c: Context, run: list[str], timeout: str | None = None, json: bool = Fa
 
     Example: inv wait last --timeout 1h
     """
+    from dgummy import waiting
     from dgummy.errors import ExitCode
     from dgummy.history import exit_code
 
     with session(c, json=json) as now:
         history = now.app.cluster.history
-        found, timed_out = history.wait(history.find(run), duration_s(timeout))
+        found, timed_out = waiting.wait(history, history.find(run), duration_s(timeout))
         if json or len(found) > 1:
             _show(now.console, found, json=json)
         if timed_out:
