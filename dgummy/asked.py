@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
+from dgummy.work import Base
+
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """The flags of a run. `subdir` is the folder below the project that it was asked for in."""
@@ -35,7 +37,8 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a row of the ledger says of a run beside what its host knows anyway.
 
-    `text` is what people are shown of it, "" where that is its command; `remote_dir` is the project's folder there.
+    `text` is what people are shown of it, "" where that is its command; `remote_dir` is the project's folder there;
+    `base` is what was sent.
     """
 
     kind: str = "run"
@@ -46,6 +49,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     task_type: str = ""
     text: str = ""
     request: Asked | None = None
+    base: Base | None = None
 
 
 _Kept = TypeVar("_Kept", Asked, Meta)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dgummy import agents, outcomes
+import msgspec
+
+from dgummy import agents, asked, outcomes
 from dgummy.agents import Evidence
 from dgummy.chooser import Wish
 from dgummy.events import AttemptEnded, Listener, Notice
@@ -28,18 +30,25 @@ from dgummy.runscript import RunSpec
 from dgummy.settings import Settings
 from dgummy.spending import Meter, Purse, reading_of
 from dgummy.stop import Stop
+from dgummy.syncing import after_collecting
 from dgummy.transport.base import Transport
+from dgummy.work import WorkState, encode_base
 from dgummy.workspaces import Synced, WorkspaceSync
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from dgummy.baseline import Baseline
+    from dgummy.collecting import Collector
+    from dgummy.ledger_rows import RunRow
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
     """What it takes to carry out orders. `runner` carries runs, `control` short scripts, `local` is this machine.
 
-    `homes` begins to look where the specialists of tasks live; None where that does not matter.
+    `homes` begins to look where the specialists of tasks live; None where that does not matter. `baseline` begins to
+    record what is sent, `collector` brings home what runs change.
     """
 
     settings: Settings
@@ -54,6 +63,8 @@ class Means:
     emit: Listener
     now: Callable[[], datetime]
     homes: Callable[[Sequence[Wish]], HomeLook | None]
+    baseline: Callable[[], Baseline]
+    collector: Callable[[], Collector]
 
 
 class Attempter:
@@ -78,14 +89,18 @@ class Attempter:
         machine = sample.boot_id if sample is not None and means.runner is not means.control else ""
         site = Site(host, means.runner, means.remote_dir(host), means.control, machine=machine)
         if order.sync:
-            synced = self._sync(host, course)
+            baseline = means.baseline()
+            synced = self._sync(order, course, host)
             if synced.workspace is None:
                 failure = synced.result.failure or Failure(FailureKind.SYNC)
                 if failure.kind is FailureKind.CANCELLED:
                     return self.result(course, host.name, Ending(RunState.CANCELLED, 130, "cancelled during the sync"))
                 self._give_up_on(course, host, failure, began)
                 return None
-            site = replace(site, directory=synced.workspace.directory, workspace=synced.workspace, sync=synced.result)
+            directory = synced.workspace.directory
+            site = replace(
+                site, directory=directory, workspace=synced.workspace, sync=synced.result, base=baseline.base
+            )
         meter = self._meter(order, course, site)
         ending = self._supervise(order, course, site, meter)
         if ending.not_started is not None:
@@ -151,12 +166,13 @@ class Attempter:
 
     # -- the steps ---------------------------------------------------------------------------------------------
 
-    def _sync(self, host: Host, course: Course) -> Synced:
+    def _sync(self, order: Order, course: Course, host: Host) -> Synced:
         syncer = self._means.syncer()
+        collector = self._means.collector() if order.collect_first else None
         with self._stop.heard_by(syncer.cancelled):
             if self._stop.cancelled:
                 syncer.cancelled.set()
-            job = Job(lambda: syncer.to(host, course.run_id), "sync")
+            job = Job(lambda: after_collecting(syncer, host, course.run_id, collector), "sync")
             if not self._stop.wait_for(job) and not job.wait(self._settings.timeouts.connect_s):
                 gone = Failure(FailureKind.CANCELLED, "left while it was under way")
                 return Synced(SyncResult(host.name, ok=False, failure=gone))
@@ -192,7 +208,8 @@ class Attempter:
             machine=site.machine,
             env=order.env,
             probe_root=site.host.probe_root,
-            meta=order.meta(self._means.project(), site.directory, course.task_type),
+            meta=order.meta(self._means.project(), site.directory, course.task_type, site.base),
+            collect=bool(order.mode) or order.collect != "off",
         )
         emit = meter.listening if meter is not None else self._emit
         supervision = Supervision(site.transport, site.host, spec, self._settings.timeouts, emit)
@@ -202,6 +219,7 @@ class Attempter:
             host=site.host.name,
             remote_dir=site.directory,
             started_at=self._now(),
+            base=encode_base(site.base) if site.base is not None else "",
         )
         if meter is None or order.detach:
             return self._hear_out(order, course, site, supervision)
@@ -248,8 +266,48 @@ class Attempter:
             self._end_attempt(
                 course, attempt, began, sent_bytes=sent_bytes, exit_code=ending.exit_code, cost_usd=cost_usd
             )
-        return self.result(
+        result = self.result(
             course, host.name, ending, sync=site.sync, evidence=evidence, cost_usd=cost_usd, fallback=fallback
+        )
+        return self._bring_home(order, site, ending, result)
+
+    def _bring_home(self, order: Order, site: Site, ending: Ending, result: RunResult) -> RunResult:
+        """Collect what a run changed, if that is wanted; else, or if it cannot be done now, say that it is there."""
+        if not ending.state.is_final or ending.state is RunState.LOST or site.workspace is None:
+            here = site.host.name == LOCAL_HOST and ending.state.is_final
+            return msgspec.structs.replace(result, work=WorkState.NONE) if here else result
+        work = WorkState.NONE if ending.work == 0 else WorkState.UNCOLLECTED
+        result = msgspec.structs.replace(result, work=work)
+        wanted = order.collect == "auto" and (work is WorkState.UNCOLLECTED or bool(order.mode))
+        if self._stop.cancelled or not (wanted or order.fetch):
+            return result
+        outcome = self._means.collector().collect(self._row(order, site, result), order.fetch)
+        if outcome.home is None:
+            why = f"{outcome.failure}; what it changed is on {site.host.name} still: inv collect {result.run_id}"
+            self._emit(Notice(f"not collected: {why}", "warning"))
+            return result
+        return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
+
+    def _row(self, order: Order, site: Site, result: RunResult) -> RunRow:
+        """The run as the ledger will have it; it may have no room for it."""
+        from dgummy.ledger_rows import RunRow  # late: it brings SQLite
+
+        project = self._means.project()
+        return RunRow(
+            run_id=result.run_id,
+            kind=order.kind,
+            command=order.shown,
+            created_at=result.started_at,
+            state=result.state,
+            project=str(project.root),
+            remote_dir=site.directory,
+            host=site.host.name,
+            exit_code=result.exit_code,
+            duration_s=result.duration_s,
+            cost_usd=result.cost_usd,
+            request=asked.encode(order.asked(project.subdir)),
+            base=encode_base(site.base) if site.base is not None else "",
+            work=result.work,
         )
 
     # -- bookkeeping -------------------------------------------------------------------------------------------

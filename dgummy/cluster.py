@@ -27,6 +27,8 @@ from dgummy.wiring import Surroundings, Wiring
 
 if TYPE_CHECKING:
     from dgummy.attempts import Means
+    from dgummy.baseline import Baseline
+    from dgummy.collecting import Collector
     from dgummy.dpush import DPush
     from dgummy.groupcases import Groups
     from dgummy.history import History
@@ -156,14 +158,15 @@ class Cluster:
 
     # -- bringing and running ----------------------------------------------------------------------------------
 
-    def sync(self, wish: Wish, *, path: Path | None = None, dry: bool = False, force: bool = False) -> list[SyncResult]:
+    def sync(
+        self, wish: Wish, *, path: Path | None = None, dry: bool = False, force: bool = False, collect: bool = False
+    ) -> list[SyncResult]:
         """Bring the project to every host the wish names, in parallel; results in their order.
 
         `path`: the project that this folder is in, instead of the current one; it must not be outside without `force`.
+        `collect`: bring home first what earlier runs left in the way.
         """
-        from dgummy import fanout
-        from dgummy.ledger_rows import new_run_id
-        from dgummy.stop import Stop
+        from dgummy import syncing
 
         self.force = force
         if path is not None:
@@ -171,23 +174,10 @@ class Cluster:
         if self.is_here(wish):
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._parts.chooser.hosts(wish)
-        syncer = self.syncer()
-        token = new_run_id(self.around.now())
-
-        def to(host: Host) -> SyncResult:
-            if dry:
-                return syncer.would_send(host)
-            synced = syncer.to(host, token)
-            if synced.workspace is not None:
-                syncer.release(synced.workspace)
-            return synced.result
-
-        stop = Stop()
-        with stop.heard_by(syncer.cancelled):
-            results = fanout.interruptible(lambda: fanout.in_order(hosts, to, jobs=self.settings.jobs), stop)
-        if stop.cancelled:  # rsync was ended, and the workspaces are given back
-            raise KeyboardInterrupt
-        return results
+        if dry:
+            return syncing.would_send(self.syncer(), hosts, jobs=self.settings.jobs)
+        collector = self.collector if collect else None
+        return syncing.send(self.syncer(), hosts, collector, self.around.now(), jobs=self.settings.jobs)
 
     def plan(self, wish: Wish, options: RunOptions, *, mode: str = "") -> Plan:
         """Say where a run would go and what would be sent; nothing is done. `mode` is set for an agent's task."""
@@ -265,6 +255,13 @@ class Cluster:
         around, hosts = self.around, self.inventory.hosts
         control, local = (lambda: self._parts.control), (lambda: self._parts.local)
         return History(Access(self.settings, hosts, self.journal, control, local, around.owner, self._emit, around.now))
+
+    @cached_property
+    def collector(self) -> Collector:
+        """What brings home the work of runs."""
+        from dgummy.collecting import Collector
+
+        return Collector(self.history.access, self.around.state_dir)
 
     @cached_property
     def project(self) -> Project:
@@ -354,15 +351,7 @@ class Cluster:
     def means(self, *, sync: bool, here: bool = False) -> Means:
         """What it takes to carry out orders, with a sync or without, on hosts or here."""
         from dgummy.attempts import Means
-
-        made: list[WorkspaceSync] = []
-        lock = threading.Lock()
-
-        def the_syncer() -> WorkspaceSync:
-            with lock:
-                if not made:
-                    made.append(self.syncer())
-                return made[0]
+        from dgummy.fanout import made_once
 
         return Means(
             self.settings,
@@ -371,13 +360,21 @@ class Cluster:
             control=self._parts.local if here else self._parts.control,
             local=self._parts.local,
             project=lambda: self.project,
-            syncer=the_syncer,
+            syncer=made_once(self.syncer),
             remote_dir=self.remote_dir if sync else self._remote_dir_if_any,
             owner=self.around.owner,
             emit=self._emit,
             now=self.around.now,
             homes=self.homes,
+            baseline=made_once(self._baseline),
+            collector=lambda: self.collector,
         )
+
+    def _baseline(self) -> Baseline:
+        from dgummy.baseline import Baseline
+
+        now_ns = int(self.around.now().timestamp() * 1e9)
+        return Baseline(self.project, lambda: self.project_listing, self.around.state_dir, now_ns, self._emit)
 
     def _check_fit(self, wish: Wish) -> None:
         """NoHostError if this machine lacks what is required."""

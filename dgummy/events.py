@@ -13,6 +13,7 @@ import msgspec
 
 from dgummy.grouprecords import GroupResult
 from dgummy.model import Attempt, RunResult, SyncResult
+from dgummy.work import Homecoming
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -86,6 +87,12 @@ class RunEnded(msgspec.Struct, frozen=True):
     result: RunResult
 
 
+class WorkHome(msgspec.Struct, frozen=True):
+    """What a run changed was brought home, or as much of it as could be."""
+
+    home: Homecoming
+
+
 class GroupStarted(msgspec.Struct, frozen=True):
     """Several runs were written down under one id; none was started yet. `labels` maps their ids to their labels."""
 
@@ -109,6 +116,7 @@ Event: TypeAlias = (
     | Output
     | AttemptEnded
     | RunEnded
+    | WorkHome
     | GroupStarted
     | GroupEnded
 )

@@ -209,3 +209,19 @@ class Bus:
                     raise
                 except Exception as error:  # noqa: BLE001 - kept, and shown by the error boundary
                     self.errors.append(error)
+
+_Made = TypeVar("_Made")
+
+
+def made_once(make: Callable[[], _Made]) -> Callable[[], _Made]:
+    """Give what `make` makes, which is called once, however many threads ask."""
+    made: list[_Made] = []
+    lock = threading.Lock()
+
+    def get() -> _Made:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get

@@ -33,9 +33,6 @@ NOT_FINAL = tuple(state for state in RunState if not state.is_final)
 UNSETTLED = (*NOT_FINAL, RunState.LOST)
 """What may turn out to be something else once its host is asked."""
 
-NEVER_BEGAN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, RunState.SKIPPED)
-"""No host has anything of these."""
-
 _PID_SLACK_S = 2.0
 _TAKES_OVER = "resume"
 """The command that makes a process the client of runs that were written down before it began."""

@@ -157,6 +157,8 @@ class Journal:
             duration_s=result.duration_s if result.state.is_final else None,
             cost_usd=result.cost_usd,
             fallback=result.fallback,
+            work=result.work,
+            branch=result.home.branch if result.home is not None else "",
         )
 
     def place(self, run_id: str | None, scope: str, decide: Decide, now: datetime) -> Choice:

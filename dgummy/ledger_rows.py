@@ -10,8 +10,11 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, TypedDict, TypeVar
 
-from dgummy.model import RunState
+from dgummy.model import LOCAL_HOST, RunState
 from dgummy.work import WorkState
+
+NEVER_BEGAN = (RunState.UNREACHABLE, RunState.SYNC_FAILED, RunState.REFUSED, RunState.SKIPPED)
+"""No host has anything of these."""
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -49,6 +52,14 @@ class RunRow:
     request: str = ""
     base: str = ""
     work: WorkState = WorkState.UNKNOWN
+
+    @property
+    def is_uncollected(self) -> bool:
+        """Whether what it changed may be on its host alone. Of agents' runs that nothing is known of, it may be."""
+        if self.work is WorkState.UNKNOWN:
+            on_a_host = bool(self.host) and self.host != LOCAL_HOST
+            return self.kind == "task" and not self.branch and on_a_host and self.state not in NEVER_BEGAN
+        return self.work is WorkState.UNCOLLECTED
 
 
 class RunUpdate(TypedDict, total=False):

@@ -9,6 +9,7 @@ from enum import Enum
 import msgspec
 
 from dgummy.errors import ExitCode
+from dgummy.work import Homecoming, WorkState
 
 LOCAL_HOST = "local"
 """The name under which this machine appears in results when work runs here."""
@@ -303,7 +304,8 @@ class RunResult(msgspec.Struct, frozen=True):
 
     `exit_code` is the command's own where it has one, else None. `failure` is why no host took it. `fallback` is
     "local" if it ran here because no host could. `changed` and `removed` name files of the project that an agent's run
-    touched there, `report` is the path of its report there.
+    touched there, `report` is the path of its report there. `work` is what became of
+    that which it changed, `home` what was brought home of it.
     """
 
     run_id: str
@@ -324,6 +326,8 @@ class RunResult(msgspec.Struct, frozen=True):
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     memory: Memory | None = None
+    work: WorkState = WorkState.UNKNOWN
+    home: Homecoming | None = None
 
     @property
     def process_exit_code(self) -> int:

@@ -12,6 +12,7 @@ from dgummy.lodging import HomeLook
 from dgummy.model import Attempt, Failure, Host, Memory, SyncResult
 from dgummy.project import Project
 from dgummy.transport.base import Transport
+from dgummy.work import Base
 from dgummy.workspaces import Workspace
 
 
@@ -66,7 +67,7 @@ class Order:
             isolate=self.isolate,
         )
 
-    def meta(self, project: Project, remote_dir: str, task_type: str) -> str:
+    def meta(self, project: Project, remote_dir: str, task_type: str, base: Base | None) -> str:
         """What its host keeps of it."""
         return encode_meta(
             Meta(
@@ -78,6 +79,7 @@ class Order:
                 task_type=task_type,
                 text=self.text,
                 request=self.asked(project.subdir),
+                base=base,
             )
         )
 
@@ -86,7 +88,8 @@ class Order:
 class Site:
     """Where a run takes place and how to get there.
 
-    `machine` is the boot id of the one that was chosen, "" for any. `control` carries short scripts to it.
+    `machine` is the boot id of the one that was chosen, "" for any. `control` carries short scripts to it. `base`
+    is the project as it was sent.
     """
 
     host: Host
@@ -96,6 +99,7 @@ class Site:
     workspace: Workspace | None = None
     sync: SyncResult | None = None
     machine: str = ""
+    base: Base | None = None
 
 
 @dataclass

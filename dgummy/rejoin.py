@@ -12,9 +12,9 @@ from dgummy.cancelling import Canceller
 from dgummy.errors import DgummyError, ExitCode, NoHostError, TryAgainError
 from dgummy.events import Event, Notice, Output, RunEnded, RunStarted
 from dgummy.fanout import Job
-from dgummy.history import NEVER_BEGAN, History, Seen, result_of
+from dgummy.history import History, Seen, result_of
 from dgummy.interrupt import cancelling, end_run
-from dgummy.ledger_rows import RunRow
+from dgummy.ledger_rows import NEVER_BEGAN, RunRow
 from dgummy.model import Failure, FailureKind, Host, RunResult
 from dgummy.reconcile import Report
 from dgummy.runs import Ending, Supervision

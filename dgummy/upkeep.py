@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from dgummy import asked, fanout, reconcile
 from dgummy.asked import Meta
-from dgummy.history import NEVER_BEGAN, History
+from dgummy.history import History
 from dgummy.ledger_rows import RunRow
 from dgummy.model import LOCAL_HOST, Failure, Host, RunState
 from dgummy.reconcile import Client, Report, Verdict
 from dgummy.runscript import list_script, remove_script
 from dgummy.transport.base import Limits
 from dgummy.transport.framing import Data, Fact, Frame
+from dgummy.work import encode_base
 
 YOUNG, UNFINISHED, UNCOLLECTED = "younger than that", "not over", "not collected"
 MAYBE_ALIVE, SILENT, OTHERS = "lost, and maybe still at work", "its host does not answer", "of somebody else"
@@ -70,13 +71,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed, or with `dry` would be: rows of the ledger, folders by host; how many were kept, by reason."""
+    """What was removed, or with `dry` would be: rows of the ledger, folders by host; how many were kept, by reason.
+
+    `uncollected` names those of them whose work is not here yet.
+    """
 
     dry: bool
     rows: int
     folders: Mapping[str, int]
     kept: Mapping[str, int]
     silent: Mapping[str, Failure]
+    uncollected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,6 @@ class Rebuilt:
 
 
 # -- decisions -----------------------------------------------------------------------------------------------------
-
-
-def is_uncollected(row: RunRow) -> bool:
-    """Whether what a run changed may be on its host alone: an agent's run that began and has no branch here."""
-    return row.kind == "task" and not row.branch and row.state not in NEVER_BEGAN
 
 
 def plan(
@@ -133,7 +133,7 @@ def _why_kept(row: RunRow, listings: Mapping[str, Mapping[str, Found]], silent: 
         return UNFINISHED
     if row.host in silent:
         return SILENT
-    if is_uncollected(row) and not terms.uncollected:
+    if row.is_uncollected and not terms.uncollected:
         return UNCOLLECTED
     found = [listing[row.run_id] for listing in listings.values() if row.run_id in listing]
     if not all(one.report.is_over for one in found):
@@ -185,6 +185,7 @@ def row_of(host: str, found: Found, now: datetime) -> RunRow | None:
         duration_s=verdict.duration_s,
         owner=found.owner,
         request=asked.encode(meta.request) if meta.request is not None else "",
+        base=encode_base(meta.base) if meta.base is not None else "",
     )
 
 
@@ -199,24 +200,35 @@ class Upkeep:
         self._access = history.access
 
     def prune(
-        self, older_s: float, *, dry: bool = False, all_owners: bool = False, uncollected: bool = False
+        self,
+        older_s: float,
+        *,
+        dry: bool = False,
+        all_owners: bool = False,
+        uncollected: bool = False,
+        collect: Callable[[Sequence[RunRow]], object] | None = None,
     ) -> Pruned:
-        """Remove runs that were over so long ago, here and on hosts."""
+        """Remove runs that were over so long ago, here and on hosts; `collect` is given those not collected first."""
         terms = Terms(self._access.now(), older_s, self._access.owner, all_owners, uncollected)
         ledger = self._access.journal.ledger()
         rows = [seen.row for seen in self._history.refresh(_old(ledger.runs(), terms), tell=False)]
         listings, silent = self._list(older_s, {row.host for row in rows if row.host})
         planned = plan(ledger.runs(), listings, silent, terms)
+        waiting = [row for row in ledger.runs() if planned.kept.get(row.run_id) == UNCOLLECTED]
+        if collect is not None and waiting and not dry:
+            collect(waiting)
+            planned = plan(ledger.runs(), listings, silent, terms)
         kept = Counter(planned.kept.values())
+        left_there = tuple(sorted(run_id for run_id, why in planned.kept.items() if why == UNCOLLECTED))
         if dry:
             folders = {host: len(ids) for host, ids in planned.folders.items()}
-            return Pruned(True, len(planned.rows), folders, kept, silent)
+            return Pruned(True, len(planned.rows), folders, kept, silent, left_there)
         gone = dict(fanout.each(list(planned.folders.items()), self._remove, jobs=self._access.settings.jobs))
         removed = {host: len(ids) for (host, _), ids in gone.items() if ids}
         left = {run_id for (_, asked_for), ids in gone.items() for run_id in asked_for} - set().union(*gone.values())
         kept[NOT_REMOVED] += len(left)
         stay = {row.run_id for row in ledger.runs()} - (set(planned.rows) - left)
-        return Pruned(False, len(ledger.prune(terms.before, keep=stay)), removed, +kept, silent)
+        return Pruned(False, len(ledger.prune(terms.before, keep=stay)), removed, +kept, silent, left_there)
 
     def rebuild(self, *, all_owners: bool = False) -> Rebuilt:
         """Write down every run that a host remembers and the ledger does not."""

@@ -94,3 +94,71 @@ class Brought:
     path: bytes
     kind: Kind
     content: str
+
+
+class Change(str, Enum):
+    """What became of a file of the project."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One line of a diffstat. `path` is relative to the repository. No line counts for what is not text.
+
+    mode_only: its contents are the same.
+    """
+
+    path: bytes
+    change: Change
+    insertions: int | None = None
+    deletions: int | None = None
+    mode_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A run's work in one repository: the branch `name` there ends in commit `tip`, with the tree `tree`.
+
+    base: the commit that the work stands on: what was sent. has_base_commit: that is a commit made for this branch, with
+    changes that HEAD did not have. commits: how many of the agent's own are kept. `files` is the difference of the two.
+    """
+
+    prefix: str
+    name: str
+    base: str
+    tip: str
+    tree: str
+    has_base_commit: bool = False
+    commits: int = 0
+    files: tuple[FileChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Homecoming:
+    """What was brought home of a run, and what was not.
+
+    branches: one for each repository of the project with changes. folder: where files lie that are not in git ("" for
+    none): `files` and the patch of a project without git, what `--fetch` asked for. reports: the agent's own words, as
+    files. left: names that git ignores, which stay on the host.
+    """
+
+    run_id: str
+    host: str
+    project: str
+    work: WorkState
+    branches: tuple[Branch, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notices: tuple[str, ...] = ()
+    folder: str = ""
+    files: tuple[str, ...] = ()
+    patch: str = ""
+    reports: tuple[str, ...] = ()
+    left: int = 0
+
+    @property
+    def branch(self) -> str:
+        """The name of the branch in the project itself, else of one in a repository within it; "" if there is none."""
+        return next((branch.name for branch in self.branches), "")

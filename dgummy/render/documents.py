@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dgummy.model import Sample
+from dgummy.render.collecting import homecoming
 from dgummy.render.text import clean, without_state
 
 if TYPE_CHECKING:
@@ -167,6 +168,9 @@ def run(result: RunResult, tails: dict[str, str] | None = None) -> dict[str, Any
         "fallback": result.fallback,
         "type": result.task_type,
         "cost_usd": result.cost_usd,
+        "work": result.work.value or None,
+        "branch": result.home.branch or None if result.home else None,
+        "collected": homecoming(result.home) if result.home else None,
         "report": result.report or None,
         "changed": list(result.changed),
         "removed": list(result.removed),
@@ -246,6 +250,7 @@ def _seen(seen: Seen) -> dict[str, Any]:
         "duration_s": _round(row.duration_s, 3),
         "cost_usd": row.cost_usd,
         "branch": row.branch or None,
+        "work": "uncollected" if row.state.is_final and row.is_uncollected else row.work.value or None,
     }
 
 
@@ -274,6 +279,7 @@ def pruned(done: Pruned) -> dict[str, Any]:
         "runs": done.rows,
         "hosts": [{"host": host, "folders": count} for host, count in done.folders.items()],
         "kept": [{"reason": reason, "runs": count} for reason, count in done.kept.items()],
+        "uncollected": list(done.uncollected),
         "silent": _silent(done.silent),
     }
 

@@ -18,9 +18,10 @@ from dgummy.events import (
     RunStarted,
     SyncFinished,
     SyncStarted,
+    WorkHome,
 )
 from dgummy.model import SyncResult
-from dgummy.render import grouptext, tables
+from dgummy.render import collecting, grouptext, tables
 from dgummy.render.console import Console
 from dgummy.render.lines import RunLines
 from dgummy.render.text import clean, one_line
@@ -117,8 +118,14 @@ class GroupScreen:
         self._console.note("")
         for line in grouptext.closing(event.result).splitlines():
             self._console.note(line, "" if not line.startswith("✗") else "error")
+        for line, style in collecting.of_group(event.result):
+            self._console.note(line, style)
         for text in dict.fromkeys(member.result.remedy for member in event.result.members if member.result.remedy):
             self._once(f"  {one_line(text, 500)}")
+
+    def _work_home(self, event: WorkHome) -> None:
+        for line, style in collecting.lines(event.home):
+            self._note(line, style)
 
     def _notice(self, event: Notice) -> None:
         where = f"{event.host}: " if event.host else ""
@@ -177,4 +184,5 @@ _HEARD: dict[type, Callable[[GroupScreen, Any], None]] = {
     RunEnded: GroupScreen._run_ended,
     GroupEnded: GroupScreen._group_ended,
     Notice: GroupScreen._notice,
+    WorkHome: GroupScreen._work_home,
 }

@@ -50,8 +50,9 @@ def _cells(seen: Seen, now: datetime) -> tuple[str, ...]:
 
 
 def state(seen: Seen) -> str:
-    """Its state, with `?` where its host could not be asked."""
-    return seen.row.state.value.replace("_", " ") + ("?" if seen.failure is not None else "")
+    """Its state, with `?` where its host could not be asked; and that its work is still there, once it is over."""
+    text = seen.row.state.value.replace("_", " ") + ("?" if seen.failure is not None else "")
+    return f"{text}, not collected" if seen.row.state.is_final and seen.row.is_uncollected else text
 
 
 def _took(row: RunRow, now: datetime) -> str:
@@ -86,6 +87,17 @@ def pruned(done: Pruned) -> str:
     lines += [f"{host}: {format_count(count, 'folder')} {would}" for host, count in done.folders.items()]
     lines += [f"kept {format_count(count, 'run')}: {reason}" for reason, count in done.kept.items()]
     return "\n".join(lines)
+
+
+def uncollected(run_ids: Sequence[str], shown: int = 10) -> list[str]:
+    """Whose work keeps them, and the command that brings it home."""
+    if not run_ids:
+        return []
+    more = f" and {len(run_ids) - shown:,} more" if len(run_ids) > shown else ""
+    return [
+        f"✗ not collected, and kept: {' '.join(run_ids[:shown])}{more}",
+        f"  bring their work home: inv collect {' '.join(run_ids[:shown])}; or add --collect-first",
+    ]
 
 
 def rebuilt(done: Rebuilt) -> str:

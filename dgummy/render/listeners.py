@@ -13,12 +13,14 @@ from dgummy.events import (
     SyncFinished,
     SyncProgress,
     SyncStarted,
+    WorkHome,
 )
 from dgummy.model import Attempt, RunState, SyncResult
-from dgummy.render import tables
+from dgummy.render import collecting, tables
 from dgummy.render.console import Console
 from dgummy.render.text import one_line
 from dgummy.units import format_bytes
+from dgummy.work import Homecoming, WorkState
 
 
 class Screen:
@@ -47,6 +49,8 @@ class Screen:
             self._notice(event)
         elif isinstance(event, RunEnded):
             self._ended(event)
+        elif isinstance(event, WorkHome):
+            self._home(event.home)
         elif self._verbose:
             self._say(event)
 
@@ -100,14 +104,22 @@ class Screen:
         if result.fallback or (not result.host and len(result.attempts) > 1):
             for attempt in result.attempts:
                 self._tried(attempt)
-        for line in tables.changes(result):
+        for line in tables.changes(result) if result.home is None else ():
             self._console.note(line)
-        if result.report:
+        if result.report and not (result.home and result.home.reports):
             self._console.note(f"Report on {result.host}: {one_line(result.report)}")
         text, style = tables.ended(result)
         self._console.note(text, style)
         if result.remedy and result.state is not RunState.OK:
             self._once(f"  {one_line(result.remedy, 500)}", "")
+        if result.home is not None:
+            self._home(result.home)
+        elif result.work is WorkState.UNCOLLECTED:
+            self._console.note(f"  what it changed is on {result.host}: inv collect {result.run_id}")
+
+    def _home(self, home: Homecoming) -> None:
+        for text, style in collecting.lines(home):
+            self._console.note(text, style)
 
     def _output(self, event: Output) -> None:
         self._progress.clear()

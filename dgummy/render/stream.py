@@ -63,7 +63,7 @@ class StreamScreen:
         for stream, rest in self._lines.end(run_id):
             self._line(run_id, stream, rest)
         document = documents.run(event.result)
-        kept = ("host", "state", "exit_code", "reason", "duration_s")
+        kept = ("host", "state", "exit_code", "reason", "duration_s", "work", "branch")
         self._write("run_ended", **self._of(run_id), **{name: document[name] for name in kept})
 
     def _line(self, run_id: str, stream: str, line: bytes) -> None:

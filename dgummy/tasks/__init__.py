@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, config, demo, groups, hosts, lab, runs, specialists, watch, work
+from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work
 
 ns = Collection("dgummy")
 for _task in (
@@ -27,6 +27,8 @@ for _task in (
     runs.wait,
     runs.attach,
     runs.cancel,
+    collect.collect,
+    collect.report,
     demo.demo,
     watch.watch,
 ):

@@ -95,6 +95,10 @@ class WorkFlags(ChoiceFlags):
     env: list[str] = repeated("pass a variable: NAME (its value here) or NAME=VALUE; may be repeated")
     no_sync: bool = flag("do not bring the project there first", default=False)
     detach: bool = flag("start it, print its run id and return", default=False)
+    collect: bool = flag("bring home what it changes, as a branch, once it is done", default=False)
+    no_collect: bool = flag("leave what it changes on its host; inv collect brings it home later", default=False)
+    collect_first: bool = flag("bring home first what an earlier run left in the way", default=False)
+    fetch: list[str] = repeated("bring these files home too, ignored ones as well: 'dist/*.whl'; may be repeated")
     force: bool = flag("sync even what looks like a mistake (the home folder, say)", default=False)
     dry: bool = flag("show where it would run and what would be sent, and do nothing", default=False)
 

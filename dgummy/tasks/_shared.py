@@ -142,7 +142,22 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunO
         env=variables(flags.env, colour=colour and not flags.detach and now.console.out_colour),
         force=flags.force,
         detach=flags.detach,
+        collect=_collect(now, flags),
+        fetch=tuple(flags.fetch),
+        collect_first=flags.collect_first,
     )
+
+
+def _collect(now: Session, flags: WorkFlags) -> bool | None:
+    """Whether work is to come home at the end of each run, None for what the settings say."""
+    if flags.collect and flags.no_collect:
+        raise UsageError("--collect and --no-collect at once", "give one of them")
+    if (flags.collect or flags.fetch) and flags.no_sync:
+        flag = "--collect" if flags.collect else "--fetch"
+        raise UsageError(f"{flag} and --no-sync at once: without a sync nobody knows what a run changed", "give one of them")
+    if flags.collect or flags.no_collect:
+        return flags.collect
+    return None
 
 
 def host_wish(flags: HostFlags) -> Wish:

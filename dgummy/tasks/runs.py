@@ -155,7 +155,8 @@ def cancel(c: Context, run: list[str], json: bool = False) -> int:
         "older": "remove runs that have been over for longer than this: 30d",
         "dry": "show what would be removed, and remove nothing",
         "all_owners": "also folders that other clients left on the hosts",
-        "uncollected": "also agents' runs whose changes were not brought home as a branch",
+        "uncollected": "also runs whose work was not brought home: it is lost then",
+        "collect_first": "bring home first what was not",
         **_JSON_HELP,
     },
 )
@@ -165,15 +166,17 @@ def prune(
     dry: bool = False,
     all_owners: bool = False,
     uncollected: bool = False,
+    collect_first: bool = False,
     json: bool = False,
 ) -> int:
     """Remove old runs from the ledger and their folders from the hosts.
 
-    Never one that is not over, or that was lost and may still be at work. An agent's run (`inv task`) without a branch
-    stays until it is collected, unless --uncollected is given.
+    Never one that is not over, or that was lost and may still be at work. A run whose work is not collected stays, and
+    then the exit code is 75, unless --uncollected is given.
 
     Example: inv runs.prune --older 30d --dry
     """
+    from dgummy.errors import ExitCode
     from dgummy.render import documents
     from dgummy.render import history as screen
     from dgummy.upkeep import Upkeep
@@ -183,9 +186,13 @@ def prune(
         raise UsageError("--older is missing: how long a run must have been over", "for example --older 30d")
     with session(c, json=json) as now:
         upkeep = Upkeep(now.app.cluster.history)
-        done = upkeep.prune(older_s, dry=dry, all_owners=all_owners, uncollected=uncollected)
+        collect = now.app.cluster.collector.collect_all if collect_first else None
+        done = upkeep.prune(older_s, dry=dry, all_owners=all_owners, uncollected=uncollected, collect=collect)
         now.console.result(documents.dump(documents.pruned(done)) if json else screen.pruned(done))
-        return _say_who_was_silent(now.console, done.silent)
+        code = _say_who_was_silent(now.console, done.silent)
+        for line in screen.uncollected(done.uncollected):
+            now.console.note(line, "error" if line.startswith("✗") else "")
+        return ExitCode.TRY_AGAIN if done.uncollected else code
 
 
 @command(help={"all_owners": "also runs that other clients began", **_JSON_HELP})

@@ -24,6 +24,7 @@ class SyncFlags(HostFlags):
     path: str | None = words("the project this folder is in (default: the current one)")
     dry: bool = flag("show what would go, and send nothing", default=False)
     force: bool = flag("sync even what looks like a mistake (the home folder, say)", default=False)
+    collect_first: bool = flag("bring home first what an earlier run left in the way", default=False)
 
 
 @command_with(SyncFlags)
@@ -38,7 +39,9 @@ def sync(c: Context, flags: SyncFlags) -> int:
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
         folder = plain_text(flags.path)
         place = Path(folder) if folder else None
-        results = now.app.cluster.sync(host_wish(flags), path=place, dry=flags.dry, force=flags.force)
+        results = now.app.cluster.sync(
+            host_wish(flags), path=place, dry=flags.dry, force=flags.force, collect=flags.collect_first
+        )
         if flags.json:
             now.console.result(documents.dump(documents.sync(results, dry=flags.dry)))
         elif flags.dry:
