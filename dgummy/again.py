@@ -57,6 +57,7 @@ def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, det
         detach=detach,
         collect={"auto": True, "off": False}.get(kept.collect),
         fetch=kept.fetch,
+        collect_first=kept.collect_first,
         isolate=kept.isolate,
     )
     tool = settings.agent.tool if kept.mode else ""  # it is required of whoever gets an agent's task

@@ -31,6 +31,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     subdir: str = ""
     collect: str = "off"
     fetch: tuple[str, ...] = ()
+    collect_first: bool = False
     isolate: bool = False
 
 

@@ -5,7 +5,6 @@ What only some of them need is imported there: `inv load` from its cache should 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -6,23 +6,18 @@ appears, then the ledger says so, and only then the host is told that what is th
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from dgummy import asked, changes, commits, fanout, homecoming
-from dgummy.errors import DgummyError, TryAgainError, UsageError
-from dgummy.events import Notice, WorkHome
-from dgummy.fileset import Excludes
-from dgummy.gitcommand import GitError
-from dgummy.harvest import Harvester, Look
+from dgummy import fanout
+from dgummy.errors import DgummyError
+from dgummy.events import WorkHome
+from dgummy.harvest import Harvester
 from dgummy.history import Access
 from dgummy.ledger_rows import RunRow
-from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host
-from dgummy.runfolder import RunFolder
-from dgummy.snapshot import store_of
-from dgummy.work import Base, Brought, Changed, Homecoming, Skipped, WorkState, decode_base
+from dgummy.model import Failure, FailureKind
+from dgummy.work import Homecoming
 
 _TRIES = 3
 _AGAIN = frozenset({FailureKind.LOST, FailureKind.DROPPED})

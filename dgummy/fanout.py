@@ -210,6 +210,7 @@ class Bus:
                 except Exception as error:  # noqa: BLE001 - kept, and shown by the error boundary
                     self.errors.append(error)
 
+
 _Made = TypeVar("_Made")
 
 

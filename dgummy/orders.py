@@ -64,6 +64,7 @@ class Order:
             subdir=subdir,
             collect=self.collect,
             fetch=self.fetch,
+            collect_first=self.collect_first,
             isolate=self.isolate,
         )
 

@@ -6,12 +6,12 @@ Names come from a host. Nothing is ever written outside the folder, through a li
 from __future__ import annotations
 
 import errno
-import filecmp
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from dgummy.errors import TryAgainError
 from dgummy.syncplan import is_safe_name
@@ -32,8 +32,8 @@ class RunFolder:
     def put(self, one: Brought) -> Path:
         """Put a file or a link there, under its own name; the path that it has now.
 
-        Where that name holds the same already, it stays; where it holds something else, a number is added. TryAgainError
-        if it cannot be written, ValueError for a name that leads out.
+        Where that name holds the same already, it stays; where it holds something else, a number is added.
+        TryAgainError if it cannot be written, ValueError for a name that leads out.
         """
         if not is_safe_name(one.path):
             raise ValueError(f"{one.path!r} leads out of the folder")
@@ -42,8 +42,8 @@ class RunFolder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             place, at = os.fsencode(self.path), os.open(self.path, _FOLDER)
             try:
-                for folder in folders:
-                    folder, inner = _enter(at, folder)
+                for wanted in folders:
+                    folder, inner = _enter(at, wanted)
                     os.close(at)
                     place, at = place + b"/" + folder, inner
                 return Path(os.fsdecode(place + b"/" + _write(at, name, one)))
@@ -51,7 +51,8 @@ class RunFolder:
                 os.close(at)
         except OSError as error:
             raise TryAgainError(
-                f"{self.path} cannot be written: {error.strerror}", "make room there, or set state_dir to another folder"
+                f"{self.path} cannot be written: {error.strerror}",
+                "make room there, or set state_dir to another folder",
             ) from error
 
     def files(self) -> list[Path]:
@@ -127,6 +128,6 @@ def _is_same(at: int, name: bytes, one: Brought) -> bool:
         return all(mine == theirs for mine, theirs in zip(_blocks(here), _blocks(there), strict=True))
 
 
-def _blocks(file) -> Iterator[bytes]:  # type: ignore[no-untyped-def]
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while block := file.read(1024 * 1024):
         yield block

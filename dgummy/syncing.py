@@ -49,7 +49,9 @@ def after_collecting(syncer: WorkspaceSync, host: Host, run_id: str, collector: 
     return syncer.to(host, run_id)
 
 
-def _each(syncer: WorkspaceSync, hosts: Sequence[Host], jobs: int, one: Callable[[Host], SyncResult]) -> list[SyncResult]:
+def _each(
+    syncer: WorkspaceSync, hosts: Sequence[Host], jobs: int, one: Callable[[Host], SyncResult]
+) -> list[SyncResult]:
     stop = Stop()
     with stop.heard_by(syncer.cancelled):
         results = fanout.interruptible(lambda: fanout.in_order(hosts, one, jobs=jobs), stop)

@@ -122,7 +122,7 @@ class FileChange:
 class Branch:
     """A run's work in one repository: the branch `name` there ends in commit `tip`, with the tree `tree`.
 
-    base: the commit that the work stands on: what was sent. has_base_commit: that is a commit made for this branch, with
+    base: the commit that the work stands on: what was sent. has_base_commit: that was made for this branch, with
     changes that HEAD did not have. commits: how many of the agent's own are kept. `files` is the difference of the two.
     """
 

@@ -32,7 +32,6 @@ from dgummy.upkeep import (
     Listing,
     Terms,
     Upkeep,
-    is_uncollected,
     plan,
     row_of,
 )
@@ -75,7 +74,7 @@ def found(run_id: str = "r1", standing: str = "ended", *, days: float = 40, **kn
     ],
 )
 def test_what_is_uncollected(kind: str, branch: str, state: RunState, expected: bool) -> None:
-    assert is_uncollected(row(kind=kind, branch=branch, state=state)) is expected
+    assert row(kind=kind, branch=branch, state=state).is_uncollected is expected
 
 
 @pytest.mark.parametrize(

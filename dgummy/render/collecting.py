@@ -27,7 +27,9 @@ def lines(home: Homecoming) -> list[tuple[str, str]]:
     for branch in home.branches:
         told += _branch(branch, home.host)
     if home.folder:
-        told.append((f"✓ {format_count(len(home.files), 'file')} from {home.host} in {one_line(home.folder, 500)}", "good"))
+        told.append(
+            (f"✓ {format_count(len(home.files), 'file')} from {home.host} in {one_line(home.folder, 500)}", "good")
+        )
     if home.patch:
         told.append((f"  take it: git apply {shlex.quote(home.patch)}", ""))
     if home.reports:
@@ -72,8 +74,7 @@ def diffstat(files: Sequence[FileChange], shown: int = _SHOWN_FILES) -> list[str
     names = [_name(one.path) for one in files[:shown]]
     width = max(map(len, names), default=0)
     told = [
-        f"{_SIGNS[one.change]} {name:{width}}  {_counts(one)}".rstrip()
-        for one, name in zip(files, names, strict=False)
+        f"{_SIGNS[one.change]} {name:{width}}  {_counts(one)}".rstrip() for one, name in zip(files, names, strict=False)
     ]
     if len(files) > shown:
         told.append(f"and {len(files) - shown:,} more")
@@ -120,7 +121,9 @@ def of_group(result: GroupResult) -> list[tuple[str, str]]:
         if home is None:
             continue
         label = one_line(member.label, 60)
-        told += [(f"  {label}: branch {branch.name}{_place(branch)}: {total(branch.files)}", "") for branch in home.branches]
+        told += [
+            (f"  {label}: branch {branch.name}{_place(branch)}: {total(branch.files)}", "") for branch in home.branches
+        ]
         if home.files:
             told.append((f"  {label}: {format_count(len(home.files), 'file')} in {one_line(home.folder, 500)}", ""))
         told += _skipped(home)

@@ -76,6 +76,11 @@ class Console:
         """Write a line of progress or a notice."""
         self.write("err", self.styled(text, style).encode("utf-8", "replace") + b"\n")
 
+    def agrees(self, question: str) -> bool:
+        """Ask the person at the terminal; just Enter means yes."""
+        self.write("err", f"{question} [Y/n] ".encode())
+        return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
     def styled(self, text: str, style: str) -> str:
         """Put a style's colour around text for stderr, where that is wanted there."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and self.err_colour else text

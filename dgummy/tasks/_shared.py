@@ -132,8 +132,8 @@ def duration_s(text: str | None, flag: str = "--timeout", example: str = "20m") 
     return seconds
 
 
-def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunOptions:
-    """Flags as options of a run. `colour`: its output goes to our stdout as it is."""
+def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: bool = False) -> RunOptions:
+    """Flags as options of a run. `colour`: its output goes to our stdout as it is. `agent`: it is for an agent."""
     from dgummy.intake import RunOptions
 
     return RunOptions(
@@ -142,21 +142,26 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunO
         env=variables(flags.env, colour=colour and not flags.detach and now.console.out_colour),
         force=flags.force,
         detach=flags.detach,
-        collect=_collect(now, flags),
+        collect=_collect(now, flags, agent=agent),
         fetch=tuple(flags.fetch),
         collect_first=flags.collect_first,
     )
 
 
-def _collect(now: Session, flags: WorkFlags) -> bool | None:
-    """Whether work is to come home at the end of each run, None for what the settings say."""
+def _collect(now: Session, flags: WorkFlags, *, agent: bool) -> bool | None:
+    """Whether work is to come home at the end of each run, None for what the settings say.
+
+    Asked before it begins: at the end nobody may be there, and the host waits.
+    """
     if flags.collect and flags.no_collect:
         raise UsageError("--collect and --no-collect at once", "give one of them")
     if (flags.collect or flags.fetch) and flags.no_sync:
-        flag = "--collect" if flags.collect else "--fetch"
-        raise UsageError(f"{flag} and --no-sync at once: without a sync nobody knows what a run changed", "give one of them")
+        name = "--collect" if flags.collect else "--fetch"
+        raise UsageError(f"{name} and --no-sync: without a sync nobody knows what a run changed", "give one of them")
     if flags.collect or flags.no_collect:
         return flags.collect
+    if agent and now.app.settings.collect.when == "ask" and now.console.interactive and not (flags.dry or flags.detach):
+        return now.console.agrees("Bring home what it changes, as a branch, once it is done?")
     return None
 
 

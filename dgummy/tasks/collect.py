@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class CollectFlags:
     """What `inv collect` takes."""
 
-    run: list[str] = all_words("the beginning of a run's id, `last` for the newest run, or a group's id for all of its runs")
+    run: list[str] = all_words("the beginning of a run's id, `last` for the newest run, or a group's id for all of it")
     fetch: list[str] = repeated("bring these files home too, ignored ones as well: 'dist/*.whl'; may be repeated")
     discard: bool = flag("give up what it changed: it may be overwritten on its host", default=False)
     json: bool = flag("print one JSON document on stdout", default=False)

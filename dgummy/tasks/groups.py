@@ -75,7 +75,7 @@ def distribute(c: Context, flags: DistributeFlags) -> int:
     from dgummy import intake
 
     with group_session(c, flags) as now:
-        asked, options = work_wish(flags, ""), run_options(now, flags)
+        asked, options = work_wish(flags, ""), run_options(now, flags, agent=not flags.command)
         orders = intake.item_orders(_items(now, flags), asked, options, now.app.settings, commands=flags.command)
         return _spread(now, flags, orders)
 
@@ -159,7 +159,7 @@ def _order(now: Session, flags: FanoutFlags) -> Order:
     text, settings = command_text(flags.cmd), now.app.settings
     if bool(text) == bool(flags.task):
         raise UsageError("give a command, or --task TEXT", "for example: inv fanout 'make test'")
-    asked, options = work_wish(flags, flags.task or text), run_options(now, flags)
+    asked, options = work_wish(flags, flags.task or text), run_options(now, flags, agent=bool(flags.task))
     if flags.task:
         return intake.task_order(flags.task, "task", asked, options, settings)
     return intake.command_order(text, asked, options, settings)

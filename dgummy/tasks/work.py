@@ -92,7 +92,7 @@ def task(c: Context, flags: TaskFlags) -> int:
     with session(c, {"backend": flags.backend, "fallback": flags.fallback}, json=flags.json) as now:
         text = plain_text(flags.text)
         asked = work_wish(flags, text)
-        options = replace(run_options(now, flags, colour=True), verify=flags.verify)
+        options = replace(run_options(now, flags, colour=True, agent=True), verify=flags.verify)
         if flags.dry:
             asked = replace(asked, requires=(*asked.requires, now.app.settings.agent.tool))
             return _show_plan(now, asked, options, text, mode=flags.mode, json=flags.json)
