@@ -148,7 +148,7 @@ class Git:
             "GIT_INDEX_FILE": self.index,
         }
         environ |= _ALWAYS | dict(self.environ)
-        environ |= {name: str(path) for name, path in places.items() if path is not None}
+        environ |= {name: _absolute(path) for name, path in places.items() if path is not None}
         if self.alternates:
             environ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ":".join(_as_alternate(path) for path in self.alternates)
         return environ
@@ -170,8 +170,12 @@ def quoted(path: str | bytes) -> bytes:
 _QUOTED = {ord('"'): b'\\"', ord("\\"): b"\\\\", **{byte: b"\\%03o" % byte for byte in (*range(32), 127)}}
 
 
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - git runs in another folder; links stay
+
+
 def _as_alternate(path: Path) -> str:
-    text = str(path)
+    text = _absolute(path)
     return os.fsdecode(quoted(text)) if ":" in text or text.startswith('"') else text
 
 

@@ -123,14 +123,15 @@ def is_git_name(path: bytes) -> bool:
 
     What is written there could be a hook, that is, be executed.
     """
-    for part in re.split(rb"[/\\]", path):
-        if part.isascii():
-            plain = part.lower()
-        else:
-            plain = _HFS_IGNORES.sub("", part.decode("utf-8", "surrogateescape")).lower().encode("utf-8", "replace")
-        if plain.partition(b":")[0].rstrip(b". ") in (b".git", b"git~1"):
-            return True
-    return False
+    parts = (folded(part).partition(b":")[0] for part in re.split(rb"[/\\]", path))
+    return any(part.rstrip(b". ") in (b".git", b"git~1") for part in parts)
+
+
+def folded(name: bytes) -> bytes:
+    """Return a name without case and without what HFS+ does not see in it."""
+    if name.isascii():
+        return name.lower()
+    return _HFS_IGNORES.sub("", name.decode("utf-8", "surrogateescape")).lower().encode("utf-8", "surrogateescape")
 
 
 def encode_manifest(paths: Iterable[bytes]) -> str:

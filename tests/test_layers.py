@@ -111,6 +111,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.settings_reader",
         "dgummy.snapshot",
         "dgummy.textfiles",
+        "dgummy.workbench",
         "dgummy.worklist",
         "dgummy.yamltext",
     ),
