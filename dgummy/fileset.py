@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dgummy import gitcommand
 from dgummy.errors import ConfigError, SyncError
+from dgummy.gitcommand import Git, GitError, NoGitError
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE
 from dgummy.syncplan import Listing, is_agents_memory
 
 if TYPE_CHECKING:
+    import subprocess
+
     from pathspec import GitIgnoreSpec
 
 GIT_TIMEOUT_S = 60.0
@@ -36,6 +39,9 @@ class _Gathering:
     sizes: dict[bytes, int] = field(default_factory=dict)
     seen: set[bytes] = field(default_factory=set)
     used_patterns: set[str] = field(default_factory=set)
+    gone: list[bytes] = field(default_factory=list)
+    extra: list[bytes] = field(default_factory=list)
+    repositories: list[bytes] = field(default_factory=list)
     special: list[bytes] = field(default_factory=list)
     unreadable: list[bytes] = field(default_factory=list)
     leading_out: list[bytes] = field(default_factory=list)
@@ -61,11 +67,13 @@ class _Gathering:
             return True
         full = self.root + b"/" + path
         if not self.is_below_real_folders(path):
+            self.gone.append(path)
             return True
         try:
             info = os.lstat(full)
         except OSError:
-            return True  # tracked, but deleted here
+            self.gone.append(path)  # tracked, but deleted here
+            return True
         mode = info.st_mode
         if stat.S_ISREG(mode):
             self.sizes[path] = info.st_size
@@ -110,6 +118,9 @@ def list_files(
         sizes_bytes=tuple(map(gathering.sizes.__getitem__, paths)),
         excluded=_excluded_names(gathering, patterns),
         notices=tuple(_notices(gathering)),
+        repositories=tuple(gathering.repositories),
+        extra=tuple(sorted(gathering.extra)),
+        gone=tuple(gathering.gone),
     )
 
 
@@ -146,9 +157,7 @@ def _gather_git(gathering: _Gathering, excludes: _Excludes, *, both: bool) -> bo
     """Add what git sees. False (with a notice) if there is no git to ask."""
     try:
         _gather_repository(gathering, b"", excludes, both=both, depth=0)
-    except FileNotFoundError as error:
-        if error.filename != "git":
-            raise SyncError(f"the project is gone: {error.filename}", "Go to the project's folder.") from error
+    except NoGitError:
         gathering.notices.append("git is not installed here: every file is sent, ignored or not (less sync_exclude)")
         return False
     return True
@@ -159,70 +168,49 @@ def _gather_repository(gathering: _Gathering, prefix: bytes, excludes: _Excludes
     folder = gathering.root + b"/" + prefix
     nested: list[bytes] = []
     tracked, untracked = _ls_files(folder)
-    for names, excluding in ((tracked, both), (untracked, True)):
+    gathering.repositories.append(prefix)
+    for names, is_tracked in ((tracked, True), (untracked, False)):
         for name in names:
             path = prefix + name
             if path in gathering.seen:  # an unmerged file is named once for each of its versions
                 continue
             gathering.seen.add(path)
-            pattern = excludes.match(path) if excluding else None
+            pattern = excludes.match(path) if both or not is_tracked else None
             if pattern is not None:
                 gathering.used_patterns.add(pattern)
             elif name.endswith(b"/") or not gathering.add(path):
-                nested.append(path.rstrip(b"/") + b"/")
+                path = path.rstrip(b"/")
+                if os.path.lexists(gathering.root + b"/" + path + b"/.git"):
+                    nested.append(path + b"/")
+                elif is_tracked:
+                    gathering.gone.append(path)  # a folder where a file was, or a submodule that is not checked out
     for path in nested:
-        if os.path.lexists(gathering.root + b"/" + path + b".git") and depth < MAX_NESTING:
+        if depth < MAX_NESTING:
             _gather_repository(gathering, path, excludes, both=both, depth=depth + 1)
 
 
 def _ls_files(folder: bytes) -> tuple[list[bytes], list[bytes]]:
     """List tracked names, and untracked ones that are not ignored, by two processes at once."""
-    with _git(folder, "-c") as cached, _git(folder, "-o", "--exclude-standard") as others:
+    git = Git(folder, timeout_s=GIT_TIMEOUT_S)
+    listing = ("ls-files", "-z")
+    with git.start(*listing, "-c") as cached, git.start(*listing, "-o", "--exclude-standard") as others:
         try:
-            return _names(cached, folder), _names(others, folder)
+            return _names(git, cached), _names(git, others)
         except BaseException:
-            cached.kill()
-            others.kill()
+            gitcommand.end(cached)
+            gitcommand.end(others)
             raise
 
 
-def _git(folder: bytes, *options: str) -> subprocess.Popen[bytes]:
-    # GIT_DIR, GIT_INDEX_FILE and so on are set inside hooks and would point at another repository.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environ |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    command = ["git", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "ls-files", "-z", *options]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def _names(git: subprocess.Popen[bytes], folder: bytes) -> list[bytes]:
+def _names(git: Git, process: subprocess.Popen[bytes]) -> list[bytes]:
     try:
-        out, err = git.communicate(timeout=GIT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        shown = os.fsdecode(folder)
-        raise SyncError(
-            f"git did not list {shown} within {GIT_TIMEOUT_S:.0f} s", "Look whether `git status` works there."
-        ) from None
-    if git.returncode != 0:
-        raise _git_refused(folder, err.decode("utf-8", "replace").strip())
-    return [name for name in out.split(b"\0") if name]
-
-
-def _git_refused(folder: bytes, message: str) -> SyncError:
-    shown = os.fsdecode(folder.rstrip(b"/"))
-    if "dubious ownership" in message:
-        return SyncError(
-            f"git does not trust {shown}: it belongs to another user",
-            f"If you trust it: git config --global --add safe.directory '{shown}'",
-        )
-    first_line = message.splitlines()[0] if message else "git ls-files failed"
-    return SyncError(f"git cannot list {shown}: {first_line}", "Look whether `git status` works there.")
+        out, err, status = git.finish(process, None, "ls-files")
+    except GitError as error:
+        shown = os.fsdecode(git.folder)
+        raise SyncError(f"git did not list {shown} within {GIT_TIMEOUT_S:.0f} s", error.remedy) from None
+    if status != 0:
+        raise git.refusal("git cannot list files", err, status)
+    return gitcommand.records(out)
 
 
 def _gather_tree(gathering: _Gathering, excludes: _Excludes) -> None:
@@ -285,7 +273,10 @@ def _gather_extra(gathering: _Gathering, pattern: str) -> None:
     if not found:
         gathering.notices.append(f"sync_extra: nothing here matches {pattern!r}")
     for path in found:
+        is_new = path not in gathering.sizes
         gathering.add(path, named=True)
+        if is_new and path in gathering.sizes and gathering.repositories and path not in gathering.seen:
+            gathering.extra.append(path)
 
 
 def _is_folder(path: bytes) -> bool:

@@ -8,6 +8,7 @@ sync can delete what has gone since and leave everything else alone.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,12 +20,19 @@ class Listing:
     """The set of a project that is sent, sorted by name; `sizes_bytes[i]` is the size of `paths[i]`.
 
     `excluded` holds the patterns that kept something back; `notices` are one line each, for the user.
+
+    In git: `repositories` are the prefixes of those that were asked (b"" first, then b"vendor/lib/"), `extra` the names
+    in the set that git ignores and only `sync_extra` named, `gone` tracked names where no file or link is now (also of
+    submodules that are not checked out).
     """
 
     paths: tuple[bytes, ...] = ()
     sizes_bytes: tuple[int, ...] = ()
     excluded: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    repositories: tuple[bytes, ...] = ()
+    extra: tuple[bytes, ...] = ()
+    gone: tuple[bytes, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -104,6 +112,26 @@ def is_safe_name(path: bytes) -> bool:
     """Whether a name stays below the folder that it is relative to and means one file only."""
     parts = path.split(b"/")
     return b"\0" not in path and not any(part in (b"", b".", b"..") for part in parts)
+
+
+_HFS_IGNORES = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+"""What HFS+ leaves out of a name when it compares it (as git's utf8.c has it)."""
+
+
+def is_git_name(path: bytes) -> bool:
+    """Whether a part of a name is a `.git` to some file system: NTFS, HFS+ and those that know no case included.
+
+    What is written there could be a hook, that is, be executed.
+    """
+    parts = (folded(part).partition(b":")[0] for part in re.split(rb"[/\\]", path))
+    return any(part.rstrip(b". ") in (b".git", b"git~1") for part in parts)
+
+
+def folded(name: bytes) -> bytes:
+    """Return a name without case and without what HFS+ does not see in it."""
+    if name.isascii():
+        return name.lower()
+    return _HFS_IGNORES.sub("", name.decode("utf-8", "surrogateescape")).lower().encode("utf-8", "surrogateescape")
 
 
 def encode_manifest(paths: Iterable[bytes]) -> str:

@@ -1,0 +1,73 @@
+"""Which of a host's new names git at home ignores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from dgummy.gitcommand import Git, joined, records
+from dgummy.repository import open_at
+from dgummy.snapshot import GITLINK, by_repository
+from dgummy.work import Base, RepositoryBase
+from dgummy.workbench import Bench, set_up
+
+
+def ignored(project_root: Path, store: Path, base: Base, names: Collection[bytes]) -> frozenset[bytes]:
+    """Return those of the names (relative to the project) that git at home ignores and that were not sent.
+
+    Asked of the project as it is now, with all its .gitignore files. Outside git nothing is. BaseGoneError, GitError.
+    """
+    prefixes = {os.fsencode(one.prefix): one for one in base.repositories}
+    if b"" not in prefixes or not names:
+        return frozenset()
+    found: set[bytes] = set()
+    with tempfile.TemporaryDirectory(prefix="dgummy-") as scratch:
+        for number, (prefix, inside) in enumerate(by_repository(names, tuple(prefixes)).items()):
+            if inside:
+                place = Path(scratch, str(number))
+                found |= {prefix + name for name in _ignored_in(project_root, store, prefixes[prefix], inside, place)}
+    return frozenset(found)
+
+
+def ignored_by(bench: Bench, names: Collection[bytes]) -> frozenset[bytes]:
+    """Return the same for one repository; names are relative to it."""
+    links = tuple(path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK.decode())
+    new = [name for name in names if name not in bench.entries and not name.startswith(links)]
+    if not new:
+        return frozenset()
+    found = _ask(Git(bench.repository.folder), new)
+    return frozenset(found if found is not None else _ask(_without_work_tree(bench), new) or ())
+
+
+def _ignored_in(
+    root: Path, store: Path, base: RepositoryBase, names: Collection[bytes], scratch: Path
+) -> frozenset[bytes]:
+    if open_at(root / base.prefix) is None:
+        return frozenset()
+    return ignored_by(set_up(root, store, base, scratch), names)
+
+
+def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:
+    """Ask git. None if it refuses, for one of the names is behind a link or in a submodule here."""
+    # With ./ before it no name looks like an option or a pattern.
+    out, err, status = git.ask("check-ignore", "-z", "--stdin", stdin=joined(b"./" + name for name in names))
+    if status in (0, 1):
+        return [name[2:] for name in records(out)]
+    if "symbolic link" in err or "in submodule" in err:
+        return None
+    raise git.refusal("git check-ignore failed", err, status)
+
+
+def _without_work_tree(bench: Bench) -> Git:
+    """Give a git that has no files to stumble over, and knows the .gitignore files that were sent."""
+    files = [path for path in bench.entries if path.rpartition(b"/")[2] == b".gitignore"]
+    index = bench.scratch / "ignoring-index"
+    shutil.copyfile(bench.git.index or "", index)
+    git = bench.git.having(index=index)
+    if files:
+        # git reads a .gitignore from the index where that says that the file need not be there.
+        git.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=joined(files))
+    return git

@@ -1,0 +1,99 @@
+"""A place to make git objects in for one repository, which itself is only read.
+
+New objects go to a folder that is thrown away; what a branch needs is taken over at the end. Its index holds the tree
+that was sent, and its work tree is empty: neither files of today nor a host's own .gitattributes decide anything.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgummy.gitcommand import Git, GitError, joined, records
+from dgummy.repository import Repository, open_at
+from dgummy.snapshot import INDEX_CONFIG
+from dgummy.work import RepositoryBase
+
+Entry = tuple[str, str]
+"""Mode (`100644`) and object id of a name."""
+
+
+class BaseGoneError(GitError):
+    """What was sent is not known any more: the repository, or objects of it, are gone. Work can come as a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """`git` works in `scratch`; `entries` is what was sent, by name relative to the repository."""
+
+    repository: Repository
+    base: RepositoryBase
+    scratch: Path
+    git: Git
+    entries: dict[bytes, Entry]
+
+    def tree_with(self, changes: dict[bytes, Entry | None]) -> str:
+        """Write the tree that was sent with other entries (None: without that name). Returns its id."""
+        index = self.scratch / "changed-index"
+        shutil.copyfile(self.git.index or "", index)
+        git = self.git.having(index=index)
+        zero = self.repository.zero
+        gone = [b"0 %s\t%s" % (zero.encode(), path) for path, entry in changes.items() if entry is None]
+        new = [f"{entry[0]} {entry[1]}\t".encode() + path for path, entry in sorted(changes.items()) if entry]
+        git.run("update-index", "-z", "--index-info", stdin=joined([*gone, *new]))
+        return git.run("write-tree", "--missing-ok").decode().strip()
+
+    def write_commit(self, content: bytes) -> str:
+        """Write a commit object and return its id."""
+        return self.git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=content).decode().strip()
+
+    def tree_of(self, commit: str) -> str:
+        """Return the id of a commit's tree."""
+        return self.git.run("rev-parse", "--verify", "-q", f"{commit}^{{tree}}").decode().strip()
+
+
+def set_up(project_root: Path, store: Path, base: RepositoryBase, scratch: Path) -> Bench:
+    """Make the place for one repository of the project in `scratch` (made here). BaseGoneError, GitError."""
+    shown = base.prefix or project_root.name
+    repository = open_at(project_root / base.prefix)
+    if repository is None:
+        raise _gone(f"{shown} is no git repository any more")
+    work_tree, objects = scratch / "work-tree", scratch / "objects"
+    for folder in (work_tree, objects):
+        folder.mkdir(parents=True)
+    git = Git(
+        work_tree,
+        store=objects,
+        alternates=(store, *repository.objects),
+        git_dir=repository.git_dir,
+        work_tree=work_tree,
+        index=scratch / "index",
+        config=(*INDEX_CONFIG, "core.sparseCheckout=false", "core.ignoreCase=false", "core.precomposeUnicode=false"),
+    )
+    wanted = [base.tree, *([base.head] if base.head else [])]
+    found = git.run("cat-file", "--batch-check", stdin="".join(f"{ident}\n" for ident in wanted).encode())
+    if len(found.split(b"\n")) != len(wanted) + 1 or b" missing" in found:
+        raise _gone(f"the commit or tree that {shown} was sent as is not in its repository any more")
+    _, err, status = git.ask("read-tree", base.tree)
+    if status != 0:
+        raise _gone(f"what {shown} was sent as cannot be read any more: {err.splitlines()[0] if err else status}")
+    return Bench(repository, base, scratch, git, _entries(git))
+
+
+def check_complete(bench: Bench, tip: str) -> None:
+    """Raise BaseGoneError unless all objects are there that a commit adds to what was HEAD."""
+    revisions = f"{tip}\n" + (f"^{bench.base.head}\n" if bench.base.head else "")
+    out = bench.git.run("rev-list", "--objects", "--missing=print", "--stdin", stdin=revisions.encode())
+    if out.startswith(b"?") or b"\n?" in out:
+        raise _gone("objects of what was sent are gone")
+
+
+def _entries(git: Git) -> dict[bytes, Entry]:
+    parts = (entry.partition(b"\t") for entry in records(git.run("ls-files", "-s", "-z")))
+    found = ((path, info.decode().split(" ")) for info, _, path in parts)
+    return {path: (mode, ident) for path, (mode, ident, _) in found}
+
+
+def _gone(what: str) -> BaseGoneError:
+    return BaseGoneError(what, "Its work can still be brought home as a folder.")
