@@ -177,10 +177,7 @@ class Cluster:
         def to(host: Host) -> SyncResult:
             if dry:
                 return syncer.would_send(host)
-            synced = syncer.to(host, token)
-            if synced.workspace is not None:
-                syncer.release(synced.workspace)
-            return synced.result
+            return syncer.to(host, token, keep=False).result
 
         stop = Stop()
         with stop.heard_by(syncer.cancelled):

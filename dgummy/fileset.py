@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy.errors import ConfigError, SyncError
-from dgummy.settings import DEFAULT_SYNC_EXCLUDE
 from dgummy.quickcheck import LINK
+from dgummy.settings import DEFAULT_SYNC_EXCLUDE
 from dgummy.syncplan import Listing, is_agents_memory
 
 if TYPE_CHECKING:

@@ -16,12 +16,15 @@ targets of the links, in their order (`sent_states` in remote/sync.sh writes the
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 
 from dgummy.syncplan import Listing
 
 LINK = b"a"
 """The state of any link."""
+
+MAX_TOLD_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,16 @@ def _untold(folder: bytes, told: set[bytes]) -> list[bytes]:
             found.append(folder[:at])
         at = folder.find(b"/", at) + 1
     return found
+
+
+def unpack(packed: bytes) -> bytes:
+    """What a host told, from gzip. b"" if it is not that, or so large that it cannot be about what was sent."""
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        told = unpacking.decompress(packed, MAX_TOLD_BYTES)
+    except zlib.error:
+        return b""
+    return told if unpacking.eof else b""
 
 
 def differing(wanted: Expected, told: bytes) -> tuple[bytes, ...]:
