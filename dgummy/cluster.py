@@ -6,7 +6,7 @@ What only some of them need is imported there: `inv load` from its cache should 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,7 +171,9 @@ class Cluster:
         if self.is_here(wish):
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._parts.chooser.hosts(wish)
-        syncer = self.syncer()
+        self.check_project()
+        listing = fanout.Job(lambda: self.project_listing, "listing")  # while the hosts are reached
+        syncer = self.syncer(listing.result)
         token = new_run_id(self.around.now())
 
         def to(host: Host) -> SyncResult:
@@ -268,12 +270,18 @@ class Cluster:
         """The project that the current folder is in."""
         return self.around.find_project(self.around.cwd)
 
+    def check_project(self) -> None:
+        """Refuse what hardly anybody means to send, the home folder say. UsageError."""
+        from dgummy.project import check_root
+
+        check_root(self.project.root, self.around.home, force=self.force)
+
     @cached_property
     def project_listing(self) -> Listing:
         """The set of files that is sent."""
-        from dgummy.project import check_root, listing
+        from dgummy.project import listing
 
-        check_root(self.project.root, self.around.home, force=self.force)
+        self.check_project()
         found = listing(self.project, self.settings.sync_exclude, self.settings.sync_extra)
         for text in found.notices:
             self._emit(Notice(text, "warning"))
@@ -292,14 +300,16 @@ class Cluster:
         except ConfigError:
             return "~"
 
-    def syncer(self) -> WorkspaceSync:
-        """Something that syncs this project."""
+    def syncer(self, listing: Callable[[], Listing] | None = None) -> WorkspaceSync:
+        """Something that syncs this project. Without `listing`, which gives `project_listing`, that is made now."""
         from dgummy.workspaces import WorkspaceSync
 
+        if listing is None:
+            _ = self.project_listing
         return WorkspaceSync(
             self._parts.control,
             self.project.root,
-            self.project_listing,
+            listing or (lambda: self.project_listing),
             remote_dir=self.remote_dir,
             owner=self.around.owner,
             timeouts=self.settings.timeouts,

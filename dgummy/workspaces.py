@@ -59,14 +59,29 @@ class _Opened:
     states: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """What is to be there: `ids` are what a workspace is asked about, `expected` what it should say of itself."""
+
+    listing: Listing
+    expected: quickcheck.Expected | None
+
+    @property
+    def ids(self) -> list[str]:
+        return [syncplan.manifest_id(self.listing.paths), self.expected.digest if self.expected else ""]
+
+
 class WorkspaceSync:
-    """Syncs one listing of one project. Thread-safe: several hosts at once."""
+    """Syncs one listing of one project. Thread-safe: several hosts at once.
+
+    listing: asked for once, when a host was reached; what it raises comes out of `to` and `would_send`.
+    """
 
     def __init__(
         self,
         transport: Transport,
         source: Path,
-        listing: Listing,
+        listing: Callable[[], Listing],
         *,
         remote_dir: Callable[[Host], str],
         owner: str,
@@ -77,16 +92,24 @@ class WorkspaceSync:
     ) -> None:
         self._transport = transport
         self._source = source
-        self._listing = listing
+        self._list = listing
+        self._listed: _Sending | None = None
+        self._lock = threading.Lock()
         self._remote_dir = remote_dir
         self._owner = owner
         self._timeouts = timeouts
         self._ssh_config = ssh_config
         self._emit = emit
         self._by_d = by_d
-        self._expected = quickcheck.expected(listing) if by_d is None else None
-        self._ids = [syncplan.manifest_id(listing.paths), self._expected.digest if self._expected else ""]
         self.cancelled = threading.Event()
+
+    @property
+    def _sending(self) -> _Sending:
+        with self._lock:
+            if self._listed is None:
+                listing = self._list()
+                self._listed = _Sending(listing, quickcheck.expected(listing) if self._by_d is None else None)
+            return self._listed
 
     def to(self, host: Host, run_id: str, *, keep: bool = True) -> Synced:
         """Take the host's workspace for `run_id` and bring the project there; on failure it is given back.
@@ -114,10 +137,10 @@ class WorkspaceSync:
         reached = self._transport.connect(host)
         if isinstance(reached, Failure):
             return replace(result, failure=reached)
-        opened = self._tell(host, "peek_workspace", [wanted, *self._ids])
+        opened = self._tell(host, "peek_workspace", [wanted, *self._sending.ids])
         if isinstance(opened, Failure):
             return replace(result, failure=opened)
-        plan = syncplan.plan(self._listing, opened.previous)
+        plan = syncplan.plan(self._sending.listing, opened.previous)
         pushed: rsync.Pushed | Failure = rsync.Pushed(plan.total_files, plan.total_bytes, 0.0)
         if opened.is_same:
             pushed = rsync.Pushed(0, 0, 0.0)
@@ -141,7 +164,7 @@ class WorkspaceSync:
         if isinstance(opened, Failure):
             return opened
         workspace = Workspace(host, run_id, opened.directory)
-        plan = syncplan.plan(self._listing, opened.previous)
+        plan = syncplan.plan(self._sending.listing, opened.previous)
         if opened.is_same and not keep:  # given back already
             self._announce(workspace, plan)
             return None, _as_result(host, opened, plan, rsync.Pushed(0, 0, 0.0))
@@ -158,7 +181,7 @@ class WorkspaceSync:
 
     def _open(self, host: Host, run_id: str, wanted: str, *, keep: bool) -> _Opened | Failure:
         function = "open_workspace" if keep else "visit_workspace"
-        opened = self._tell(host, function, [wanted, run_id, self._owner, str(LEASE_S), *self._ids])
+        opened = self._tell(host, function, [wanted, run_id, self._owner, str(LEASE_S), *self._sending.ids])
         if isinstance(opened, Failure) and opened.kind is FailureKind.MISSING_TOOL:
             self._call(host, "close_workspace", [wanted, run_id])
         return opened
@@ -185,7 +208,7 @@ class WorkspaceSync:
             )
         previous: frozenset[bytes] | None = None
         if answer.first("sent") == "same":
-            previous = frozenset(self._listing.paths)
+            previous = frozenset(self._sending.listing.paths)
         elif manifest:
             previous = syncplan.decode_manifest(manifest.decode("utf-8", "surrogateescape"))
         is_same = answer.first("states") == "same" and answer.first("sent") == "same"
@@ -227,9 +250,10 @@ class WorkspaceSync:
 
     def _names(self, opened: _Opened, plan: SyncPlan) -> tuple[bytes, ...]:
         """What rsync is to look at: all, unless the host told what there is."""
-        if self._expected is None or not opened.states:
+        expected = self._sending.expected
+        if expected is None or not opened.states:
             return plan.files
-        names = quickcheck.differing(self._expected, opened.states)
+        names = quickcheck.differing(expected, opened.states)
         return plan.files if plan.unchanged_set and not names else names
 
     def _begin(self, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Failure | None:
