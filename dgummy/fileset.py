@@ -13,6 +13,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,14 +152,20 @@ class _Excludes:
     """Patterns in gitignore syntax; `match` tells which of them keeps a name back."""
 
     def __init__(self, patterns: tuple[str, ...], origin: str) -> None:
-        from pathspec import GitIgnoreSpec  # late: `inv --list` must not pay for it
-
         self.patterns = patterns
-        try:
-            self._spec: GitIgnoreSpec = GitIgnoreSpec.from_lines(patterns)
-        except ValueError as error:
-            raise ConfigError(f"{origin}: {error}", "Patterns are written as in a .gitignore file.") from error
+        self._origin = origin
         self._folders: dict[bytes, str | None] = {b"": None}
+        if patterns != DEFAULT_SYNC_EXCLUDE:
+            _ = self._spec  # a bad pattern is told in any case
+
+    @cached_property
+    def _spec(self) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec  # late: where git names nothing untracked, nobody pays for it
+
+        try:
+            return GitIgnoreSpec.from_lines(self.patterns)
+        except ValueError as error:
+            raise ConfigError(f"{self._origin}: {error}", "Patterns are written as in a .gitignore file.") from error
 
     def match(self, path: bytes) -> str | None:
         """Return the pattern that keeps back `path` (a folder ends in a slash) or a folder above it."""

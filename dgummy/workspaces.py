@@ -16,8 +16,7 @@ from dgummy.events import Listener, Notice, SyncFinished, SyncProgress, SyncStar
 from dgummy.model import Failure, FailureKind, Host, SyncResult
 from dgummy.settings import Timeouts
 from dgummy.syncplan import Listing, SyncPlan
-from dgummy.transport import rsync
-from dgummy.transport.base import Answer, Limits, Reached, Transport, failed
+from dgummy.transport.base import Answer, Limits, Pushed, Reached, Transport, failed
 from dgummy.transport.framing import Data, Frame
 
 if TYPE_CHECKING:
@@ -141,9 +140,9 @@ class WorkspaceSync:
         if isinstance(opened, Failure):
             return replace(result, failure=opened)
         plan = syncplan.plan(self._sending.listing, opened.previous)
-        pushed: rsync.Pushed | Failure = rsync.Pushed(plan.total_files, plan.total_bytes, 0.0)
+        pushed: Pushed | Failure = Pushed(plan.total_files, plan.total_bytes, 0.0)
         if opened.is_same:
-            pushed = rsync.Pushed(0, 0, 0.0)
+            pushed = Pushed(0, 0, 0.0)
         elif not opened.absent:
             pushed = self._push(reached, Workspace(host, "", opened.directory), opened, plan)
         if isinstance(pushed, Failure):
@@ -167,7 +166,7 @@ class WorkspaceSync:
         plan = syncplan.plan(self._sending.listing, opened.previous)
         if opened.is_same and not keep:  # given back already
             self._announce(workspace, plan)
-            return None, _as_result(host, opened, plan, rsync.Pushed(0, 0, 0.0))
+            return None, _as_result(host, opened, plan, Pushed(0, 0, 0.0))
         try:
             pushed = self._carry_out(reached, workspace, opened, plan)
         except BaseException:
@@ -215,12 +214,10 @@ class WorkspaceSync:
         told = quickcheck.unpack(bytes(states))
         return _Opened(directory, answer.first("rsync"), previous, answer.has("absent"), is_same, told)
 
-    def _carry_out(
-        self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan
-    ) -> rsync.Pushed | Failure:
+    def _carry_out(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Pushed | Failure:
         self._announce(workspace, plan)
         if opened.is_same:
-            return rsync.Pushed(0, 0, 0.0)
+            return Pushed(0, 0, 0.0)
         if not plan.unchanged_set:
             failure = self._begin(workspace, opened, plan)
             if failure is not None:
@@ -277,7 +274,9 @@ class WorkspaceSync:
             if not gone:
                 return None
 
-    def _push(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> rsync.Pushed | Failure:
+    def _push(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Pushed | Failure:
+        from dgummy.transport import rsync  # late: mostly there is nothing to push
+
         host = workspace.host.name
         renewed = time.monotonic()
 
@@ -328,7 +327,7 @@ class WorkspaceSync:
         return self._transport.run_script(host, script, Limits(total_s=self._timeouts.script_s), sink)
 
 
-def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: rsync.Pushed) -> SyncResult:
+def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: Pushed) -> SyncResult:
     return SyncResult(
         host.name,
         ok=True,
@@ -343,7 +342,7 @@ def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: rsync.Pushed
     )
 
 
-def _or(answer: Answer | Failure, pushed: rsync.Pushed) -> rsync.Pushed | Failure:
+def _or(answer: Answer | Failure, pushed: Pushed) -> Pushed | Failure:
     return answer if isinstance(answer, Failure) else pushed
 
 
