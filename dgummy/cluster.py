@@ -5,7 +5,7 @@ What only some of them need is imported there: `inv load` from its cache should 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -165,7 +165,7 @@ class Cluster:
         `path`: the project that this folder is in, instead of the current one; it must not be outside without `force`.
         `collect`: bring home first what earlier runs left in the way.
         """
-        from dgummy import syncing
+        from dgummy import fanout, syncing
 
         self.force = force
         if path is not None:
@@ -173,10 +173,13 @@ class Cluster:
         if self.is_here(wish):
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._parts.chooser.hosts(wish)
+        self.check_project()
+        listing = fanout.Job(lambda: self.project_listing, "listing")  # while the hosts are reached
+        syncer = self.syncer(listing.result)
         if dry:
-            return syncing.would_send(self.syncer(), hosts, jobs=self.settings.jobs)
+            return syncing.would_send(syncer, hosts, jobs=self.settings.jobs)
         collector = self.collector if collect else None
-        return syncing.send(self.syncer(), hosts, collector, self.around.now(), jobs=self.settings.jobs)
+        return syncing.send(syncer, hosts, collector, self.around.now(), jobs=self.settings.jobs)
 
     def plan(self, wish: Wish, options: RunOptions, *, mode: str = "") -> Plan:
         """Say where a run would go and what would be sent; nothing is done. `mode` is set for an agent's task."""
@@ -267,12 +270,18 @@ class Cluster:
         """The project that the current folder is in."""
         return self.around.find_project(self.around.cwd)
 
+    def check_project(self) -> None:
+        """Refuse what hardly anybody means to send, the home folder say. UsageError."""
+        from dgummy.project import check_root
+
+        check_root(self.project.root, self.around.home, force=self.force)
+
     @cached_property
     def project_listing(self) -> Listing:
         """The set of files that is sent."""
-        from dgummy.project import check_root, listing
+        from dgummy.project import listing
 
-        check_root(self.project.root, self.around.home, force=self.force)
+        self.check_project()
         found = listing(self.project, self.settings.sync_exclude, self.settings.sync_extra)
         for text in found.notices:
             self._emit(Notice(text, "warning"))
@@ -291,14 +300,16 @@ class Cluster:
         except ConfigError:
             return "~"
 
-    def syncer(self) -> WorkspaceSync:
-        """Something that syncs this project."""
+    def syncer(self, listing: Callable[[], Listing] | None = None) -> WorkspaceSync:
+        """Something that syncs this project. Without `listing`, which gives `project_listing`, that is made now."""
         from dgummy.workspaces import WorkspaceSync
 
+        if listing is None:
+            _ = self.project_listing
         return WorkspaceSync(
             self._parts.control,
             self.project.root,
-            self.project_listing,
+            listing or (lambda: self.project_listing),
             remote_dir=self.remote_dir,
             owner=self.around.owner,
             timeouts=self.settings.timeouts,

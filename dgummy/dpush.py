@@ -16,8 +16,8 @@ from dgummy import dtext
 from dgummy.events import Listener, Notice
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.syncplan import SyncPlan
+from dgummy.transport.base import Pushed
 from dgummy.transport.dcmd import DCommand
-from dgummy.transport.rsync import Pushed
 
 
 class DPush:

@@ -7,16 +7,19 @@ but the excludes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy import gitcommand
 from dgummy.errors import ConfigError, SyncError
 from dgummy.gitcommand import Git, GitError, NoGitError
+from dgummy.quickcheck import LINK
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE
 from dgummy.syncplan import Listing, is_agents_memory
 
@@ -36,7 +39,11 @@ class _Gathering:
     """What a listing has so far."""
 
     root: bytes
+    folder: int
+    """The root, open: names are looked up from there, which takes half the time."""
     sizes: dict[bytes, int] = field(default_factory=dict)
+    states: dict[bytes, bytes] = field(default_factory=dict)
+    targets: dict[bytes, bytes] = field(default_factory=dict)
     seen: set[bytes] = field(default_factory=set)
     used_patterns: set[str] = field(default_factory=set)
     gone: list[bytes] = field(default_factory=list)
@@ -46,46 +53,58 @@ class _Gathering:
     unreadable: list[bytes] = field(default_factory=list)
     leading_out: list[bytes] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    real_folders: dict[bytes, bool] = field(default_factory=lambda: {b"": True})
+    folder_modes: dict[bytes, int] = field(default_factory=lambda: {b"": stat.S_IFDIR})
 
     def is_below_real_folders(self, path: bytes) -> bool:
         """Whether no folder on the way is a link: what is behind a link is not part of the project."""
-        folder = path.rpartition(b"/")[0]
-        known = self.real_folders.get(folder)
-        if known is None:
-            known = self.is_below_real_folders(folder) and _is_folder(self.root + b"/" + folder)
-            self.real_folders[folder] = known
-        return known
+        folder = path[: max(0, path.rfind(b"/"))]
+        mode = self.folder_modes.get(folder)
+        if mode is None:
+            mode = self.folder_mode(folder) if self.is_below_real_folders(folder) else 0
+            self.folder_modes[folder] = mode
+        return mode != 0
 
     def add(self, path: bytes, *, named: bool = False) -> bool:
         """Take a name into the set if it is a file or a link. False if it is a folder.
 
         What agents remember is left out, unless it was `named` in the settings.
         """
-        if is_agents_memory(path) and not named:
+        if b".gummy/" in path and is_agents_memory(path) and not named:
             self.used_patterns.add(_MEMORY)
             return True
-        full = self.root + b"/" + path
         if not self.is_below_real_folders(path):
             self.gone.append(path)
             return True
         try:
-            info = os.lstat(full)
+            info = os.lstat(path, dir_fd=self.folder)
+            mode = info[stat.ST_MODE]
+            if stat.S_ISREG(mode):
+                self.sizes[path] = size_bytes = info[stat.ST_SIZE]
+                self.states[path] = b"%x %d %d" % (mode, size_bytes, info[stat.ST_MTIME])
+                return True
+            if stat.S_ISLNK(mode):
+                self.targets[path] = os.readlink(path, dir_fd=self.folder)
         except OSError:
             self.gone.append(path)  # tracked, but deleted here
             return True
-        mode = info.st_mode
-        if stat.S_ISREG(mode):
-            self.sizes[path] = info.st_size
-        elif stat.S_ISLNK(mode):
-            self.sizes[path] = info.st_size
-            if _leads_out(path, os.readlink(full)):  # noqa: PTH115 - bytes
+        if stat.S_ISLNK(mode):
+            self.sizes[path] = info[stat.ST_SIZE]
+            self.states[path] = LINK
+            if _leads_out(path, self.targets[path]):
                 self.leading_out.append(path)
         elif stat.S_ISDIR(mode):
             return False
         else:
             self.special.append(path)
         return True
+
+    def folder_mode(self, path: bytes) -> int:
+        """The mode of a folder; 0 for a link to one, and for anything else."""
+        try:
+            mode = os.lstat(path, dir_fd=self.folder).st_mode
+        except OSError:
+            return 0
+        return mode if stat.S_ISDIR(mode) else 0
 
 
 def _leads_out(path: bytes, target: bytes) -> bool:
@@ -106,12 +125,13 @@ def list_files(
     git refuses, ConfigError for a bad pattern.
     """
     patterns = DEFAULT_SYNC_EXCLUDE if excludes_configured is None else excludes_configured
-    gathering = _Gathering(os.fsencode(root))
     matcher = _Excludes(patterns, "sync_exclude")
-    if not (is_git and _gather_git(gathering, matcher, both=excludes_configured is not None)):
-        _gather_tree(gathering, matcher)
-    for pattern in extra:
-        _gather_extra(gathering, pattern)
+    with _open_folder(root) as folder:
+        gathering = _Gathering(os.fsencode(root), folder)
+        if not (is_git and _gather_git(gathering, matcher, both=excludes_configured is not None)):
+            _gather_tree(gathering, matcher)
+        for pattern in extra:
+            _gather_extra(gathering, pattern)
     paths = sorted(gathering.sizes)
     return Listing(
         paths=tuple(paths),
@@ -121,21 +141,42 @@ def list_files(
         repositories=tuple(gathering.repositories),
         extra=tuple(sorted(gathering.extra)),
         gone=tuple(gathering.gone),
+        states=tuple(map(gathering.states.__getitem__, paths)),
+        targets=gathering.targets,
+        folder_modes=gathering.folder_modes,
     )
+
+
+@contextlib.contextmanager
+def _open_folder(root: Path) -> Iterator[int]:
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SyncError(f"the project is gone: {error}", "Go to the project's folder.") from error
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 class _Excludes:
     """Patterns in gitignore syntax; `match` tells which of them keeps a name back."""
 
     def __init__(self, patterns: tuple[str, ...], origin: str) -> None:
-        from pathspec import GitIgnoreSpec  # late: `inv --list` must not pay for it
-
         self.patterns = patterns
-        try:
-            self._spec: GitIgnoreSpec = GitIgnoreSpec.from_lines(patterns)
-        except ValueError as error:
-            raise ConfigError(f"{origin}: {error}", "Patterns are written as in a .gitignore file.") from error
+        self._origin = origin
         self._folders: dict[bytes, str | None] = {b"": None}
+        if patterns != DEFAULT_SYNC_EXCLUDE:
+            _ = self._spec  # a bad pattern is told in any case
+
+    @cached_property
+    def _spec(self) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec  # late: where git names nothing untracked, nobody pays for it
+
+        try:
+            return GitIgnoreSpec.from_lines(self.patterns)
+        except ValueError as error:
+            raise ConfigError(f"{self._origin}: {error}", "Patterns are written as in a .gitignore file.") from error
 
     def match(self, path: bytes) -> str | None:
         """Return the pattern that keeps back `path` (a folder ends in a slash) or a folder above it."""
@@ -266,7 +307,7 @@ def _gather_extra(gathering: _Gathering, pattern: str) -> None:
         matcher = _Excludes(("/" + "/".join([*fixed, *parts]),), "sync_extra")
         names = _walk(gathering, start + b"/" if start else b"", lambda _: True)
         found = [path for path in names if matcher.match(path) is not None]
-    elif _is_folder(gathering.root + b"/" + start):
+    elif gathering.folder_mode(start):
         found = list(_walk(gathering, start + b"/", lambda _: True))
     else:
         found = [start] if os.path.lexists(gathering.root + b"/" + start) else []
@@ -279,29 +320,17 @@ def _gather_extra(gathering: _Gathering, pattern: str) -> None:
             gathering.extra.append(path)
 
 
-def _is_folder(path: bytes) -> bool:
-    """Whether it is a folder itself, not a link to one."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
 def _excluded_names(gathering: _Gathering, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Name the patterns that kept something back, and plain names that are there and not sent, as .git."""
     shown = []
+    heads = {path.partition(b"/")[0] for path in gathering.sizes}
     for pattern in dict.fromkeys((*patterns, ".git", _MEMORY)):
         plain = pattern.strip("/")
         name = os.fsencode(plain)
-        sent = name in gathering.sizes
         there = "/" not in plain and os.path.lexists(gathering.root + b"/" + name)
-        if pattern in gathering.used_patterns or (there and not sent and not _any_below(gathering, name)):
+        if pattern in gathering.used_patterns or (there and name not in heads):
             shown.append(plain)
     return tuple(shown)
-
-
-def _any_below(gathering: _Gathering, folder: bytes) -> bool:
-    return any(path.startswith(folder + b"/") for path in gathering.sizes)
 
 
 def _notices(gathering: _Gathering) -> Iterator[str]:

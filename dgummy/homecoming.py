@@ -20,7 +20,7 @@ from dgummy.ignoring import ignored_by
 from dgummy.replay import BundleError, Replayed, holds_work, replay
 from dgummy.snapshot import GITLINK, by_repository
 from dgummy.syncplan import folded, is_git_name, is_safe_name
-from dgummy.work import Base, Brought, Kind, Skipped
+from dgummy.work import Base, Branch, Brought, FileChange, Kind, Skipped
 from dgummy.workbench import Bench, Entry, check_complete, set_up
 
 _MODES = {Kind.FILE: "100644", Kind.PROGRAM: "100755", Kind.LINK: "120000"}
@@ -38,46 +38,6 @@ class Message:
     owner: str
     began: datetime
     ended: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """What the run did to a file: A, M, D, T (now of another kind) or "mode". Lines are None in a binary file."""
-
-    path: bytes
-    status: str
-    insertions: int | None
-    deletions: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A branch that holds a run's work in one repository (`prefix`: where in the project that is).
-
-    base, tip: its commits; between them is the run's work. tree: the tree of the tip. has_local: the base holds
-    changes of the user's that were not committed: merging wants them committed or stashed first. is_new: the branch was
-    made or moved now. agent_commits: how many of the agent's own are on it.
-    """
-
-    prefix: bytes
-    name: str
-    base: str
-    tip: str
-    tree: str
-    files: tuple[FileChange, ...]
-    has_local: bool
-    is_new: bool = True
-    agent_commits: int = 0
-
-    @property
-    def insertions(self) -> int:
-        """How many lines were added."""
-        return sum(change.insertions or 0 for change in self.files)
-
-    @property
-    def deletions(self) -> int:
-        """How many lines were taken out."""
-        return sum(change.deletions or 0 for change in self.files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dgummy import fanout
 from dgummy.ledger_rows import new_run_id
 from dgummy.model import Host, SyncResult
 from dgummy.stop import Stop
-from dgummy.workspaces import Synced, WorkspaceSync
+from dgummy.workspaces import Synced, WorkspaceSync, uncollected_run
 
 if TYPE_CHECKING:
     from dgummy.collecting import Collector
@@ -30,23 +30,24 @@ def send(
     token = new_run_id(now)
 
     def to(host: Host) -> SyncResult:
-        synced = after_collecting(syncer, host, token, collector)
-        if synced.workspace is not None:
-            syncer.release(synced.workspace)
-        return synced.result
+        return after_collecting(syncer, host, token, collector, keep=False).result
 
     return _each(syncer, hosts, jobs, to)
 
 
-def after_collecting(syncer: WorkspaceSync, host: Host, run_id: str, collector: Collector | None) -> Synced:
+def after_collecting(
+    syncer: WorkspaceSync, host: Host, run_id: str, collector: Collector | None, *, keep: bool = True
+) -> Synced:
     """Sync to one host; where uncollected work is in the way, once more after it was brought home."""
-    synced = syncer.to(host, run_id)
-    if collector is None or not synced.in_the_way:
+    synced = syncer.to(host, run_id, keep=keep)
+    failure = synced.result.failure
+    in_the_way = uncollected_run(failure) if failure is not None and collector is not None else ""
+    if collector is None or not in_the_way:
         return synced
-    collected = collector.collect_id(synced.in_the_way)
-    if collected.failure is not None:
-        return Synced(replace(synced.result, failure=collected.failure))
-    return syncer.to(host, run_id)
+    not_collected = collector.clear_the_way(in_the_way)
+    if not_collected is not None:
+        return Synced(replace(synced.result, failure=not_collected))
+    return syncer.to(host, run_id, keep=keep)
 
 
 def _each(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 TOP_LEVEL_SHOWN = 8
 
@@ -19,7 +19,9 @@ TOP_LEVEL_SHOWN = 8
 class Listing:
     """The set of a project that is sent, sorted by name; `sizes_bytes[i]` is the size of `paths[i]`.
 
-    `excluded` holds the patterns that kept something back; `notices` are one line each, for the user.
+    `excluded` holds the patterns that kept something back; `notices` are one line each, for the user. `states[i]`
+    tells `paths[i]` from another file without reading it (see `quickcheck`), `targets` says where links lead,
+    `folder_modes` has the st_mode of each folder.
 
     In git: `repositories` are the prefixes of those that were asked (b"" first, then b"vendor/lib/"), `extra` the names
     in the set that git ignores and only `sync_extra` named, `gone` tracked names where no file or link is now (also of
@@ -33,6 +35,9 @@ class Listing:
     repositories: tuple[bytes, ...] = ()
     extra: tuple[bytes, ...] = ()
     gone: tuple[bytes, ...] = ()
+    states: tuple[bytes, ...] = ()
+    targets: Mapping[bytes, bytes] = field(default_factory=dict)
+    folder_modes: Mapping[bytes, int] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:
@@ -139,8 +144,15 @@ def encode_manifest(paths: Iterable[bytes]) -> str:
 
     A newline is `%0A`, a per cent sign `%25`; bytes that are not UTF-8 become surrogate escapes.
     """
-    lines = (path.replace(b"%", b"%25").replace(b"\n", b"%0A") + b"\n" for path in sorted(set(paths)))
-    return b"".join(lines).decode("utf-8", "surrogateescape")
+    return _encoded(paths).decode("utf-8", "surrogateescape")
+
+
+def _encoded(paths: Iterable[bytes]) -> bytes:
+    ordered = sorted(set(paths))
+    text = b"\n".join([*ordered, b""])
+    if b"%" in text or text.count(b"\n") != len(ordered):
+        text = b"".join(path.replace(b"%", b"%25").replace(b"\n", b"%0A") + b"\n" for path in ordered)
+    return text
 
 
 def decode_manifest(text: str) -> frozenset[bytes]:
@@ -155,4 +167,4 @@ def decode_manifest(text: str) -> frozenset[bytes]:
 
 def manifest_id(paths: Iterable[bytes]) -> str:
     """Return the SHA-256 of the encoded manifest, in hex."""
-    return hashlib.sha256(encode_manifest(paths).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(_encoded(paths)).hexdigest()

@@ -96,44 +96,44 @@ class Brought:
     content: str
 
 
-class Change(str, Enum):
-    """What became of a file of the project."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    DELETED = "deleted"
-
-
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """One line of a diffstat. `path` is relative to the repository. No line counts for what is not text.
-
-    mode_only: its contents are the same.
-    """
+    """What the run did to a file: A, M, D, T (now of another kind) or "mode". Lines are None in a binary file."""
 
     path: bytes
-    change: Change
-    insertions: int | None = None
-    deletions: int | None = None
-    mode_only: bool = False
+    status: str
+    insertions: int | None
+    deletions: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A run's work in one repository: the branch `name` there ends in commit `tip`, with the tree `tree`.
+    """A branch that holds a run's work in one repository (`prefix`: where in the project that is).
 
-    base: the commit that the work stands on: what was sent. has_base_commit: that was made for this branch, with
-    changes that HEAD did not have. commits: how many of the agent's own are kept. `files` is the difference of the two.
+    base, tip: its commits; between them is the run's work. tree: the tree of the tip. has_local: the base holds
+    changes of the user's that were not committed: merging wants them committed or stashed first. is_new: the branch was
+    made or moved now. agent_commits: how many of the agent's own are on it.
     """
 
-    prefix: str
+    prefix: bytes
     name: str
     base: str
     tip: str
     tree: str
-    has_base_commit: bool = False
-    commits: int = 0
-    files: tuple[FileChange, ...] = ()
+    files: tuple[FileChange, ...]
+    has_local: bool
+    is_new: bool = True
+    agent_commits: int = 0
+
+    @property
+    def insertions(self) -> int:
+        """How many lines were added."""
+        return sum(change.insertions or 0 for change in self.files)
+
+    @property
+    def deletions(self) -> int:
+        """How many lines were taken out."""
+        return sum(change.deletions or 0 for change in self.files)
 
 
 @dataclass(frozen=True, slots=True)

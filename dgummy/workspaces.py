@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dgummy import remote, syncplan
+from dgummy import quickcheck, remote, syncplan
 from dgummy.events import Listener, Notice, SyncFinished, SyncProgress, SyncStarted
 from dgummy.model import Failure, FailureKind, Host, SyncResult
 from dgummy.settings import Timeouts
 from dgummy.syncplan import Listing, SyncPlan
-from dgummy.transport import rsync
-from dgummy.transport.base import Answer, Limits, Reached, Transport, failed
+from dgummy.transport.base import Answer, Limits, Pushed, Reached, Transport, failed
 from dgummy.transport.framing import Data, Frame
 
 if TYPE_CHECKING:
@@ -49,20 +48,39 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
+    """What a workspace says of itself. is_same: there is nothing to do. states: see `quickcheck`, b"" if not told."""
+
     directory: str
     rsync_path: str
     previous: frozenset[bytes] | None
     absent: bool = False
+    is_same: bool = False
+    states: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """What is to be there: `ids` are what a workspace is asked about, `expected` what it should say of itself."""
+
+    listing: Listing
+    expected: quickcheck.Expected | None
+
+    @property
+    def ids(self) -> list[str]:
+        return [syncplan.manifest_id(self.listing.paths), self.expected.digest if self.expected else ""]
 
 
 class WorkspaceSync:
-    """Syncs one listing of one project. Thread-safe: several hosts at once."""
+    """Syncs one listing of one project. Thread-safe: several hosts at once.
+
+    listing: asked for once, when a host was reached; what it raises comes out of `to` and `would_send`.
+    """
 
     def __init__(
         self,
         transport: Transport,
         source: Path,
-        listing: Listing,
+        listing: Callable[[], Listing],
         *,
         remote_dir: Callable[[Host], str],
         owner: str,
@@ -73,7 +91,9 @@ class WorkspaceSync:
     ) -> None:
         self._transport = transport
         self._source = source
-        self._listing = listing
+        self._list = listing
+        self._listed: _Sending | None = None
+        self._lock = threading.Lock()
         self._remote_dir = remote_dir
         self._owner = owner
         self._timeouts = timeouts
@@ -82,12 +102,23 @@ class WorkspaceSync:
         self._by_d = by_d
         self.cancelled = threading.Event()
 
-    def to(self, host: Host, run_id: str) -> Synced:
-        """Take the host's workspace for `run_id` and bring the project there; on failure it is given back."""
+    @property
+    def _sending(self) -> _Sending:
+        with self._lock:
+            if self._listed is None:
+                listing = self._list()
+                self._listed = _Sending(listing, quickcheck.expected(listing) if self._by_d is None else None)
+            return self._listed
+
+    def to(self, host: Host, run_id: str, *, keep: bool = True) -> Synced:
+        """Take the host's workspace for `run_id` and bring the project there; on failure it is given back.
+
+        Without `keep` no run is to follow, and it is given back in any case.
+        """
         began = time.monotonic()
         wanted = self._remote_dir(host)
         result = SyncResult(host.name, ok=False, remote_dir=wanted)
-        outcome = self._sync(host, run_id, wanted)
+        outcome = self._sync(host, run_id, wanted, keep=keep)
         took_s = time.monotonic() - began
         if isinstance(outcome, Failure):
             result = replace(result, failure=outcome, duration_s=took_s)
@@ -105,12 +136,14 @@ class WorkspaceSync:
         reached = self._transport.connect(host)
         if isinstance(reached, Failure):
             return replace(result, failure=reached)
-        opened = self._tell(host, "peek_workspace", [wanted, syncplan.manifest_id(self._listing.paths)])
+        opened = self._tell(host, "peek_workspace", [wanted, *self._sending.ids])
         if isinstance(opened, Failure):
             return replace(result, failure=opened)
-        plan = syncplan.plan(self._listing, opened.previous)
-        pushed: rsync.Pushed | Failure = rsync.Pushed(plan.total_files, plan.total_bytes, 0.0)
-        if not opened.absent:
+        plan = syncplan.plan(self._sending.listing, opened.previous)
+        pushed: Pushed | Failure = Pushed(plan.total_files, plan.total_bytes, 0.0)
+        if opened.is_same:
+            pushed = Pushed(0, 0, 0.0)
+        elif not opened.absent:
             pushed = self._push(reached, Workspace(host, "", opened.directory), opened, plan)
         if isinstance(pushed, Failure):
             return replace(result, failure=pushed)
@@ -120,39 +153,45 @@ class WorkspaceSync:
         """Give a workspace back that no run was started in."""
         self._call(workspace.host, "close_workspace", [workspace.directory, workspace.run_id])
 
-    def _sync(self, host: Host, run_id: str, wanted: str) -> Failure | tuple[Workspace, SyncResult]:
+    def _sync(
+        self, host: Host, run_id: str, wanted: str, *, keep: bool
+    ) -> Failure | tuple[Workspace | None, SyncResult]:
         reached = self._transport.connect(host)
         if isinstance(reached, Failure):
             return reached
-        wanted_id = syncplan.manifest_id(self._listing.paths)
-        opened = self._open(host, run_id, wanted, wanted_id)
+        opened = self._open(host, run_id, wanted, keep=keep)
         if isinstance(opened, Failure):
             return opened
         workspace = Workspace(host, run_id, opened.directory)
-        plan = syncplan.plan(self._listing, opened.previous)
+        plan = syncplan.plan(self._sending.listing, opened.previous)
+        if opened.is_same and not keep:  # given back already
+            self._announce(workspace, plan)
+            return None, _as_result(host, opened, plan, Pushed(0, 0, 0.0))
         try:
             pushed = self._carry_out(reached, workspace, opened, plan)
         except BaseException:
             self.release(workspace)
             raise
-        if isinstance(pushed, Failure):
+        if isinstance(pushed, Failure) or not keep:
             self.release(workspace)
+        if isinstance(pushed, Failure):
             return pushed
-        return workspace, _as_result(host, opened, plan, pushed)
+        return workspace if keep else None, _as_result(host, opened, plan, pushed)
 
-    def _open(self, host: Host, run_id: str, wanted: str, wanted_id: str) -> _Opened | Failure:
-        opened = self._tell(host, "open_workspace", [wanted, run_id, self._owner, str(LEASE_S), wanted_id])
+    def _open(self, host: Host, run_id: str, wanted: str, *, keep: bool) -> _Opened | Failure:
+        function = "open_workspace" if keep else "visit_workspace"
+        opened = self._tell(host, function, [wanted, run_id, self._owner, str(LEASE_S), *self._sending.ids])
         if isinstance(opened, Failure) and opened.kind is FailureKind.MISSING_TOOL:
             self._call(host, "close_workspace", [wanted, run_id])
         return opened
 
     def _tell(self, host: Host, function: str, args: list[str]) -> _Opened | Failure:
         """Call a function that ends in `tell_workspace` (remote/workspace.sh)."""
-        manifest = bytearray()
+        manifest, states = bytearray(), bytearray()
 
         def hear(frame: Frame) -> None:
             if isinstance(frame, Data):
-                manifest.extend(frame.data)
+                (states if frame.stream == "states" else manifest).extend(frame.data)
 
         answer = self._call(host, function, args, sink=hear)
         if isinstance(answer, Failure):
@@ -168,24 +207,17 @@ class WorkspaceSync:
             )
         previous: frozenset[bytes] | None = None
         if answer.first("sent") == "same":
-            previous = frozenset(self._listing.paths)
+            previous = frozenset(self._sending.listing.paths)
         elif manifest:
             previous = syncplan.decode_manifest(manifest.decode("utf-8", "surrogateescape"))
-        return _Opened(directory, answer.first("rsync"), previous, answer.has("absent"))
+        is_same = answer.first("states") == "same" and answer.first("sent") == "same"
+        told = quickcheck.unpack(bytes(states))
+        return _Opened(directory, answer.first("rsync"), previous, answer.has("absent"), is_same, told)
 
-    def _carry_out(
-        self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan
-    ) -> rsync.Pushed | Failure:
-        self._emit(
-            SyncStarted(
-                workspace.host.name,
-                workspace.directory,
-                plan.total_files,
-                plan.total_bytes,
-                plan.top_level,
-                plan.excluded,
-            )
-        )
+    def _carry_out(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Pushed | Failure:
+        self._announce(workspace, plan)
+        if opened.is_same:
+            return Pushed(0, 0, 0.0)
         if not plan.unchanged_set:
             failure = self._begin(workspace, opened, plan)
             if failure is not None:
@@ -200,6 +232,26 @@ class WorkspaceSync:
             variables={"DG_MANIFEST": plan.manifest()},
         )
         return refusal(answer) if isinstance(answer, Answer) and answer.exit_status else _or(answer, pushed)
+
+    def _announce(self, workspace: Workspace, plan: SyncPlan) -> None:
+        self._emit(
+            SyncStarted(
+                workspace.host.name,
+                workspace.directory,
+                plan.total_files,
+                plan.total_bytes,
+                plan.top_level,
+                plan.excluded,
+            )
+        )
+
+    def _names(self, opened: _Opened, plan: SyncPlan) -> tuple[bytes, ...]:
+        """What rsync is to look at: all, unless the host told what there is."""
+        expected = self._sending.expected
+        if expected is None or not opened.states:
+            return plan.files
+        names = quickcheck.differing(expected, opened.states)
+        return plan.files if plan.unchanged_set and not names else names
 
     def _begin(self, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Failure | None:
         variables = {"DG_MANIFEST": plan.interim_manifest(opened.previous)}
@@ -222,7 +274,9 @@ class WorkspaceSync:
             if not gone:
                 return None
 
-    def _push(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> rsync.Pushed | Failure:
+    def _push(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Pushed | Failure:
+        from dgummy.transport import rsync  # late: mostly there is nothing to push
+
         host = workspace.host.name
         renewed = time.monotonic()
 
@@ -240,7 +294,7 @@ class WorkspaceSync:
         place = rsync.RemotePlace(reached.ssh_name, workspace.directory, opened.rsync_path)
         return rsync.push(
             self._source,
-            plan.files,
+            self._names(opened, plan),
             place,
             ssh_config=self._ssh_config,
             connect_s=self._timeouts.connect_s,
@@ -273,7 +327,7 @@ class WorkspaceSync:
         return self._transport.run_script(host, script, Limits(total_s=self._timeouts.script_s), sink)
 
 
-def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: rsync.Pushed) -> SyncResult:
+def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: Pushed) -> SyncResult:
     return SyncResult(
         host.name,
         ok=True,
@@ -288,7 +342,7 @@ def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: rsync.Pushed
     )
 
 
-def _or(answer: Answer | Failure, pushed: rsync.Pushed) -> rsync.Pushed | Failure:
+def _or(answer: Answer | Failure, pushed: Pushed) -> Pushed | Failure:
     return answer if isinstance(answer, Failure) else pushed
 
 

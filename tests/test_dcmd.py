@@ -21,12 +21,11 @@ from dgummy.dhelp import USE_CASES, Dialect
 from dgummy.dtext import SYNC_EXCLUDE, DLoad, DStatus
 from dgummy.lab import Figures, Lab
 from dgummy.model import Failure, FailureKind, Host
-from dgummy.transport.base import Answer, Limits, Reached
+from dgummy.transport.base import Answer, Limits, Pushed, Reached
 from dgummy.transport.dcmd import DCommand, DTransport
 from dgummy.transport.dfind import Found, find
 from dgummy.transport.dscript import D_FAILED, UNREACHED
 from dgummy.transport.framing import Data, Fact, Frame
-from dgummy.transport.rsync import Pushed
 from labs import SSHD, session_sshds, until
 from sshd import Sshd, needs_sshd, running
 from test_transport import (  # noqa: F401 - the behaviour suite, run here over `d`; `server` is its fixture

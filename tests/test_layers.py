@@ -63,6 +63,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.outlook",
         "dgummy.placement",
         "dgummy.probe",
+        "dgummy.quickcheck",
         "dgummy.reconcile",
         "dgummy.requirement",
         "dgummy.routing",

@@ -25,7 +25,8 @@ import pytest
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport import rsync, rsync_text
-from dgummy.transport.rsync import Pushed, RemotePlace, push
+from dgummy.transport.base import Pushed
+from dgummy.transport.rsync import RemotePlace, push
 from sshd import Sshd, make_key, needs_sshd, running
 
 DATA = Path(__file__).parent / "data" / "rsync"

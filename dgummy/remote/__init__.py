@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from dgummy.transport.base import Script
 
@@ -23,7 +23,7 @@ _NO_CODE = re.compile(r"^[ \t]*(?:#.*)?\n", re.MULTILINE)
 @cache
 def source(name: str) -> str:
     """The text of `remote/NAME.sh`."""
-    return resources.files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8")
+    return Path(__file__).with_name(f"{name}.sh").read_text(encoding="utf-8")
 
 
 @cache

@@ -107,3 +107,72 @@ manifest_write() {
     [ -n "${1-}" ] || return 0
     printf '%s\n' "$1" >"$DG_WS/sent.id.new" && mv -f "$DG_WS/sent.id.new" "$DG_WS/sent.id"
 }
+
+# sent_states: what there is now of what was last sent, in the lines that quickcheck.py describes. What is not there has no
+# line. Looks at these names only, for at most $STATES_S seconds: what it does not get to has no line either. Nothing at all
+# where a name holds a newline, or where there is no stat.
+STATES_S=15
+sent_states() {
+    if stat -c %f / >/dev/null 2>&1; then # GNU and BusyBox
+        set -- stat -c '%f %s %Y %n'
+    else
+        set -- stat -f '%Xp %z %m %N'
+    fi
+    ! have timeout || set -- timeout "$STATES_S" xargs -0 "$@"
+    [ "$1" = timeout ] || set -- xargs -0 "$@"
+    # The size and mtime of a folder say nothing of what was sent; those of a link are not compared either.
+    sent_names | "$@" 2>/dev/null | sed 's/^\(4[^ ]*\) [^ ]* [^ ]* /\1 /; s/^a[^ ]* [^ ]* [^ ]* /a /'
+}
+
+# sent_names: what was last sent, and before each name the folders on the way that were not named yet; each ends in a NUL.
+sent_names() {
+    # shellcheck disable=SC2016 # awk's own
+    ! grep -q '%0A' "$DG_WS/sent" && awk '{
+        gsub(/%25/, "%")
+        folder = $0
+        sub(/[^\/]*$/, "", folder)
+        if (folder != last) {
+            last = folder
+            count = split(folder, parts, "/")
+            way = "."
+            for (part = 1; part < count; part++) {
+                way = way "/" parts[part]
+                if (!(way in told)) {
+                    told[way]
+                    print way
+                }
+            }
+        }
+        print "./" $0
+    }' "$DG_WS/sent" | tr '\n' '\0'
+}
+
+# link_targets FILE: where the links named in FILE lead, one line each: "> TARGET". ls tells many at once; it sorts its
+# arguments by name, and they are.
+link_targets() {
+    grep -q '^a ' "$1" || return 0
+    sed -n 's/^a //p' "$1" | tr '\n' '\0' | QUOTING_STYLE=literal xargs -0 ls -ld 2>/dev/null | sed 's/^.* -> /> /'
+}
+
+# digest FILE: sets DIGEST to its SHA-256 in hex, "" where nothing here can tell that.
+digest() {
+    DIGEST=
+    if have sha256sum; then
+        DIGEST=$(sha256sum <"$1" 2>/dev/null)
+    elif have shasum; then
+        DIGEST=$(shasum -a 256 <"$1" 2>/dev/null)
+    fi
+    DIGEST=${DIGEST%% *}
+}
+
+# compare_states DIGEST FILE: whether the current folder holds what a listing says, whose DIGEST that is. FILE is left behind.
+compare_states() {
+    (
+        LC_ALL=C
+        export LC_ALL
+        sent_states >"$2" && link_targets "$2" >"$2.links" && cat "$2.links" >>"$2"
+        rm -f "$2.links"
+    )
+    digest "$2"
+    [ "$DIGEST" = "$1" ]
+}

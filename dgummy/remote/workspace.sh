@@ -115,7 +115,7 @@ unlock_workspace() {
     done
 }
 
-# open_workspace DIR RUN OWNER LEASE_S MANIFEST_ID: make the folder, lock it, tell what a sync needs to know.
+# open_workspace DIR RUN OWNER LEASE_S MANIFEST_ID [DIGEST]: make the folder, lock it, tell what a sync needs to know.
 open_workspace() {
     boot_id
     resolve_dir "$1"
@@ -145,24 +145,51 @@ open_workspace() {
         fi
         return 1
     fi
-    tell_workspace "$5"
+    tell_workspace "$5" "${6-}"
 }
 
-# tell_workspace MANIFEST_ID: where $DIR is, which rsync there is, and what was last sent (if it was something else).
+# visit_workspace DIR RUN OWNER LEASE_S MANIFEST_ID DIGEST: the same, and give it back at once if there is nothing to do.
+visit_workspace() {
+    open_workspace "$@" || return
+    if [ "$TELL_SAME" = yes ]; then
+        unlock_workspace "$2"
+    fi
+}
+
+# tell_workspace MANIFEST_ID [DIGEST]: where $DIR is, which rsync there is, and what was last sent (if it was something
+# else). With a DIGEST also whether what is there is what that stands for (TELL_SAME=yes, fact states same); if not, what is
+# there, as a frame of stream "states": see quickcheck.py.
 tell_workspace() {
+    TELL_SAME=
     fact dir "$DIR"
-    login_path
+    known_login_path "$(date +%s)"
     PATH=${DG_PATH_DIRS:+$DG_PATH_DIRS:}$LOGIN_PATH
     if have rsync; then
         fact rsync "$(command -v rsync)"
     fi
     tell_id=
     [ ! -f "$DG_WS/sent.id" ] || read -r tell_id <"$DG_WS/sent.id"
+    if [ -n "${2-}" ] && [ -f "$DG_WS/sent" ] && cd "$DIR"; then
+        tell_states "$1" "$2"
+    fi
     if [ "$tell_id" = "$1" ]; then
         fact sent same
     elif [ -f "$DG_WS/sent" ]; then
         manifest_read
     fi
+}
+
+# tell_states MANIFEST_ID DIGEST: see tell_workspace. A sync that was cut off is not taken for done.
+tell_states() {
+    tell_file=$DG_WS/states.$$
+    if compare_states "$2" "$tell_file" && [ "$tell_id" = "$1" ]; then
+        TELL_SAME=yes
+        fact states same
+    elif have gzip && gzip -1 -n <"$tell_file" >"$tell_file.gz"; then
+        printf '%s <states> %s\n' "$MARK" "$(wc -c <"$tell_file.gz" | tr -cd '0-9')"
+        cat "$tell_file.gz"
+    fi
+    rm -f "$tell_file" "$tell_file.gz"
 }
 
 # peek_workspace DIR MANIFEST_ID: the same without touching anything; fact absent if the folder is not there.

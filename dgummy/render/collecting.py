@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from dgummy.render.text import clean, one_line
 from dgummy.units import format_count
-from dgummy.work import Branch, Change, FileChange, Homecoming, WorkState
+from dgummy.work import Branch, FileChange, Homecoming, WorkState
 
 if TYPE_CHECKING:
     from dgummy.collecting import Outcome
     from dgummy.grouprecords import GroupResult
 
-_SIGNS = {Change.ADDED: "A", Change.CHANGED: "M", Change.DELETED: "D"}
+_CHANGES = {"A": "added", "M": "changed", "D": "deleted", "T": "type", "mode": "mode"}
 _SHOWN_FILES = 20
 _SHOWN_SKIPPED = 10
 _SHORT = 12
@@ -42,12 +42,12 @@ def lines(home: Homecoming) -> list[tuple[str, str]]:
 
 
 def _branch(branch: Branch, host: str) -> list[tuple[str, str]]:
-    commits = f", with {format_count(branch.commits, 'commit')} of its own" if branch.commits else ""
+    commits = f", with {format_count(branch.agent_commits, 'commit')} of its own" if branch.agent_commits else ""
     told = [(f"✓ branch {branch.name}{_place(branch)}, from {host}: {total(branch.files)}{commits}", "good")]
     told += [(f"  {line}", "") for line in diffstat(branch.files)]
-    git = "git" if not branch.prefix else f"git -C {shlex.quote(clean(branch.prefix).rstrip('/'))}"
+    git = "git" if not branch.prefix else f"git -C {shlex.quote(_text(branch.prefix.rstrip(b'/')))}"
     told.append((f"  look at it: {git} diff {branch.base[:_SHORT]} {branch.name}", ""))
-    if not branch.has_base_commit:
+    if not branch.has_local:
         told.append((f"  take it:    {git} merge {branch.name}", ""))
         return told
     told.append((f"  take it:    commit your own changes, on which it stands, then {git} merge {branch.name}", ""))
@@ -56,13 +56,12 @@ def _branch(branch: Branch, host: str) -> list[tuple[str, str]]:
 
 
 def _place(branch: Branch) -> str:
-    return f" in {one_line(branch.prefix.rstrip('/'))}" if branch.prefix else ""
+    return f" in {_name(branch.prefix.rstrip(b'/'))}" if branch.prefix else ""
 
 
 def total(files: Sequence[FileChange]) -> str:
     """The last line of a diffstat."""
-    plus = sum(one.insertions or 0 for one in files)
-    minus = sum(one.deletions or 0 for one in files)
+    plus, minus = sum(one.insertions or 0 for one in files), sum(one.deletions or 0 for one in files)
     parts = [f"{format_count(len(files), 'file')} changed"]
     parts += [f"+{plus:,}"] if plus else []
     parts += [f"-{minus:,}"] if minus else []
@@ -74,7 +73,8 @@ def diffstat(files: Sequence[FileChange], shown: int = _SHOWN_FILES) -> list[str
     names = [_name(one.path) for one in files[:shown]]
     width = max(map(len, names), default=0)
     told = [
-        f"{_SIGNS[one.change]} {name:{width}}  {_counts(one)}".rstrip() for one, name in zip(files, names, strict=False)
+        f"{one.status[:1].upper()} {name:{width}}  {_counts(one)}".rstrip()
+        for one, name in zip(files, names, strict=False)
     ]
     if len(files) > shown:
         told.append(f"and {len(files) - shown:,} more")
@@ -82,7 +82,7 @@ def diffstat(files: Sequence[FileChange], shown: int = _SHOWN_FILES) -> list[str
 
 
 def _counts(one: FileChange) -> str:
-    if one.mode_only:
+    if one.status == "mode":
         return "mode"
     if one.insertions is None or one.deletions is None:
         return "binary"
@@ -196,22 +196,21 @@ def homecoming(home: Homecoming) -> dict[str, Any]:
 
 def _branch_document(branch: Branch) -> dict[str, Any]:
     return {
-        "repository": clean(branch.prefix.rstrip("/")) or ".",
+        "repository": _text(branch.prefix.rstrip(b"/")) or ".",
         "name": branch.name,
         "base": branch.base,
         "commit": branch.tip,
         "tree": branch.tree,
-        "has_base_commit": branch.has_base_commit,
-        "commits": branch.commits,
-        "insertions": sum(one.insertions or 0 for one in branch.files),
-        "deletions": sum(one.deletions or 0 for one in branch.files),
+        "has_base_commit": branch.has_local,
+        "commits": branch.agent_commits,
+        "insertions": branch.insertions,
+        "deletions": branch.deletions,
         "files": [
             {
                 "path": _text(one.path),
-                "change": one.change.value,
+                "change": _CHANGES[one.status],
                 "insertions": one.insertions,
                 "deletions": one.deletions,
-                "mode_only": one.mode_only,
             }
             for one in branch.files
         ],

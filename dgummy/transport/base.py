@@ -91,6 +91,16 @@ class Reached:
     latency_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did: `files` and `bytes` count what was sent, not what was there already."""
+
+    files: int
+    bytes: int
+    duration_s: float
+    notices: tuple[str, ...] = ()
+
+
 class Transport(Protocol):
     """A way to run scripts on hosts. Thread-safe: several scripts may run at once, also on one host."""
 

@@ -20,12 +20,11 @@ from dgummy.dhelp import Dialect
 from dgummy.dtext import DLoad, DParseError, DStatus, SyncCount, last_lines, parse_load, parse_status, split_run
 from dgummy.hostset import check_name
 from dgummy.model import Failure, FailureKind, Host
-from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Reached, Script
+from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Pushed, Reached, Script
 from dgummy.transport.dcall import Bounds, Called, call
 from dgummy.transport.dfind import Found
 from dgummy.transport.dscript import D_FAILED, REMEDY, SSH_KINDS, DScript, NotStartedError
 from dgummy.transport.plaintext import one_line
-from dgummy.transport.rsync import Pushed
 from dgummy.transport.rsync_text import classify
 from dgummy.transport.runner import COMMAND
 

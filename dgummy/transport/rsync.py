@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from dgummy.model import Failure, FailureKind
+from dgummy.transport.base import Pushed
 from dgummy.transport.rsync_text import (
     Flavour,
     classify,
@@ -62,16 +63,6 @@ class RemotePlace:
     ssh_name: str
     directory: str
     rsync_path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """What a push did: `files` and `bytes` count what was sent, not what was there already."""
-
-    files: int
-    bytes: int
-    duration_s: float
-    notices: tuple[str, ...] = ()
 
 
 _versions: dict[tuple[str, int], Flavour] = {}
