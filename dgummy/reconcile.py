@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import TypeAlias
@@ -28,6 +28,7 @@ FORGOTTEN = "forgotten"
 
 _RUN_ID = re.compile(r"[a-z0-9-]{1,100}")
 _STANDINGS = frozenset(("ended", "void", "running", "claimed", "lost", "absent"))
+_SETTLED = frozenset(("collected", "discarded"))
 _CALLED_OFF = {
     CLIENT_GONE: (RunState.SKIPPED, None, "its client ended before it was started"),
     FORGOTTEN: (RunState.LOST, None, "its host does not know it: it never began there, or its folder was removed"),
@@ -49,7 +50,8 @@ class Report:
     """How a host says that a run stands (`tell_run` in remote/history.sh).
 
     `now`, `claimed`, `launched` and `ended` are seconds by its clock, None where it does not know. `word` is how it
-    ended or why it is void. `rest_alive`: what was lost may still be at work. `why` is why it is lost.
+    ended or why it is void. `rest_alive`: what was lost may still be at work. `why` is why it is lost. `work` is how
+    many files it changed in its workspace; `settled` is "collected" or "discarded" once these are.
     """
 
     run_id: str
@@ -62,6 +64,8 @@ class Report:
     word: str = ""
     rest_alive: bool = False
     why: str = ""
+    work: int | None = None
+    settled: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -121,9 +125,18 @@ def read_report(value: str) -> Report | None:
 
 
 def read_reports(facts: Iterable[Fact]) -> dict[str, Report]:
-    """Every report among facts, by run id."""
-    reports = [read_report(fact.value) for fact in facts if fact.name == "report"]
-    return {report.run_id: report for report in reports if report is not None}
+    """Every report among facts, by run id. What is told of its work comes behind each."""
+    reports: dict[str, Report] = {}
+    for fact in facts:
+        report = read_report(fact.value) if fact.name == "report" else None
+        if report is not None:
+            reports[report.run_id] = report
+        elif fact.name == "work":
+            run_id, count, settled = [*fact.value.split(" "), "", ""][:3]
+            if run_id in reports:
+                settled = settled if settled in _SETTLED else ""
+                reports[run_id] = replace(reports[run_id], work=_number(count), settled=settled)
+    return reports
 
 
 def _number(word: str) -> int | None:

@@ -25,6 +25,7 @@ from dgummy.settings import Timeouts
 from dgummy.transport.base import Answer, Deadline, Limits, Script, Transport, failed
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.units import format_duration
+from dgummy.workspaces import uncollected
 
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 15.0
@@ -33,7 +34,10 @@ _ELSEWHERE = {"no-dir": "the home folder", "no-subdir": "the project's folder"}
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run on one host ended. `not_started` is set when it provably never began: another host may have it."""
+    """How a run on one host ended. `not_started` is set when it provably never began: another host may have it.
+
+    work: how many files it changed in its workspace (see `runscript.RunSpec.collect`), None if that is not known.
+    """
 
     state: RunState
     exit_code: int | None = None
@@ -41,6 +45,7 @@ class Ending:
     remedy: str = ""
     duration_s: float = 0.0
     not_started: Failure | None = None
+    work: int | None = None
 
 
 class Supervision:
@@ -72,6 +77,7 @@ class Supervision:
         self._ran = False
         self._offsets = {"out": 0, "err": 0}
         self._ending: Ending | None = None
+        self._work: int | None = None
         self._detached = threading.Event()
         self.cancelling = threading.Event()
 
@@ -116,7 +122,7 @@ class Supervision:
             ending = self._converse(self._resume_script(), again=True)
             if self._beats:
                 deadline, backoff_s = None, _FIRST_BACKOFF_S
-        return replace(ending, duration_s=self._clock() - self._began)
+        return replace(ending, duration_s=self._clock() - self._began, work=self._work)
 
     def cancel(self) -> Answer | Failure:
         """End the run on its host: the whole process group. `follow` then returns by itself."""
@@ -192,6 +198,10 @@ class Supervision:
             self._announce()
         elif fact.name == "failed":
             self._refusal = failed(fact.value)
+        elif fact.name == "uncollected":
+            self._refusal = uncollected(fact.value)
+        elif fact.name == "work":
+            self._work = int(fact.value) if fact.value.isdigit() else None
         elif fact.name in _ELSEWHERE:
             text = f"{fact.value} is not there; the command runs in {_ELSEWHERE[fact.name]}"
             self._emit(Notice(text, "warning", self._host.name))

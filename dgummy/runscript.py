@@ -23,6 +23,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RUN_FILES = ("start", "follow")
 _HISTORY_FILES = (*_RUN_FILES, "history")
 _SUPERVISOR_FILES = ("lib", "supervise")
+_WORKSPACE_FILES = ("workspace", "sync", "work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class RunSpec:
     has to itself, absolute, "" for none. timeout_s: None for no limit. gap_s: least time between two starts on that
     host. machine: the boot id (`Sample.boot_id`) of the machine it was chosen for, "" for any. env: values travel on
     the script's stdin and stay in memory. meta: what the host keeps for a client that lost its ledger (`asked.Meta`).
+    collect: new files of the run count as its work, too, and not just what it did to files that were sent.
     """
 
     run_id: str
@@ -49,6 +51,7 @@ class RunSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     probe_root: str = ""
     meta: str = ""
+    collect: bool = False
 
 
 def is_env_name(name: str) -> bool:
@@ -58,7 +61,7 @@ def is_env_name(name: str) -> bool:
 
 def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
     """Claim the run, launch it, and (unless told not to) follow it to its end. Safe to send twice."""
-    locks = ("workspace",) if spec.workspace or spec.gap_s is not None else ()
+    locks = _WORKSPACE_FILES if spec.workspace else ("workspace",) if spec.gap_s is not None else ()
     variables: dict[str, str | bytes] = {
         "DG_ROOT": spec.probe_root,
         "DG_MACHINE": spec.machine,
@@ -71,13 +74,14 @@ def start_script(spec: RunSpec, *, follow: bool = True) -> Script:
         "DG_TIMEOUT_S": "" if spec.timeout_s is None else _seconds(spec.timeout_s),
         "DG_KILL_S": str(math.ceil(spec.kill_s)),
         "DG_GAP_S": "" if spec.gap_s is None else _seconds(spec.gap_s),
+        "DG_COLLECT": "1" if spec.collect else "",
         "DG_PATH_DIRS": ":".join(spec.path_dirs),
         "DG_ENV_NAMES": " ".join(spec.env),
         "DG_SUPERVISOR": remote.code(*_SUPERVISOR_FILES, *locks) + b"supervise\n",
     }
     variables |= {f"DG_E_{name}": value for name, value in spec.env.items()}
     call = "start_and_follow" if follow else "start_run"
-    script = remote.compose((*_RUN_FILES, *locks), call, [spec.run_id], variables=variables)
+    script = remote.compose((*_RUN_FILES, *locks[:1]), call, [spec.run_id], variables=variables)
     return Script(_keep_users_values(spec.env) + script.text, script.marker)
 
 
@@ -102,7 +106,7 @@ def _keep_users_values(given: Mapping[str, str]) -> bytes:
 def _our_variables() -> frozenset[str]:
     """Every variable that the scripts assign until the command begins, but for those that it is meant to see."""
     names = {"MARK"}
-    code = remote.code(*_RUN_FILES, *_SUPERVISOR_FILES, "workspace").decode()
+    code = remote.code(*_RUN_FILES, *_SUPERVISOR_FILES, *_WORKSPACE_FILES).decode()
     names |= {found for match in _ASSIGNED.findall(code) for found in " ".join(match).split()}
     return frozenset(name for name in names if not name.startswith("DG_")) - _MEANT_TO_CHANGE - _NEVER_TAKEN
 

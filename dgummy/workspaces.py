@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from dgummy.settings import Timeouts
 from dgummy.syncplan import Listing, SyncPlan
 from dgummy.transport.base import Answer, Limits, Pushed, Reached, Transport, failed
 from dgummy.transport.framing import Data, Frame
+from dgummy.units import format_count
 
 if TYPE_CHECKING:
     from dgummy.dpush import DPush
@@ -27,6 +29,7 @@ LEASE_S = 120
 
 _RENEW_S = 30.0
 _NAMES_PER_CALL = 2000
+_LEFT = re.compile(r"run ([a-z0-9-]+) .*left ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,8 @@ class WorkspaceSync:
         directory = answer.first("dir")
         if not directory:
             return refusal(answer)
+        if answer.has("uncollected"):
+            self._emit(Notice(f"{refusal(answer)}; a sync would be refused", "warning", host.name))
         if not answer.first("rsync"):
             return Failure(
                 FailureKind.MISSING_TOOL,
@@ -347,9 +352,26 @@ def _or(answer: Answer | Failure, pushed: Pushed) -> Pushed | Failure:
 
 
 def refusal(answer: Answer) -> Failure:
-    """The failure in a script's `failed KIND DETAIL` or `busy RUN OWNER` fact."""
+    """The failure in a script's `failed KIND DETAIL`, `busy RUN OWNER` or `uncollected RUN COUNT OWNER` fact."""
+    if answer.has("uncollected"):
+        return uncollected(answer.first("uncollected"))
     if answer.has("busy"):
         run_id, _, owner = answer.first("busy").partition(" ")
         whose = f"run {run_id}" + (f" of {owner}" if owner else "")
         return Failure(FailureKind.BUSY, f"{whose} has it", "wait for it, or let the run go to another host")
     return failed(answer.first("failed") or answer.noise or f"status {answer.exit_status}")
+
+
+def uncollected(value: str) -> Failure:
+    """The failure in the value of an `uncollected RUN COUNT OWNER` fact."""
+    run_id, count, owner = [*value.split(" ", 2), "", ""][:3]
+    left = format_count(int(count), "changed file") if count.isdigit() else "changed files"
+    detail = f"run {run_id}{f' of {owner}' if owner else ''} left {left} there that are not collected"
+    remedy = f"collect them first: inv collect {run_id}, or add --collect-first"
+    return Failure(FailureKind.UNCOLLECTED, detail, remedy)
+
+
+def uncollected_run(failure: Failure) -> str:
+    """The run whose work stands in the way, "" for any other failure than `uncollected`."""
+    found = _LEFT.match(failure.detail) if failure.kind is FailureKind.UNCOLLECTED else None
+    return found[1] if found else ""

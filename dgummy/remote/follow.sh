@@ -30,6 +30,7 @@ follow_run() {
         case $STATE:$new_bytes in
         ended:*) # we looked before we read, so this was all of it
             fact exit "$CODE $REASON $CLAIMED $ENDED"
+            [ -z "$WORKSPACE" ] || tell_work
             return
             ;;
         lost:0)
@@ -72,6 +73,24 @@ await_files() {
         tell_void
         return 1
     fi
+}
+
+# tell_work: how much it changed in its workspace. Its supervisor counts that just now; a large project takes a while.
+tell_work() {
+    { read -r SUP SUP_START _ <proc; } 2>/dev/null
+    work_tries=0
+    while [ "$work_tries" -lt 100 ]; do
+        woken='' work_tries=$((work_tries + 1))
+        is_process "$SUP" "$SUP_START" || work_tries=100
+        if [ -s work ]; then
+            read -r work_count _ <work
+            fact work "$work_count"
+            return
+        fi
+        [ "$work_tries" -lt 100 ] || return
+        [ "$((work_tries % 50))" -ne 0 ] || fact beat "$quiet"
+        nap 0.1
+    done
 }
 
 # tell_void: that it never started, and "cancelled" if someone asked for that.

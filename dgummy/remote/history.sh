@@ -18,8 +18,8 @@ rest_of_run() {
     fi
 }
 
-# tell_run ID: one fact "report ID STATE NOW CLAIMED LAUNCHED ENDED CODE REASON REST WHY", "-" for what is not known. Times
-# are this host's epoch seconds. REASON is that of the exit, or why it is void. Needs BOOT and NOW.
+# tell_run ID: one fact "report ID STATE NOW CLAIMED LAUNCHED ENDED CODE REASON REST WHY", "-" for what is not known; and
+# "work ID COUNT END" where that was counted or settled: END is collected or discarded. Times are this host's epoch seconds. REASON is that of the exit, or why it is void. Needs BOOT and NOW.
 tell_run() {
     run=$DG_STATE/runs/$1
     run_state "$run"
@@ -31,6 +31,10 @@ tell_run() {
     esac
     CLAIMED=${CLAIMED%%[!0-9]*} ENDED=${ENDED%%[!0-9]*}
     fact report "$1 $STATE $NOW ${CLAIMED:--} ${LAUNCHED:--} ${ENDED:--} ${CODE:--} ${REASON:--} ${REST:--} $WHY"
+    work_count='' work_end=''
+    { read -r work_count _ <"$run/work"; } 2>/dev/null
+    { read -r work_end _ <"$run/collected"; } 2>/dev/null
+    [ -z "$work_count$work_end" ] || fact work "$1 ${work_count:--} ${work_end:--}"
 }
 
 # begin_report: what the functions below need; ranges of characters are those of ASCII.
@@ -111,6 +115,15 @@ read_output() {
     tell_run "$1"
 }
 
+# forget_work ID: nothing marks a workspace as holding the work of that run any more.
+forget_work() {
+    for forget_mark in "$DG_STATE"/workspaces/*/uncollected; do
+        forget_run=
+        { read -r forget_run <"$forget_mark"; } 2>/dev/null
+        [ "$forget_run" != "$1" ] || rm -f "$forget_mark"
+    done
+}
+
 # remove_runs ID…: take away the folders of runs that are over. Facts removed ID, or kept ID WHY.
 remove_runs() {
     begin_report
@@ -130,6 +143,7 @@ remove_runs() {
         if [ -L "$run" ]; then
             fact kept "$remove_id link"
         elif rm -rf "$run" "$DG_STATE/active/$remove_id" 2>/dev/null && [ ! -d "$run" ]; then
+            forget_work "$remove_id"
             fact removed "$remove_id"
         else
             fact kept "$remove_id permission"

@@ -16,10 +16,14 @@
 #     void             there if it was voided: the command never started and never will; "cancelled" if that was asked for
 #     out, err         what the command printed
 #     cancel           there if someone asked for the end
+#     began            made after the last sync and before the command: what is newer, the run may have changed (work.sh)
+#     work             how many names it changed in its workspace; clock: there if the clock cannot tell
+#     collected        there once that was brought home ("collected") or given up ("discarded")
 #     exit             "CODE REASON EPOCH" once it is over; REASON is exited, timed_out or cancelled
 #   active/ID          there while a run may be alive; what a probe looks through. What becomes exit in the end
 #   login-path         what the login shell said of PATH lately: when, to which shell and PATH, what
-#   workspaces/KEY/    one project folder: path, sent (what was last synced to it), sent.id, lock/ (see workspace.sh)
+#   workspaces/KEY/    one project folder: path, sent (what was last synced to it), sent.id, lock/, uncollected, last
+#                      (see workspace.sh), collected-head (see collect.sh)
 #
 # Variables that a caller may set: MARK (always), DG_ROOT (stands in for / when the machine is looked at).
 

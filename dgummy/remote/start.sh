@@ -3,8 +3,8 @@
 #
 # Variables from the caller: DG_MACHINE (the boot id of the machine that was chosen, "" for any), DG_COMMAND, DG_DIR ("" for
 # home), DG_SUBDIR, DG_WORKSPACE, DG_OWNER, DG_META (see lib.sh, "" for none), DG_TIMEOUT_S ("" for none), DG_KILL_S, DG_GAP_S
-# ("" for none), DG_PATH_DIRS, DG_ENV_NAMES and a DG_E_NAME for each, DG_SUPERVISOR (lib.sh, workspace.sh and supervise.sh as
-# text).
+# ("" for none), DG_PATH_DIRS, DG_ENV_NAMES and a DG_E_NAME for each, DG_COLLECT (1: what is new counts as work), DG_SUPERVISOR
+# (lib.sh, supervise.sh and what that needs, as text).
 
 # void_run ID [WHY]: make sure that the run never starts. Prints "void" if that is so, "started" if it came too late.
 void_run() {
@@ -40,6 +40,9 @@ start_run() {
         fact failed "machine $DG_WORKSPACE is not, or no longer, held for this run here"
         return 1
     fi
+    if [ -n "$DG_WORKSPACE" ] && tell_uncollected "$1"; then
+        return 1
+    fi
     resolve_dir "${DG_DIR:-~}"
     settle_dir || return
     if ! { [ -d "$DG_STATE/runs" ] && [ -d "$DG_STATE/active" ]; } &&
@@ -62,6 +65,7 @@ start_run() {
     if ! fill_run "$1"; then
         # Nothing was launched, and with `launch` taken nothing ever will be.
         void_run "$1" >/dev/null
+        [ -z "$DG_WORKSPACE" ] || drop_mark "$1"
         fact failed "disk cannot write $run (is the disk full?)"
         return 1
     fi
@@ -101,6 +105,7 @@ fill_run() {
             printf '%s' "$DG_COMMAND" >"$run/command" &&
             { [ -z "${DG_META-}" ] || printf '%s' "$DG_META" >"$run/meta"; } &&
             printf '%s' "$DG_SUPERVISOR" >"$run/supervisor" &&
+            { [ -z "$DG_WORKSPACE" ] || mark_work "$1" "$DG_OWNER"; } &&
             true >"$run/out" && true >"$run/err" && printf '%79s\n' '' >"$DG_STATE/active/$1"
     } 2>/dev/null
 }
@@ -111,7 +116,7 @@ launch_supervisor() {
         # shellcheck disable=SC2034 # exported below, by name
         DG_RUN=$run DG_ID=$1 DG_DIR=$DIR DG_ENV_NAMES="$DG_ENV_NAMES ${DG_KEEP-}" DG_FOLLOWER=${DG_FOLLOWER-}
         for name in DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
-            DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER; do
+            DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER DG_COLLECT; do
             export "${name?}"
         done
         for name in $DG_ENV_NAMES; do

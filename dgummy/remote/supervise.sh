@@ -3,7 +3,7 @@
 # when it is told to (TERM) or time is up, and writes down how it ended. Its variables come from start.sh.
 
 supervise() {
-    run=$DG_RUN asked='' killer='' watchdog=''
+    run=$DG_RUN asked='' killer='' watchdog='' command_pid=''
     trap '' HUP
     trap 'asked=1' TERM
     proc_start $$
@@ -199,7 +199,7 @@ run_command() {
         run_values="$run_values export $name=\"\$DG_E_$name\"; unset DG_E_$name;"
     done
     run_values="unset DG_STATE DG_ROOT DG_RUN DG_ID DG_COMMAND DG_DIR DG_SUBDIR DG_WORKSPACE DG_TIMEOUT_S DG_KILL_S DG_GAP_S \
-        DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER; $run_values"
+        DG_PATH_DIRS DG_ENV_NAMES DG_NOW DG_UP DG_FOLLOWER DG_COLLECT; $run_values"
     eval "$run_values exec \"\$@\""
 }
 
@@ -231,6 +231,7 @@ over_and_done() {
     [ -z "$killer" ] || kill "$killer" 2>/dev/null
     if [ -n "$DG_WORKSPACE" ]; then
         workspace_key "$DG_WORKSPACE"
+        count_work
         unlock_workspace "$DG_ID"
     fi
     [ ! -f "$DG_STATE/active/$DG_ID" ] || rm -f "$DG_STATE/active/$DG_ID"

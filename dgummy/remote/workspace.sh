@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2034 # what a function sets, its caller reads
+# shellcheck disable=SC2034,SC2154 # what a function sets, its caller reads; run is set by start.sh
 # One workspace, one writer. A workspace is a project folder on this host; $DG_STATE/workspaces/KEY/lock is a folder
 # (files: run, since, owner) that one run holds from before its sync until it ends.
 
@@ -41,7 +41,8 @@ break_lock() {
     fi
 }
 
-# lock_holder LEASE_S: who has $DG_WS/lock: sets HOLDER, HOLDER_OWNER, HOLDER_SINCE and HOLDER_ALIVE (yes, no, unsure).
+# lock_holder LEASE_S: who has $DG_WS/lock: sets HOLDER, HOLDER_OWNER, HOLDER_SINCE and HOLDER_ALIVE (yes, no,
+# counting, unsure).
 lock_holder() {
     HOLDER='' HOLDER_OWNER='' HOLDER_SINCE='' HOLDER_ALIVE=unsure
     {
@@ -52,7 +53,11 @@ lock_holder() {
     run_state "$DG_STATE/runs/$HOLDER"
     case $STATE in
     running) HOLDER_ALIVE=yes ;;
-    ended | void) HOLDER_ALIVE=no ;;
+    ended) # its supervisor counts what it changed, and then gives the workspace back
+        HOLDER_ALIVE=no
+        ! is_counting "$DG_STATE/runs/$HOLDER" || HOLDER_ALIVE=counting
+        ;;
+    void) HOLDER_ALIVE=no ;;
     lost) # its supervisor is gone; what it watched over may not be
         HOLDER_ALIVE=no
         if ! was_restarted && is_process "$CMD" "$CMD_START"; then
@@ -73,7 +78,7 @@ lock_holder() {
 # HOLDER if the disk is full.
 lock_workspace() {
     HOLDER='' HOLDER_OWNER=''
-    lock_tries=0
+    lock_tries=0 lock_naps=0
     while [ "$lock_tries" -lt 8 ]; do
         lock_tries=$((lock_tries + 1))
         if mkdir "$DG_WS/lock" 2>/dev/null; then
@@ -87,6 +92,11 @@ lock_workspace() {
         [ "$HOLDER" != "$1" ] || return 0
         case $HOLDER_ALIVE in
         yes) return 1 ;;
+        counting)
+            [ "$lock_naps" -lt 100 ] || return 1
+            lock_naps=$((lock_naps + 1)) lock_tries=0
+            sleep 0.1 2>/dev/null || { sleep 1 && lock_naps=$((lock_naps + 9)); }
+            ;;
         no) break_lock "$DG_WS/lock" run "$HOLDER" ;;
         *) # somebody is between making the folder and filling it; if they died there, it stays empty
             sleep 1
@@ -95,6 +105,13 @@ lock_workspace() {
         esac
     done
     return 1
+}
+
+# is_counting RUN_FOLDER: whether the supervisor of a run that has ended is still there.
+is_counting() {
+    SUP=
+    { read -r SUP SUP_START _ <"$1/proc"; } 2>/dev/null
+    [ -n "$SUP" ] && is_process "$SUP" "$SUP_START"
 }
 
 # owns_workspace DIR RUN: whether RUN has the workspace DIR (absolute).
@@ -145,13 +162,24 @@ open_workspace() {
         fi
         return 1
     fi
+    if tell_uncollected "$2"; then
+        unlock_workspace "$2"
+        return 1
+    fi
+    if ! enter_last "$2"; then
+        fact failed "disk cannot write $DG_WS"
+        unlock_workspace "$2"
+        return 1
+    fi
     tell_workspace "$5" "${6-}"
 }
 
-# visit_workspace DIR RUN OWNER LEASE_S MANIFEST_ID DIGEST: the same, and give it back at once if there is nothing to do.
+# visit_workspace DIR RUN OWNER LEASE_S MANIFEST_ID DIGEST: the same, and give it back at once, as it was, if there is nothing
+# to do.
 visit_workspace() {
     open_workspace "$@" || return
     if [ "$TELL_SAME" = yes ]; then
+        [ -z "$last_run" ] || enter_last "$last_run"
         unlock_workspace "$2"
     fi
 }
@@ -200,6 +228,12 @@ peek_workspace() {
         fact absent "$DIR"
     fi
     workspace_key "$DIR"
+    boot_id
+    if ! find_uncollected ''; then
+        :
+    elif [ -n "$MARKED_COUNT" ]; then
+        fact uncollected "$MARKED $MARKED_COUNT $MARKED_OWNER"
+    fi
     tell_workspace "$2"
 }
 
@@ -248,4 +282,61 @@ end_sync() {
         fact failed "disk cannot write $DG_WS"
         return 1
     fi
+}
+
+# What a run may have changed is marked from before its command begins until it is collected, or known to be nothing:
+# $DG_WS/uncollected holds the run's id and its owner. $DG_WS/last is the last run that this workspace was opened for: what
+# an earlier one changed cannot be told apart any more.
+
+# mark_work RUN OWNER: before the command of RUN can begin. $run/began is as old by the clock of the project's own disk.
+mark_work() {
+    printf '%s\n%s\n' "$1" "$2" 2>/dev/null >"$DG_WS/uncollected" && enter_last "$1" || return 1
+    if ! printf '%s %s\n' "$DG_NOW" "$DG_UP" 2>/dev/null >"$DG_WORKSPACE/.dgummy-$1" ||
+        ! mv -f "$DG_WORKSPACE/.dgummy-$1" "$run/began" 2>/dev/null; then
+        rm -f "$DG_WORKSPACE/.dgummy-$1"
+        printf '%s %s\n' "$DG_NOW" "$DG_UP" 2>/dev/null >"$run/began"
+    fi
+}
+
+# read_mark: sets MARKED and MARKED_OWNER, "" where nothing is marked.
+read_mark() {
+    MARKED='' MARKED_OWNER=''
+    { read -r MARKED && read -r MARKED_OWNER; } 2>/dev/null <"$DG_WS/uncollected"
+    case $MARKED in *[!a-z0-9-]*) MARKED= ;; esac
+}
+
+# drop_mark RUN: take the mark away, if it is that of RUN.
+drop_mark() {
+    read_mark
+    [ "$MARKED" != "$1" ] || [ -z "$1" ] || rm -f "$DG_WS/uncollected"
+}
+
+# find_uncollected RUN: whether another run than RUN is marked. Sets MARKED_COUNT to how much it changed, "?" if that is not
+# known, "" if it is nothing: a run that is forgotten here, never began, or died between its count and the mark.
+find_uncollected() {
+    read_mark
+    [ -n "$MARKED" ] && [ "$MARKED" != "$1" ] || return 1
+    run_state "$DG_STATE/runs/$MARKED"
+    MARKED_COUNT=
+    case $STATE in absent | void) return 0 ;; esac
+    { read -r MARKED_COUNT _ <"$DG_STATE/runs/$MARKED/work"; } 2>/dev/null
+    MARKED_COUNT=${MARKED_COUNT:-?}
+    [ "$MARKED_COUNT" != 0 ] || MARKED_COUNT=
+}
+
+# tell_uncollected RUN: the same, with a fact that says so. A mark that stands for nothing is taken away.
+tell_uncollected() {
+    find_uncollected "$1" || return 1
+    if [ -z "$MARKED_COUNT" ]; then
+        rm -f "$DG_WS/uncollected"
+        return 1
+    fi
+    fact uncollected "$MARKED $MARKED_COUNT $MARKED_OWNER"
+}
+
+# enter_last RUN: this workspace is RUN's from here on.
+enter_last() {
+    last_run=
+    { read -r last_run <"$DG_WS/last"; } 2>/dev/null
+    [ "$last_run" = "$1" ] || printf '%s\n' "$1" 2>/dev/null >"$DG_WS/last"
 }

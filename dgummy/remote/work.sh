@@ -1,0 +1,169 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2016,SC2154 # what the inner shells and awk expand; run, DG_WS and the rest are set by the caller
+# shellcheck disable=SC3013 # -nt is not in POSIX 2008, but in dash, bash, BusyBox, ksh and zsh
+# What a run changed in its workspace: names and counts. The supervisor counts with it, collect.sh lists with it. Goes with
+# lib.sh, workspace.sh and sync.sh. Needs run, DG_WS, LC_ALL=C, and the project folder as the current one.
+#
+# Changed means: its status changed (ctime, which nobody can set) since $run/began was made, which was after the last sync
+# and before the command. Names are "./NAME", each with a NUL behind it. Nothing here follows a link.
+
+# choose_way: sets WAY, how changed files are told: exact (find -cnewer), stamp (stat, where find cannot or clocks are
+# coarse; may name one too many) or all (the clock was set back, or nothing can tell). Sets BEGAN_S.
+choose_way() {
+    BEGAN_S='' began_up='' WAY=all
+    { read -r BEGAN_S began_up <"$run/began"; } 2>/dev/null
+    case $BEGAN_S in '' | *[!0-9]*) return 0 ;; esac
+    [ ! -e "$run/clock" ] || return 0
+    # What the supervisor found holds, whatever was done to the clock later. Else what can be seen now.
+    if [ ! -s "$run/work" ] && clock_was_set_back; then
+        return
+    fi
+    DG_BEGAN=$run/began
+    export DG_BEGAN
+    # What changes from now on is newer than `launched` or as old. Where that is not newer than `began`, this file system
+    # counts in too large steps (or this shell compares whole seconds).
+    if [ "$run/launched" -nt "$run/began" ] && find "$run/began" -cnewer "$run/began" >/dev/null 2>&1; then
+        WAY=exact
+    elif choose_stat; then
+        WAY=stamp
+        DG_BEGAN_AT=$(TZ=UTC0 stat "$DG_STAT" "$DG_STAT_MTIME" "$run/began")
+        export DG_BEGAN_AT
+    fi
+}
+
+# clock_was_set_back: whether the clock shows less than what has passed since the run began, as far as that can be told.
+clock_was_set_back() {
+    clock_now=$(date +%s)
+    [ "$clock_now" -ge "$BEGAN_S" ] || return 0
+    seconds_up
+    case $UP:$began_up in
+    :* | *:) return 1 ;;
+    esac
+    # After a restart it has been up for less: then nothing can be told. Each of the four may be a second off.
+    [ "$UP" -ge "$began_up" ] && [ "$clock_now" -lt "$((BEGAN_S + UP - began_up - 1))" ]
+}
+
+# choose_stat: sets how stat is to be asked here (GNU and BusyBox, or BSD). Fails if there is none.
+choose_stat() {
+    if stat -c %s / >/dev/null 2>&1; then
+        DG_STAT=-c DG_STAT_CTIME=%z DG_STAT_MTIME=%y DG_STAT_LINE='%f %s %z'
+    elif stat -f %z / >/dev/null 2>&1; then
+        DG_STAT=-f DG_STAT_CTIME=%Fc DG_STAT_MTIME=%Fm DG_STAT_LINE='%Xp %z %Fc'
+    else
+        return 1
+    fi
+    export DG_STAT DG_STAT_CTIME DG_STAT_LINE
+}
+
+# list_work [new]: what changed; with `new` also names that were never sent. What was sent and is not there any more goes
+# to fd 3.
+list_work() {
+    if [ -n "${1-}" ]; then
+        walk ! -type d | only_changed
+        sent_names pruned | only_changed
+    else
+        sent_names | only_changed
+    fi
+}
+
+# walk TEST…: all below the current folder that passes the test and may have changed, but for what is no work of a run.
+walk() {
+    set -- . \( -name .git -o -name .gummy -o -name node_modules -o -name __pycache__ \) -prune -o "$@"
+    case $WAY in
+    exact) set -- "$@" -cnewer "$run/began" ;;
+    stamp)
+        walk_minutes=$((($(date +%s) - BEGAN_S) / 60 + 2))
+        ! find . -prune -cmin "-$walk_minutes" >/dev/null 2>&1 || set -- "$@" -cmin "-$walk_minutes"
+        ;;
+    esac
+    find "$@" -print0 2>/dev/null
+}
+
+# only_changed: of these names the ones that changed. A name that goes away meanwhile may be told or not.
+only_changed() {
+    case $WAY in
+    exact) xargs -0 sh -c '[ "$#" -eq 0 ] || exec find "$@" -prune -cnewer "$DG_BEGAN" -print0 2>/dev/null' sh ;;
+    stamp)
+        TZ=UTC0 xargs -0 sh -c '
+            flags=$(stat "$DG_STAT" "$DG_STAT_CTIME" "$@" 2>/dev/null | awk -v least="$DG_BEGAN_AT" -v names="$#" "
+                { print ((\$0 \"\") >= (least \"\")) ? 1 : 0 }
+                END { if (NR != names) print \"gone\" }")
+            case $flags in
+            *gone) [ "$#" -eq 0 ] || printf "%s\0" "$@" ;;
+            *)
+                for flag in $flags; do
+                    [ "$flag" = 0 ] || printf "%s\0" "$1"
+                    shift
+                done
+                ;;
+            esac' sh
+        ;;
+    all) cat ;;
+    esac
+}
+
+# sent_names [pruned]: what was sent to this workspace, as far as it is there (with `pruned` only what a walk does not come
+# to); what is not goes to fd 3.
+sent_names() {
+    [ -f "$DG_WS/sent" ] || return 0
+    sent_wanted=${1-}
+    sent_ifs=$IFS
+    IFS=$NL
+    set -f
+    # shellcheck disable=SC2046 # a name on each line
+    set -- $(cat "$DG_WS/sent")
+    set +f
+    IFS=$sent_ifs
+    for sent_name; do
+        case $sent_name in
+        *%*) decode_name ;;
+        esac
+        if ! is_ours "$sent_name"; then
+            printf './%s\0' "$sent_name" >&3
+            continue
+        fi
+        case $sent_wanted/$sent_name/ in
+        pruned*/.git/* | pruned*/.gummy/* | pruned*/node_modules/* | pruned*/__pycache__/* | /*) printf './%s\0' "$sent_name" ;;
+        esac
+    done
+}
+
+# decode_name: sent_name as it is in the manifest becomes what it is called: %25 is a per cent sign, %0A a newline.
+decode_name() {
+    decode_rest=$sent_name sent_name=
+    while :; do
+        case $decode_rest in
+        *%*) sent_name=$sent_name${decode_rest%%\%*} decode_rest=${decode_rest#*%} ;;
+        *) break ;;
+        esac
+        case $decode_rest in
+        0A*) sent_name=$sent_name$NL decode_rest=${decode_rest#0A} ;;
+        25*) sent_name=$sent_name% decode_rest=${decode_rest#25} ;;
+        *) sent_name=$sent_name% ;;
+        esac
+    done
+    sent_name=$sent_name$decode_rest
+}
+
+# count_work: how much this run changed (with DG_COLLECT new names, too); the mark goes if it is nothing. What cannot be
+# counted stays marked. For the supervisor.
+count_work() {
+    if [ -z "$command_pid" ]; then # the command never began
+        [ ! -f "$run/exit" ] || printf '0\n' 2>/dev/null >"$run/work"
+        drop_mark "$DG_ID"
+        return
+    fi
+    work_count=$(
+        LC_ALL=C
+        export LC_ALL
+        cd "$DG_WORKSPACE" 2>/dev/null || exit
+        choose_way
+        [ "$WAY" != all ] || true 2>/dev/null >"$run/clock"
+        list_work "$DG_COLLECT" 3>&1 | tr -cd '\000' | wc -c
+    )
+    work_count=${work_count##*[!0-9]}
+    [ -n "$work_count" ] || return 0
+    printf '%s\n' "$work_count" 2>/dev/null >"$run/work"
+    [ "$work_count" != 0 ] || drop_mark "$DG_ID"
+    wake_follower
+}
