@@ -125,7 +125,7 @@ def list_files(
     git refuses, ConfigError for a bad pattern.
     """
     patterns = DEFAULT_SYNC_EXCLUDE if excludes_configured is None else excludes_configured
-    matcher = _Excludes(patterns, "sync_exclude")
+    matcher = Excludes(patterns, "sync_exclude")
     with _open_folder(root) as folder:
         gathering = _Gathering(os.fsencode(root), folder)
         if not (is_git and _gather_git(gathering, matcher, both=excludes_configured is not None)):
@@ -159,7 +159,7 @@ def _open_folder(root: Path) -> Iterator[int]:
         os.close(folder)
 
 
-class _Excludes:
+class Excludes:
     """Patterns in gitignore syntax; `match` tells which of them keeps a name back."""
 
     def __init__(self, patterns: tuple[str, ...], origin: str) -> None:
@@ -194,7 +194,7 @@ class _Excludes:
         return self.patterns[result.index] if result.include and result.index is not None else None
 
 
-def _gather_git(gathering: _Gathering, excludes: _Excludes, *, both: bool) -> bool:
+def _gather_git(gathering: _Gathering, excludes: Excludes, *, both: bool) -> bool:
     """Add what git sees. False (with a notice) if there is no git to ask."""
     try:
         _gather_repository(gathering, b"", excludes, both=both, depth=0)
@@ -204,7 +204,7 @@ def _gather_git(gathering: _Gathering, excludes: _Excludes, *, both: bool) -> bo
     return True
 
 
-def _gather_repository(gathering: _Gathering, prefix: bytes, excludes: _Excludes, *, both: bool, depth: int) -> None:
+def _gather_repository(gathering: _Gathering, prefix: bytes, excludes: Excludes, *, both: bool, depth: int) -> None:
     """Add the files of the repository at `prefix` ("" or "sub/"), then those of repositories inside it."""
     folder = gathering.root + b"/" + prefix
     nested: list[bytes] = []
@@ -254,7 +254,7 @@ def _names(git: Git, process: subprocess.Popen[bytes]) -> list[bytes]:
     return gitcommand.records(out)
 
 
-def _gather_tree(gathering: _Gathering, excludes: _Excludes) -> None:
+def _gather_tree(gathering: _Gathering, excludes: Excludes) -> None:
     """Add everything below the root, less the excludes."""
 
     def keep(path: bytes) -> bool:
@@ -304,7 +304,7 @@ def _gather_extra(gathering: _Gathering, pattern: str) -> None:
     if ".git" in fixed or not gathering.is_below_real_folders(start):
         found = ()
     elif parts:
-        matcher = _Excludes(("/" + "/".join([*fixed, *parts]),), "sync_extra")
+        matcher = Excludes(("/" + "/".join([*fixed, *parts]),), "sync_extra")
         names = _walk(gathering, start + b"/" if start else b"", lambda _: True)
         found = [path for path in names if matcher.match(path) is not None]
     elif gathering.folder_mode(start):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from dgummy.gitcommand import Git, joined, records
@@ -15,8 +15,18 @@ from dgummy.work import Base, RepositoryBase
 from dgummy.workbench import Bench, set_up
 
 
-def ignored(project_root: Path, store: Path, base: Base, names: Collection[bytes]) -> frozenset[bytes]:
-    """Return those of the names (relative to the project) that git at home ignores and that were not sent.
+def _nothing(_name: bytes) -> bool:
+    return False
+
+
+def ignored(
+    project_root: Path,
+    store: Path,
+    base: Base,
+    names: Collection[bytes],
+    excluded: Callable[[bytes], bool] = _nothing,
+) -> frozenset[bytes]:
+    """Return those of the names (relative to the project) that were not sent, and that git ignores or `excluded` names.
 
     Asked of the project as it is now, with all its .gitignore files. Outside git nothing is. BaseGoneError, GitError.
     """
@@ -28,7 +38,11 @@ def ignored(project_root: Path, store: Path, base: Base, names: Collection[bytes
         for number, (prefix, inside) in enumerate(by_repository(names, tuple(prefixes)).items()):
             if inside:
                 place = Path(scratch, str(number))
-                found |= {prefix + name for name in _ignored_in(project_root, store, prefixes[prefix], inside, place)}
+                bench = _bench(project_root, store, prefixes[prefix], place)
+                if bench is None:
+                    continue
+                found |= {prefix + name for name in ignored_by(bench, inside)}
+                found |= {prefix + name for name in inside if name not in bench.entries and excluded(prefix + name)}
     return frozenset(found)
 
 
@@ -42,12 +56,9 @@ def ignored_by(bench: Bench, names: Collection[bytes]) -> frozenset[bytes]:
     return frozenset(found if found is not None else _ask(_without_work_tree(bench), new) or ())
 
 
-def _ignored_in(
-    root: Path, store: Path, base: RepositoryBase, names: Collection[bytes], scratch: Path
-) -> frozenset[bytes]:
-    if open_at(root / base.prefix) is None:
-        return frozenset()
-    return ignored_by(set_up(root, store, base, scratch), names)
+def _bench(root: Path, store: Path, base: RepositoryBase, scratch: Path) -> Bench | None:
+    """Make the place for one repository. None if it is no repository any more."""
+    return set_up(root, store, base, scratch) if open_at(root / base.prefix) is not None else None
 
 
 def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:

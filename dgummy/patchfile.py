@@ -66,7 +66,9 @@ def _sides(
     root: Path, brought: Sequence[Brought], missing: Collection[bytes], base: Base, scratch: Path
 ) -> tuple[list[_Side], list[_Side], list[Skipped]]:
     """Return what was sent, what it is now on the host, and the names of which one of these is not known."""
-    old, new, skipped = [], [], []
+    old: list[_Side] = []
+    new: list[_Side] = []
+    skipped: list[Skipped] = []
     theirs = {one.path: one for one in brought}
     for name in sorted({*theirs, *missing}):
         if is_git_name(name) or not is_safe_name(name):

@@ -7,6 +7,7 @@ marked assume-unchanged or skip-worktree stay as the index has them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -29,6 +30,12 @@ INDEX_CONFIG = (
 )
 GITLINK = b"160000"
 Names = list[bytes]
+
+
+def store_of(state_dir: Path, project_root: Path) -> Path:
+    """Where the objects of a project are kept that its own repository does not have."""
+    key = hashlib.sha256(os.fsencode(project_root)).hexdigest()[:20]
+    return state_dir / "objects" / key
 
 
 def record(project: Project, listing: Listing, store: Path, now_ns: int) -> Base:
@@ -55,7 +62,7 @@ def record(project: Project, listing: Listing, store: Path, now_ns: int) -> Base
     for prefix, repository in repositories.items():
         tree = _tree(repository, store, sent[prefix], gone[prefix], _nested_in(prefix, prefixes))
         bases.append(RepositoryBase(tree=tree, head=repository.head, prefix=os.fsdecode(prefix)))
-    return Base(sent_at_ns=now_ns, repositories=tuple(bases))
+    return Base(sent_at_ns=now_ns, repositories=tuple(bases), extra=tuple(map(os.fsdecode, listing.extra)))
 
 
 def by_repository(paths: Iterable[bytes], prefixes: Sequence[bytes]) -> dict[bytes, Names]:

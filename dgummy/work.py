@@ -38,11 +38,13 @@ class RepositoryBase(msgspec.Struct, frozen=True, omit_defaults=True):
 class Base(msgspec.Struct, frozen=True, omit_defaults=True):
     """A project as it was sent to a run. Without repositories git knew nothing of it.
 
-    sent_at_ns: when listing began, by this machine's clock: a file that has changed since is not what was sent.
+    sent_at_ns: when listing began, by this machine's clock: a file that has changed since is not what was sent. extra:
+    names (as text) that were sent although git ignores them; they are in no tree.
     """
 
     sent_at_ns: int = 0
     repositories: tuple[RepositoryBase, ...] = ()
+    extra: tuple[str, ...] = ()
 
 
 def encode_base(base: Base) -> str:
