@@ -171,7 +171,7 @@ def limit(
 
 
 def case_clashes(names: Iterable[bytes]) -> tuple[tuple[bytes, ...], ...]:
-    """Groups of names that are one and the same where case does not count (macOS, Windows); folders' names count too."""
+    """Groups of names that are one and the same where case does not count (macOS, Windows), folders among them."""
     seen: dict[str, set[bytes]] = {}
     for name in names:
         parts = name.split(b"/")

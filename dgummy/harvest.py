@@ -5,13 +5,14 @@ Every call can be repeated. What changes on the host while it is read is a failu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from dgummy import agents, changes, remote
-from dgummy.changes import Entry, Sifted
+from dgummy.changes import Sifted
+from dgummy.contents import Contents, TooMuchError, batches
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.reconcile import is_run_id
 from dgummy.settings import Timeouts
@@ -24,9 +25,6 @@ LOOK_IDLE_S = 180.0
 """A walk through a large project says nothing meanwhile."""
 
 MAX_NAMES_BYTES = 64 * 1024 * 1024
-NAMES_PER_CALL = 2000
-NAME_BYTES_PER_CALL = 100_000
-BYTES_PER_CALL = 64 * 1024 * 1024
 _ATTEMPTS = 3
 _AGAIN = "collect it again when nothing is at work there"
 _FILES = ("workspace", "sync", "work", "start", "follow", "history", "agent", "collect")
@@ -119,7 +117,7 @@ class Harvester:
             if isinstance(frame, Data):
                 streams.setdefault(frame.stream, bytearray()).extend(frame.data)
                 if sum(map(len, streams.values())) > 2 * MAX_NAMES_BYTES:
-                    raise _TooMuchError
+                    raise TooMuchError
 
         answer = self._ask(host, function, args, LOOK_IDLE_S, hear)
         if isinstance(answer, Failure):
@@ -135,7 +133,7 @@ class Harvester:
         directory: str,
         wanted: Sequence[Changed],
         folder: Path,
-        on_bytes: Callable[[int], None] = lambda count: None,
+        on_bytes: Callable[[int], None] | None = None,
     ) -> list[Brought] | Failure:
         """What these hold, each in a new file in `folder` (for a link: where it leads). In the order of `wanted`.
 
@@ -146,7 +144,7 @@ class Harvester:
     def bring_reports(self, host: Host, reports: Sequence[Changed], folder: Path) -> list[Brought] | Failure:
         """The same for what `list_reports` found."""
         files = [one for one in reports if one.kind is not Kind.LINK]
-        return self._bring(host, ("send_reports", ""), [], files, folder, lambda count: None)
+        return self._bring(host, ("send_reports", ""), [], files, folder, None)
 
     def _bring(
         self,
@@ -155,12 +153,12 @@ class Harvester:
         args: Sequence[str],
         wanted: Sequence[Changed],
         folder: Path,
-        on_bytes: Callable[[int], None],
+        on_bytes: Callable[[int], None] | None,
     ) -> list[Brought] | Failure:
         brought: dict[bytes, Brought] = {}
         numbered = {one.path: folder / f"{number:06d}" for number, one in enumerate(wanted)}
         for function, links in zip(functions, (False, True), strict=True):
-            for batch in _batches([one for one in wanted if (one.kind is Kind.LINK) is links]):
+            for batch in batches([one for one in wanted if (one.kind is Kind.LINK) is links]):
                 failure = self._bring_batch(host, function, args, batch, numbered, on_bytes)
                 if failure is not None:
                     return failure
@@ -174,10 +172,10 @@ class Harvester:
         args: Sequence[str],
         batch: Sequence[Changed],
         numbered: dict[bytes, Path],
-        on_bytes: Callable[[int], None],
+        on_bytes: Callable[[int], None] | None,
     ) -> Failure | None:
         for _ in range(_ATTEMPTS):
-            with _Contents(batch, [numbered[one.path] for one in batch], on_bytes) as contents:
+            with Contents(batch, [numbered[one.path] for one in batch], on_bytes) as contents:
                 answer = self._ask(
                     host, function, [*args, *(one.path for one in batch)], self._timeouts.sync_idle_s, contents, told=""
                 )
@@ -201,7 +199,7 @@ class Harvester:
                 if isinstance(frame, Data):
                     written += len(frame.data)
                     if written > max_bytes:
-                        raise _TooMuchError
+                        raise TooMuchError
                     file.write(frame.data)
 
             args = [run_id, directory, own.head, str(max_bytes), *known]
@@ -236,7 +234,7 @@ class Harvester:
         script = remote.compose(_FILES, function, args, variables={"DG_ROOT": host.probe_root})
         try:
             answer = self._access.ask(host, script, Limits(total_s=None, idle_s=idle_s), sink)
-        except _TooMuchError:
+        except TooMuchError:
             return Failure(FailureKind.SHELL, f"{host.name} sent more than it was asked for; what came was dropped")
         if isinstance(answer, Failure):
             return answer
@@ -250,105 +248,6 @@ class Harvester:
 class _Heard:
     answer: Answer
     streams: dict[str, bytes]
-
-
-class _TooMuchError(Exception):
-    """A host sent more than was asked for."""
-
-
-@dataclass
-class _Contents:
-    """Takes the streams stats and file apart: as many bytes into each path as its stats say. A context manager."""
-
-    wanted: Sequence[Changed]
-    paths: Sequence[Path]
-    on_bytes: Callable[[int], None]
-    differs: bool = False
-    _stats: bytearray = field(default_factory=bytearray)
-    _entries: list[Entry | None] | None = None
-    _at: int = -1
-    _left: int = 0
-    _file: BinaryIO | None = None
-
-    def __enter__(self) -> _Contents:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._advance()
-        self._close()
-
-    def __call__(self, frame: Frame) -> None:
-        """Take a frame; _TooMuchError ends the call."""
-        if not isinstance(frame, Data):
-            return
-        if frame.stream == "stats" and self._entries is None:
-            self._stats += frame.data
-            if len(self._stats) > 200 * (len(self.wanted) + 1):
-                raise _TooMuchError
-        elif frame.stream == "file":
-            self._advance()
-            self._take(frame.data)
-        else:
-            raise _TooMuchError
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of them came."""
-        return not self.differs and self._at == len(self.wanted) and not self._left
-
-    def _take(self, data: bytes) -> None:
-        self.on_bytes(len(data))
-        while data and not self.differs:
-            if self._file is None:
-                raise _TooMuchError
-            piece, data = data[: self._left], data[self._left :]
-            self._file.write(piece)
-            self._left -= len(piece)
-            self._advance()
-
-    def _advance(self) -> None:
-        """Go on to the next file that is to hold anything, and make the empty ones on the way."""
-        if self._entries is None:
-            self._begin()
-        while not self.differs and not self._left and self._at < len(self.wanted):
-            self._close()
-            self._at += 1
-            if self._at < len(self.wanted):
-                entry = (self._entries or [])[self._at]
-                self._left = entry.size_bytes if entry is not None else 0
-                self._file = self.paths[self._at].open("wb")
-
-    def _begin(self) -> None:
-        self._entries = changes.decode_stats(bytes(self._stats))
-        self.differs = len(self._entries) != len(self.wanted) or any(
-            entry is None or not _is_as_listed(one, entry)
-            for one, entry in zip(self.wanted, self._entries, strict=False)
-        )
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def _is_as_listed(one: Changed, entry: Entry) -> bool:
-    """Whether it is still what it was when it was listed: one that grew is no longer within the limits."""
-    return changes.kind_of(entry.mode) is one.kind and one.size_bytes in (None, entry.size_bytes)
-
-
-def _batches(wanted: Sequence[Changed]) -> Iterator[list[Changed]]:
-    """As much as goes into one call."""
-    batch: list[Changed] = []
-    names = size = 0
-    for one in wanted:
-        names += len(one.path) + 3
-        size += one.size_bytes or 0
-        if batch and (len(batch) >= NAMES_PER_CALL or names > NAME_BYTES_PER_CALL or size > BYTES_PER_CALL):
-            yield batch
-            batch, names, size = [], len(one.path) + 3, one.size_bytes or 0
-        batch.append(one)
-    if batch:
-        yield batch
 
 
 def _sifted(heard: _Heard, *, missing: bool = False) -> Sifted | Failure:
@@ -388,7 +287,7 @@ def _refusal(host: Host, answer: Answer) -> Answer | Failure:
         return _by_state(host, answer.first("state"))
     if answer.has("absent"):
         text = f"{answer.first('absent')} is not there any more on {host.name}"
-        return Failure(FailureKind.UNFIT, text, "what was in it is lost: give it up with inv discard")
+        return Failure(FailureKind.UNFIT, text, "what it held is gone")
     if answer.has("large"):
         size = answer.first("large")
         text = f"its own commits are {format_bytes(int(size)) if size.isdigit() else 'too much'}"
@@ -400,7 +299,7 @@ def _refusal(host: Host, answer: Answer) -> Answer | Failure:
 
 def _by_state(host: Host, state: str) -> Failure:
     if state in ("running", "claimed"):
-        return Failure(FailureKind.BUSY, f"it is still at work on {host.name}", "wait for it: inv wait RUN")
+        return Failure(FailureKind.BUSY, f"it is still at work on {host.name}", "wait until it is done")
     if state == "void":
         return Failure(FailureKind.UNFIT, f"it never began on {host.name}", "there is nothing to collect")
     return Failure(FailureKind.UNFIT, f"{host.name} does not know it any more", "there is nothing to collect")

@@ -140,6 +140,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.cancelling",
         "dgummy.chooser",
         "dgummy.cluster",
+        "dgummy.contents",
         "dgummy.dispatch",
         "dgummy.dpush",
         "dgummy.everywhere",
