@@ -263,7 +263,7 @@ class Cluster:
         """What brings home the work of runs."""
         from dgummy.collecting import Collector
 
-        return Collector(self.history.access, self.around.state_dir)
+        return Collector(self.history, self.around.state_dir)
 
     @cached_property
     def project(self) -> Project:

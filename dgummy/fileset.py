@@ -289,30 +289,47 @@ def _walk(gathering: _Gathering, start: bytes, keep: Callable[[bytes], bool]) ->
                 yield path
 
 
-def _gather_extra(gathering: _Gathering, pattern: str) -> None:
+class Pattern:
+    """A glob relative to a project's root, as `sync_extra` and `--fetch` take it. ConfigError if it leads out.
+
+    start: the folder, or the one file, that it begins with, b"" for the root. Without wildcards `is_plain`: all below
+    `start`.
+    """
+
+    def __init__(self, text: str, origin: str) -> None:
+        parts = [part for part in text.split("/") if part not in ("", ".")]
+        if text.startswith("/") or ".." in parts or not parts:
+            raise ConfigError(
+                f"{origin}: {text!r} is not inside the project", "Write it relative to the project's root."
+            )
+        fixed: list[str] = []
+        while parts and not set(parts[0]) & set("*?[\\"):
+            fixed.append(parts.pop(0))
+        self.start = os.fsencode("/".join(fixed))
+        self.is_plain = not parts
+        self.is_in_git = ".git" in fixed
+        self._excludes = Excludes(("/" + "/".join([*fixed, *parts]),), origin) if parts else None
+
+    def matches(self, path: bytes) -> bool:
+        """Whether a name below `start`, or that itself, is meant."""
+        return self._excludes is None or self._excludes.match(path) is not None
+
+
+def _gather_extra(gathering: _Gathering, text: str) -> None:
     """Add what a glob of `sync_extra` names."""
-    parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    if pattern.startswith("/") or ".." in parts or not parts:
-        raise ConfigError(
-            f"sync_extra: {pattern!r} is not inside the project", "Write it relative to the project's root."
-        )
-    fixed: list[str] = []
-    while parts and not set(parts[0]) & set("*?[\\"):
-        fixed.append(parts.pop(0))
-    start = os.fsencode("/".join(fixed))
+    pattern = Pattern(text, "sync_extra")
+    start = pattern.start
     found: Iterable[bytes]
-    if ".git" in fixed or not gathering.is_below_real_folders(start):
+    if pattern.is_in_git or not gathering.is_below_real_folders(start):
         found = ()
-    elif parts:
-        matcher = Excludes(("/" + "/".join([*fixed, *parts]),), "sync_extra")
-        names = _walk(gathering, start + b"/" if start else b"", lambda _: True)
-        found = [path for path in names if matcher.match(path) is not None]
-    elif gathering.folder_mode(start):
-        found = list(_walk(gathering, start + b"/", lambda _: True))
+    elif not pattern.is_plain or gathering.folder_mode(start):
+        found = [
+            path for path in _walk(gathering, start + b"/" if start else b"", lambda _: True) if pattern.matches(path)
+        ]
     else:
         found = [start] if os.path.lexists(gathering.root + b"/" + start) else []
     if not found:
-        gathering.notices.append(f"sync_extra: nothing here matches {pattern!r}")
+        gathering.notices.append(f"sync_extra: nothing here matches {text!r}")
     for path in found:
         is_new = path not in gathering.sizes
         gathering.add(path, named=True)

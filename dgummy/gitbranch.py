@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dgummy.gitcommand import Git, GitError
+from dgummy.work import Base
 from dgummy.workbench import Bench
 
 _LOOSE_BELOW = 100
@@ -38,6 +39,19 @@ def publish(bench: Bench, branch: str, tip: str, previous: Collection[str]) -> t
             git.run("update-ref", "-m", "dgummy: work brought home", f"refs/heads/{name}", tip, there)
             return name, True
     raise GitError(f"there are {_MAX_NAMES} branches {branch}-N", "Delete those that you do not need: git branch -D")
+
+
+def tips_of(project_root: Path, base: Base, branch: str, trailer: str) -> frozenset[str]:
+    """Return the newest commits of a run's branches as they were left by an earlier collection: with its `trailer`."""
+    found: set[str] = set()
+    for one in base.repositories:
+        shape = "--format=%(objectname) %(contents:trailers)%00"
+        refs = (f"refs/heads/{branch}", f"refs/heads/{branch}-*")
+        out, _, status = Git(project_root / one.prefix).ask("for-each-ref", shape, *refs)
+        if status == 0:
+            entries = (entry.strip().partition(" ") for entry in out.decode("utf-8", "replace").split("\0"))
+            found |= {ident for ident, _, trailers in entries if trailer in trailers.splitlines()}
+    return frozenset(found)
 
 
 def _refuse_branch_above(git: Git, branch: str) -> None:

@@ -227,14 +227,14 @@ class History:
             decision = self._decide(row, second) if second is not None else None
         if not isinstance(decision, Verdict):
             return Seen(row)
-        return self._settle(row, host, decision)
+        return self._settle(row, host, decision, report)
 
     def _decide(self, row: RunRow, report: Report) -> Decision:
         now = self.access.now()
         age_s = (now - (row.started_at or row.created_at)).total_seconds()
         return reconcile.decide(row.state, report, self.client_of(row), age_s, now)
 
-    def _settle(self, row: RunRow, host: Host | None, verdict: Verdict) -> Seen:
+    def _settle(self, row: RunRow, host: Host | None, verdict: Verdict, report: Report | None = None) -> Seen:
         """Write down what is true of a run, an agent's after looking at what it left."""
         evidence: Evidence | None = None
         if host is not None and row.kind == "task":
@@ -242,6 +242,8 @@ class History:
             if failure is not None:
                 return Seen(row, failure)
         changes = _changes(row, verdict, self.access.now())
+        if report is not None and verdict.state.is_final:
+            changes["work"] = _work(row, report)
         cost_usd = agents.cost_usd(evidence) if evidence is not None else None
         if cost_usd is None and host is not None and row.kind == "task" and verdict.state.is_final:
             cost_usd = self._cost_usd(row, host)
@@ -325,6 +327,15 @@ def _changes(row: RunRow, verdict: Verdict, now: datetime) -> RunUpdate:
         changes["ended_at"] = verdict.ended_at or row.ended_at or now
         changes["duration_s"] = verdict.duration_s
     return changes
+
+
+def _work(row: RunRow, report: Report) -> WorkState:
+    """What became of that which a run changed, as its host says, where the ledger does not know better."""
+    if row.work not in (WorkState.UNKNOWN, WorkState.UNCOLLECTED) or report.work is None:
+        return row.work
+    if report.settled:
+        return WorkState(report.settled)
+    return WorkState.UNCOLLECTED if report.work else WorkState.NONE
 
 
 def _no_answer(answer: Answer) -> Failure:

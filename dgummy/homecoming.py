@@ -51,10 +51,14 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A git bundle from a repository that the agent made, and the commit there that its HEAD was."""
+    """A git bundle from a repository that the agent made, and the commit there that its HEAD was.
+
+    bases: commits in it that are not the run's, with all before them.
+    """
 
     path: Path
     head: str
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -248,7 +252,7 @@ def _replayed(work: _Work, bundle: Bundle, onto: str) -> Replayed | None:
         return frozenset(fit) - ignored_by(work.bench, fit)
 
     try:
-        replayed = replay(work.bench, bundle.path, bundle.head, onto, takable)
+        replayed = replay(work.bench, bundle.path, bundle.head, onto, takable, bundle.bases)
     except BundleError as error:
         work.notices.append(f"{error.message}. {error.remedy}")
         return None

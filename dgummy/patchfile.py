@@ -128,7 +128,8 @@ def _diff(scratch: Path, old: Sequence[_Side], new: Sequence[_Side]) -> Path:
     git = plain.having(git_dir=place)
     before, after = (_tree(git.having(index=scratch / name), side) for name, side in (("old", old), ("new", new)))
     made = scratch / "patch"
-    words = "diff-tree -r -p --binary --full-index --no-renames --no-ext-diff --no-textconv --no-color".split()
+    words = ["diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames"]
+    words += ["--no-ext-diff", "--no-textconv", "--no-color"]
     with open(made, "xb") as file:
         git.run(*words, "--unified=3", "--src-prefix=a/", "--dst-prefix=b/", before, after, stdout=file)
     return made

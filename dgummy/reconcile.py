@@ -132,11 +132,18 @@ def read_reports(facts: Iterable[Fact]) -> dict[str, Report]:
         if report is not None:
             reports[report.run_id] = report
         elif fact.name == "work":
-            run_id, count, settled = [*fact.value.split(" "), "", ""][:3]
+            run_id = fact.value.partition(" ")[0]
             if run_id in reports:
-                settled = settled if settled in _SETTLED else ""
-                reports[run_id] = replace(reports[run_id], work=_number(count), settled=settled)
+                reports[run_id] = with_work(reports[run_id], fact.value)
     return reports
+
+
+def with_work(report: Report, value: str) -> Report:
+    """The report with what a `work ID COUNT END` fact says, if that is about the same run."""
+    run_id, count, settled = [*value.split(" "), "", ""][:3]
+    if run_id != report.run_id:
+        return report
+    return replace(report, work=_number(count), settled=settled if settled in _SETTLED else "")
 
 
 def _number(word: str) -> int | None:

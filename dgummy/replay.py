@@ -62,16 +62,17 @@ class _Commit:
     changes: list[_Change]
 
 
-def replay(bench: Bench, bundle: Path, head: str, onto: str, takable: Takable) -> Replayed:
-    """Make the commits up to `head` of `bundle` again on top of the commit `onto`, on the bench.
+def replay(bench: Bench, bundle: Path, head: str, onto: str, takable: Takable, bases: Collection[str] = ()) -> Replayed:
+    """Make the commits up to `head` of `bundle`, but for those up to `bases`, again on top of `onto`, on the bench.
 
     More than MAX_COMMITS become one, with the newest tree. BundleError, also for a bundle that is broken or forged.
     """
-    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", head):
-        raise _refused(f"{head[:80]!r} is no commit id")
+    for ident in (head, *bases):
+        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ident):
+            raise _refused(f"{ident[:80]!r} is no commit id")
     place = bench.scratch / "bundle"
     source = _unpack(bench, bundle, place)
-    commits, total = _read_commits(source, head)
+    commits, total = _read_commits(source, head, bases)
     _read_changes(source, commits)
     _keep_takable(bench, source, commits, takable)
     git = source.having(store=bench.git.store, alternates=(place / "objects", *bench.git.alternates))
@@ -116,9 +117,10 @@ def _unpack(bench: Bench, bundle: Path, place: Path) -> Git:
     return git
 
 
-def _read_commits(source: Git, head: str) -> tuple[list[_Commit], int]:
+def _read_commits(source: Git, head: str, bases: Collection[str]) -> tuple[list[_Commit], int]:
     """Read the commits, parents first; only the newest if there are too many. Also how many there are."""
-    out, err, status = source.ask("rev-list", "--topo-order", "--reverse", "--parents", head)
+    earlier = [f"^{base}" for base in bases if source.ask("cat-file", "-e", f"{base}^{{commit}}")[2] == 0]
+    out, err, status = source.ask("rev-list", "--topo-order", "--reverse", "--parents", head, *earlier)
     if status != 0:
         raise _refused((err.splitlines() or ["their newest did not come"])[0])
     listed = [line.split(" ") for line in out.decode().splitlines()]
@@ -164,6 +166,10 @@ def _parse(ident: str, parents: tuple[str, ...], content: bytes) -> _Commit:
 def _read_changes(source: Git, commits: Sequence[_Commit]) -> None:
     """Find out what each commit changed against its first parent, or against nothing."""
     trees = {commit.ident: commit.tree for commit in commits}
+    for commit in commits:
+        for parent in commit.parents[:1]:  # one that was there before the run
+            if parent not in trees:
+                trees[parent] = source.run("rev-parse", f"{parent}^{{tree}}").decode().strip()
     empty = source.run("hash-object", "-t", "tree", "-w", "--stdin").decode().strip()
     pairs = [(trees[commit.parents[0]] if commit.parents else empty, commit.tree) for commit in commits]
     lines = "".join(f"{old} {new}\n" for old, new in pairs).encode()

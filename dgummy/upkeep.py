@@ -324,6 +324,8 @@ class Listing:
             found = replace(found, workspace=fact.value)
         elif fact.name == "kind" and fact.value in ("run", "task"):
             found = replace(found, kind=fact.value)
+        elif fact.name == "work":
+            found = replace(found, report=reconcile.with_work(found.report, fact.value))
         elif fact.name == "old":
             found = replace(found, old=True)
         self._found[self._at] = found

@@ -1,0 +1,210 @@
+"""Bring to this machine all that is to come home of one run; what becomes of it here is `unpacking`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dgummy import changes, ignoring, snapshot
+from dgummy.asked import Asked
+from dgummy.fileset import Excludes, Pattern
+from dgummy.gitcommand import GitError
+from dgummy.harvest import Harvester, Look
+from dgummy.ledger_rows import RunRow
+from dgummy.model import LOCAL_HOST, Failure, Host
+from dgummy.settings import DEFAULT_SYNC_EXCLUDE, Settings
+from dgummy.syncplan import is_agents_memory
+from dgummy.work import Base, Brought, Changed, Kind, Skipped, decode_base
+
+
+@dataclass(frozen=True, slots=True)
+class Luggage:
+    """What was brought, as files in a scratch folder.
+
+    missing: what was sent and is not there any more. aside: changed files that were sent although git ignores them.
+    asked_for: what `--fetch` names. bundle, head: the agent's own commits, after `bases`. left: how many names stay
+    because git ignores them.
+    """
+
+    base: Base
+    changed: tuple[Brought, ...] = ()
+    missing: tuple[bytes, ...] = ()
+    aside: tuple[Brought, ...] = ()
+    asked_for: tuple[Brought, ...] = ()
+    reports: tuple[Brought, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notices: tuple[str, ...] = ()
+    bundle: Path | None = None
+    head: str = ""
+    bases: tuple[str, ...] = ()
+    left: int = 0
+
+
+class Porter:
+    """Carries what one run left on its host into `folder`."""
+
+    def __init__(
+        self,
+        harvester: Harvester,
+        settings: Settings,
+        state_dir: Path,
+        host: Host,
+        row: RunRow,
+        request: Asked,
+        folder: Path,
+    ) -> None:
+        self._harvester = harvester
+        self._settings = settings
+        self._limits = settings.collect
+        self._state_dir = state_dir
+        self._host = host
+        self._row = row
+        self._request = request
+        self._folder = folder
+        self._base = decode_base(row.base) or Base()
+        self._skipped: list[Skipped] = []
+        self._notices: list[str] = []
+
+    def carry(self, fetch: Sequence[str] = ()) -> Luggage | Failure:
+        """Everything: changes, commits, reports, and what `fetch` asks for."""
+        has_workspace = self._request.sync and self._host.name != LOCAL_HOST
+        look = self._look() if has_workspace else None
+        if isinstance(look, Failure):
+            return look
+        if look is None:
+            self._notices.append("it ran without a sync: what it changed there is not known, and stays there")
+            luggage: Luggage | Failure = Luggage(self._base)
+        else:
+            luggage = self._changes(look)
+        for step in (self._with_reports, lambda found: self._with_files(found, fetch)):
+            if isinstance(luggage, Failure):
+                return luggage
+            luggage = step(luggage)
+        if isinstance(luggage, Failure):
+            return luggage
+        return replace(luggage, skipped=tuple(self._skipped), notices=tuple(self._notices))
+
+    def reports(self) -> list[Brought] | Failure:
+        """What the agent wrote for people."""
+        if not self._request.mode:
+            return []
+        found = self._harvester.list_reports(self._host, self._row.run_id, self._request.mode, self._row.command)
+        if isinstance(found, Failure):
+            return found
+        wanted, skipped = changes.limit(found.found, self._limits.max_bytes, self._limits.max_total_bytes)
+        self._skipped += [replace(one, is_work=False) for one in skipped]
+        brought = self._harvester.bring_reports(self._host, wanted, self._part("reports"))
+        if isinstance(brought, Failure):
+            return brought
+        return [replace(one, path=one.path.rpartition(b"/")[2]) for one in brought]
+
+    # -- changes -----------------------------------------------------------------------------------------------
+
+    def _look(self) -> Look | Failure:
+        return self._harvester.look(self._host, self._row.run_id, self._row.remote_dir)
+
+    def _changes(self, look: Look) -> Luggage | Failure:
+        self._skipped += look.sifted.skipped
+        names = [one.path for one in look.sifted.changed]
+        left = self._left(names)
+        aside = {name for name in map(os.fsencode, self._base.extra) if name in left}
+        wanted = [one for one in look.sifted.changed if one.path not in left or one.path in aside]
+        brought = self._bring(wanted, "changed")
+        if isinstance(brought, Failure):
+            return brought
+        self._warn(brought)
+        bundle = self._bundle(look)
+        if isinstance(bundle, Failure):
+            return bundle
+        return Luggage(
+            self._base,
+            changed=tuple(one for one in brought if one.path not in aside),
+            missing=tuple(name for name in look.sifted.missing if not is_agents_memory(name)),
+            aside=tuple(one for one in brought if one.path in aside),
+            bundle=bundle,
+            head=look.own_git.head if look.own_git is not None else "",
+            bases=look.own_git.bases if look.own_git is not None else (),
+            left=len(left - aside),
+        )
+
+    def _left(self, names: Sequence[bytes]) -> frozenset[bytes]:
+        """Those of the names that stay there: not part of the project, as git and the settings see it."""
+        patterns = self._settings.sync_exclude
+        matcher = Excludes(DEFAULT_SYNC_EXCLUDE if patterns is None else patterns, "sync_exclude")
+        memory = frozenset(name for name in names if is_agents_memory(name))
+        root = Path(self._row.project)
+        if not self._base.repositories:
+            return memory | {name for name in names if matcher.match(name) is not None}
+        store = snapshot.store_of(self._state_dir, root)
+        try:
+            return memory | ignoring.ignored(
+                root, store, self._base, names, lambda name: matcher.match(name) is not None
+            )
+        except GitError as error:
+            self._notices.append(f"{error.message}: what git would ignore is brought home, too")
+            return memory
+
+    def _bring(self, wanted: Sequence[Changed], part: str) -> list[Brought] | Failure:
+        """Bring these as far as the limits allow; what is too large is named."""
+        kept, skipped = changes.limit(wanted, self._limits.max_bytes, self._limits.max_total_bytes)
+        self._skipped += skipped
+        row = self._row
+        return self._harvester.bring(self._host, row.run_id, row.remote_dir, kept, self._part(part))
+
+    def _warn(self, brought: Sequence[Brought]) -> None:
+        for one in brought:
+            if one.kind is Kind.LINK:
+                target = Path(one.content).read_bytes()
+                if changes.leads_out(one.path, target):
+                    shown = (one.path + b" -> " + target).decode("utf-8", "replace")
+                    self._notices.append(f"a link leads out of the project: {shown}")
+        for group in changes.case_clashes(one.path for one in brought):
+            shown = ", ".join(name.decode("utf-8", "replace") for name in group)
+            self._notices.append(f"names that are one where case does not count (macOS, Windows): {shown}")
+
+    def _bundle(self, look: Look) -> Path | Failure | None:
+        """The commits of the run's own repository; None if there are none, or too much of them."""
+        own = look.own_git
+        if own is None:
+            return None
+        size_bytes = own.size_bytes or 0
+        if size_bytes > self._limits.max_total_bytes:
+            self._notices.append(f"its own {own.commits} commits stay there: more than collect.max_total_bytes")
+            return None
+        target = self._folder / "bundle"
+        row = self._row
+        failure = self._harvester.bring_bundle(
+            self._host, row.run_id, row.remote_dir, own, (), target, self._limits.max_total_bytes
+        )
+        return target if failure is None else failure
+
+    # -- beside it ---------------------------------------------------------------------------------------------
+
+    def _with_reports(self, luggage: Luggage) -> Luggage | Failure:
+        found = self.reports()
+        return found if isinstance(found, Failure) else replace(luggage, reports=tuple(found))
+
+    def _with_files(self, luggage: Luggage, fetch: Sequence[str]) -> Luggage | Failure:
+        row, wanted = self._row, dict[bytes, Changed]()
+        for text in fetch:
+            pattern = Pattern(text, "--fetch")
+            listed = self._harvester.list_below(self._host, row.run_id, row.remote_dir, pattern.start)
+            if isinstance(listed, Failure):
+                return listed
+            found = {one.path: one for one in listed if pattern.matches(one.path)}
+            if not found:
+                self._notices.append(f"--fetch: nothing there matches {text!r}")
+            wanted |= found
+        before = len(self._skipped)
+        brought = self._bring(list(wanted.values()), "asked-for")
+        if isinstance(brought, Failure):
+            return brought
+        self._skipped[before:] = [replace(one, is_work=False) for one in self._skipped[before:]]
+        return replace(luggage, asked_for=tuple(brought))
+
+    def _part(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir()
+        return folder
