@@ -28,6 +28,7 @@ from dgummy.runs import Ending
 from dgummy.runscript import call_off_script, reports_script
 from dgummy.settings import Settings
 from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
+from dgummy.work import WorkState
 
 NOT_FINAL = tuple(state for state in RunState if not state.is_final)
 UNSETTLED = (*NOT_FINAL, RunState.LOST)
