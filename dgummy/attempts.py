@@ -283,8 +283,8 @@ class Attempter:
             return result
         outcome = self._means.collector().collect(self._row(order, site, result), order.fetch)
         if outcome.home is None:
-            why = f"{outcome.failure}; what it changed is on {site.host.name} still: inv collect {result.run_id}"
-            self._emit(Notice(f"not collected: {why}", "warning"))
+            why = outcome.failure.detail if outcome.failure is not None else ""
+            self._emit(Notice(f"not collected: {why}", "warning", site.host.name))
             return result
         return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
 

@@ -99,7 +99,7 @@ class Collector:
         if known is None:
             return Outcome(row, failure=home)
         where = f", as branch {row.branch}" if row.branch else ""
-        return Outcome(row, replace(self._blank(row), notices=(f"{known}{where}; {home}",), work=row.work))
+        return Outcome(row, replace(self._blank(row), notices=(known + where,)))
 
     def was_due(self, row: RunRow) -> bool:
         """Whether a run was to be collected at its end, and nobody did: its client had left."""

@@ -118,8 +118,7 @@ def message(row: RunRow, owner: str) -> Message:
     words = " ".join(row.command.split())
     subject = words if len(words) <= _SUBJECT_CHARS else words[: _SUBJECT_CHARS - 1] + "…"
     began = _began(row)
-    lines = "\n".join(f"{name}: {value}" for name, value in _facts(row))
-    body = f"{row.command.strip()}\n\n{lines}" if words != subject else lines
+    body = "\n".join(f"{name}: {value}" for name, value in _facts(row))
     return Message(subject or row.run_id, body, owner, began, began + timedelta(seconds=int(row.duration_s or 0)))
 
 

@@ -21,6 +21,11 @@ _SHOWN_SKIPPED = 10
 _SHORT = 12
 
 
+def text(home: Homecoming) -> str:
+    """What `inv collect` says of one run."""
+    return "\n".join(line for line, _ in lines(home))
+
+
 def lines(home: Homecoming) -> list[tuple[str, str]]:
     """What is said of one run: lines, each with its style."""
     told: list[tuple[str, str]] = []

@@ -48,8 +48,9 @@ def collect(c: Context, flags: CollectFlags) -> int:
             if one.failure is not None:
                 for text, style in screen.failed(one):
                     now.console.note(text, style)
-            elif one.home is not None and flags.discard:
-                now.console.note(screen.discarded(one.home), "good")
+            elif one.home is not None and not flags.json:
+                text = screen.discarded(one.home) if flags.discard else screen.text(one.home)
+                now.console.result(text)
     codes = [one.exit_code for one in outcomes]
     return codes[0] if len(codes) == 1 else ExitCode.SOME_FAILED if any(codes) else 0
 
