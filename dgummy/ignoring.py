@@ -63,8 +63,7 @@ def _bench(root: Path, store: Path, base: RepositoryBase, scratch: Path) -> Benc
 
 def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:
     """Ask git. None if it refuses, for one of the names is behind a link or in a submodule here."""
-    # With ./ before it no name looks like an option or a pattern; to be told so makes this one fail.
-    git = git.having(environ={**git.environ, "GIT_LITERAL_PATHSPECS": "0"})
+    # With ./ before it no name looks like an option or a pattern.
     out, err, status = git.ask("check-ignore", "-z", "--stdin", stdin=joined(b"./" + name for name in names))
     if status in (0, 1):
         return [name[2:] for name in records(out)]

@@ -6,13 +6,14 @@ git makes it in a repository that is thrown away, from the files here that are s
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgummy.gitcommand import Git, NoGitError, joined, quoted
+from dgummy.gitcommand import Git, NoGitError, joined, quoted, records
 from dgummy.syncplan import is_git_name, is_safe_name
 from dgummy.work import Base, Brought, Kind, Skipped
 
@@ -52,14 +53,14 @@ def write_patch(
         if not old and not new:
             return Patch(None, 0, tuple(skipped))
         try:
-            made = _diff(folder, old, new)
+            made, count = _diff(folder, old, new)
         except NoGitError:
             return Patch(None, 0, tuple(skipped), ("git is not installed here: there is no patch, only the files",))
-        names = {side.path for side in (*old, *new)}
-        if made.stat().st_size == 0:
+        if not count:
             return Patch(None, 0, tuple(skipped))
-        os.link(made, out)  # never over a file that is there
-    return Patch(out, len(names), tuple(skipped))
+        with open(made, "rb") as source, open(out, "xb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    return Patch(out, count, tuple(skipped))
 
 
 def _sides(
@@ -68,7 +69,7 @@ def _sides(
     """Return what was sent, what it is now on the host, and the names of which one of these is not known."""
     old: list[_Side] = []
     new: list[_Side] = []
-    skipped: list[Skipped] = []
+    skipped = []
     theirs = {one.path: one for one in brought}
     for name in sorted({*theirs, *missing}):
         if is_git_name(name) or not is_safe_name(name):
@@ -120,19 +121,20 @@ def _original(root: bytes, name: bytes, sent_at_ns: int, target: Path) -> _Side 
     return _Side(name, _MODES[kind], os.fsdecode(full))
 
 
-def _diff(scratch: Path, old: Sequence[_Side], new: Sequence[_Side]) -> Path:
+def _diff(scratch: Path, old: Sequence[_Side], new: Sequence[_Side]) -> tuple[Path, int]:
+    """Write the patch; also count the names in it."""
     place = scratch / "git"
     plain = Git(scratch, config=("init.templateDir=", "core.attributesFile=/dev/null", "core.ignoreCase=false"))
     plain = plain.having(environ={"GIT_ATTR_NOSYSTEM": "1"})
     plain.run("init", "-q", "--bare", str(place))
     git = plain.having(git_dir=place)
-    before, after = (_tree(git.having(index=scratch / name), side) for name, side in (("old", old), ("new", new)))
+    trees = [_tree(git.having(index=scratch / name), side) for name, side in (("old", old), ("new", new))]
     made = scratch / "patch"
-    words = ["diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames"]
-    words += ["--no-ext-diff", "--no-textconv", "--no-color"]
+    words = ("-r", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+    format_words = ("-p", "--binary", "--unified=3", "--src-prefix=a/", "--dst-prefix=b/")
     with open(made, "xb") as file:
-        git.run(*words, "--unified=3", "--src-prefix=a/", "--dst-prefix=b/", before, after, stdout=file)
-    return made
+        git.run("diff-tree", *words, *format_words, *trees, stdout=file)
+    return made, len(records(git.run("diff-tree", *words, "--name-only", "-z", *trees)))
 
 
 def _tree(git: Git, sides: Sequence[_Side]) -> str:

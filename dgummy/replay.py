@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dgummy import gitblobs
 from dgummy.gitcommand import Git, GitError, quoted
-from dgummy.workbench import Bench
+from dgummy.workbench import FOREIGN_OBJECTS, Bench
 
 MAX_COMMITS = 1000
 MAX_BUNDLE_BYTES = 2 << 30
@@ -75,7 +75,7 @@ def replay(bench: Bench, bundle: Path, head: str, onto: str, takable: Takable, b
     commits, total = _read_commits(source, head, bases)
     _read_changes(source, commits)
     _keep_takable(bench, source, commits, takable)
-    git = source.having(store=bench.git.store, alternates=(place / "objects", *bench.git.alternates))
+    git = source.having(store=bench.git.store, alternates=bench.git.alternates)
     marks = place / "marks"
     identity = b"an agent <agent@localhost> 0 +0000"
     script = b"".join(_script(commits, onto, identity))
@@ -96,11 +96,11 @@ def _refused(why: str) -> BundleError:
 
 def _unpack(bench: Bench, bundle: Path, place: Path) -> Git:
     """Check the bundle's objects and put them into a bare repository of their own."""
-    (place / "objects").mkdir(parents=True)
+    place.mkdir()
     object_format = bench.repository.object_format
     plain = Git(place, config=("init.templateDir=", "core.ignoreCase=false"))
     plain.run("init", "-q", "--bare", f"--object-format={object_format}", str(place / "git"))
-    git = plain.having(git_dir=place / "git", store=place / "objects")
+    git = plain.having(git_dir=place / "git", store=bench.scratch / FOREIGN_OBJECTS)
     with open(bundle, "rb", buffering=0) as file:
         start = file.read(_MAX_HEADER_BYTES)
         header, found, _ = start.partition(b"\n\n")

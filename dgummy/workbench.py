@@ -15,6 +15,9 @@ from dgummy.repository import Repository, open_at
 from dgummy.snapshot import INDEX_CONFIG
 from dgummy.work import RepositoryBase
 
+FOREIGN_OBJECTS = "foreign-objects"
+"""Where in a bench's scratch folder objects from a host are checked; nothing of the user's is visible from there."""
+
 Entry = tuple[str, str]
 """Mode (`100644`) and object id of a name."""
 
@@ -59,13 +62,13 @@ def set_up(project_root: Path, store: Path, base: RepositoryBase, scratch: Path)
     repository = open_at(project_root / base.prefix)
     if repository is None:
         raise _gone(f"{shown} is no git repository any more")
-    work_tree, objects = scratch / "work-tree", scratch / "objects"
-    for folder in (work_tree, objects):
+    work_tree, objects, foreign = (scratch / name for name in ("work-tree", "objects", FOREIGN_OBJECTS))
+    for folder in (work_tree, objects, foreign):
         folder.mkdir(parents=True)
     git = Git(
         work_tree,
         store=objects,
-        alternates=(store, *repository.objects),
+        alternates=(foreign, store, *repository.objects),
         git_dir=repository.git_dir,
         work_tree=work_tree,
         index=scratch / "index",
