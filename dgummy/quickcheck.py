@@ -10,7 +10,7 @@ targets of the links, in their order (`sent_states` in remote/sync.sh writes the
     MODE SIZE MTIME ./NAME          a file; MODE is st_mode in hex, so it holds the type
     MODE ./FOLDER
     a ./LINK
-    > TARGET
+    > LINK -> TARGET
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ MAX_TOLD_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a workspace that holds a listing says of itself. `lines[i]` is about `names[i]`, a folder's ends in /."""
+    """What a workspace that holds a listing says of itself. `lines[i]` is about `names[i]`, a folder's ends in /.
+
+    `targets` are the lines about where links lead.
+    """
 
     names: tuple[bytes, ...]
     lines: tuple[bytes, ...]
@@ -38,7 +41,7 @@ class Expected:
     @property
     def digest(self) -> str:
         """The SHA-256 of it, in hex."""
-        return hashlib.sha256(b"\n".join((*self.lines, *(b"> " + to for to in self.targets), b""))).hexdigest()
+        return hashlib.sha256(b"\n".join((*self.lines, *self.targets, b""))).hexdigest()
 
 
 def expected(listing: Listing) -> Expected | None:
@@ -61,7 +64,7 @@ def expected(listing: Listing) -> Expected | None:
         names.append(path)
         lines.append(state + b" ./" + path)
         if state == LINK:
-            targets.append(listing.targets[path])
+            targets.append(b"> %s -> %s" % (path, listing.targets[path]))
     if any(b"\n" in text for text in (b"".join(listing.paths), b"".join(targets))):
         return None
     return Expected(tuple(names), tuple(lines), tuple(targets))
@@ -97,7 +100,7 @@ def differing(wanted: Expected, told: bytes) -> tuple[bytes, ...]:
     lines = told.split(b"\n")
     there = set(lines)
     links = [line for line in lines if line.startswith(b"a ")]
-    targets = [line[2:] for line in lines if line.startswith(b"> ")]
+    targets = [line for line in lines if line.startswith(b"> ")]
     pointing = dict(zip(links, targets, strict=True)) if len(links) == len(targets) else {}
     wanted_targets = iter(wanted.targets)
     found: list[bytes] = []

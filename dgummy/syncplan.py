@@ -51,8 +51,7 @@ class SyncPlan:
 
     files: the names to send. gone: names sent before and not in the set now, deepest first. top_level: for
     people, at most eight names and "+N more". excluded: the patterns that kept something back. manifest_id:
-    what the workspace holds once the plan is carried out. unchanged_set: the names are the same as last time
-    (their contents may differ).
+    what the workspace holds once the plan is carried out.
     """
 
     files: tuple[bytes, ...]
@@ -62,7 +61,6 @@ class SyncPlan:
     total_files: int
     total_bytes: int
     manifest_id: str
-    unchanged_set: bool = False
 
     def interim_manifest(self, previous: frozenset[bytes] | None) -> str:
         """Return the manifest to write before the push: old and new names.
@@ -88,7 +86,6 @@ def plan(listing: Listing, previous: frozenset[bytes] | None) -> SyncPlan:
         total_files=len(listing.paths),
         total_bytes=listing.total_bytes,
         manifest_id=manifest_id(listing.paths),
-        unchanged_set=previous == current,
     )
 
 

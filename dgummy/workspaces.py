@@ -51,12 +51,17 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What a workspace says of itself. is_same: there is nothing to do. states: see `quickcheck`, b"" if not told."""
+    """What a workspace says of itself.
+
+    is_complete: the last sync was of the same names, and went to its end. is_same: there is nothing to do. states: see
+    `quickcheck`, b"" if not told.
+    """
 
     directory: str
     rsync_path: str
     previous: frozenset[bytes] | None
     absent: bool = False
+    is_complete: bool = False
     is_same: bool = False
     states: bytes = b""
 
@@ -211,24 +216,31 @@ class WorkspaceSync:
                 "install it there: apt install rsync, dnf install rsync, or brew install rsync",
             )
         previous: frozenset[bytes] | None = None
-        if answer.first("sent") == "same":
+        is_complete = answer.first("sent") == "same"
+        if is_complete:
             previous = frozenset(self._sending.listing.paths)
         elif manifest:
             previous = syncplan.decode_manifest(manifest.decode("utf-8", "surrogateescape"))
-        is_same = answer.first("states") == "same" and answer.first("sent") == "same"
-        told = quickcheck.unpack(bytes(states))
-        return _Opened(directory, answer.first("rsync"), previous, answer.has("absent"), is_same, told)
+        return _Opened(
+            directory,
+            answer.first("rsync"),
+            previous,
+            absent=answer.has("absent"),
+            is_complete=is_complete,
+            is_same=is_complete and answer.first("states") == "same",
+            states=quickcheck.unpack(bytes(states)),
+        )
 
     def _carry_out(self, reached: Reached, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Pushed | Failure:
         self._announce(workspace, plan)
         if opened.is_same:
             return Pushed(0, 0, 0.0)
-        if not plan.unchanged_set:
+        if not opened.is_complete:
             failure = self._begin(workspace, opened, plan)
             if failure is not None:
                 return failure
         pushed = self._push(reached, workspace, opened, plan)
-        if isinstance(pushed, Failure) or plan.unchanged_set:
+        if isinstance(pushed, Failure) or opened.is_complete:
             return pushed
         answer = self._call(
             workspace.host,
@@ -256,7 +268,7 @@ class WorkspaceSync:
         if expected is None or not opened.states:
             return plan.files
         names = quickcheck.differing(expected, opened.states)
-        return plan.files if plan.unchanged_set and not names else names
+        return plan.files if opened.is_complete and not names else names
 
     def _begin(self, workspace: Workspace, opened: _Opened, plan: SyncPlan) -> Failure | None:
         variables = {"DG_MANIFEST": plan.interim_manifest(opened.previous)}

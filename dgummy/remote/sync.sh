@@ -147,11 +147,11 @@ sent_names() {
     }' "$DG_WS/sent" | tr '\n' '\0'
 }
 
-# link_targets FILE: where the links named in FILE lead, one line each: "> TARGET". ls tells many at once; it sorts its
-# arguments by name, and they are.
+# link_targets FILE: where the links named in FILE lead, one line each: "> NAME -> TARGET". ls tells of many at once; it
+# sorts its arguments by name, and they are.
 link_targets() {
     grep -q '^a ' "$1" || return 0
-    sed -n 's/^a //p' "$1" | tr '\n' '\0' | QUOTING_STYLE=literal xargs -0 ls -ld 2>/dev/null | sed 's/^.* -> /> /'
+    sed -n 's/^a //p' "$1" | tr '\n' '\0' | QUOTING_STYLE=literal xargs -0 ls -ld 2>/dev/null | sed 's|^[^/]* \./|> |'
 }
 
 # digest FILE: sets DIGEST to its SHA-256 in hex, "" where nothing here can tell that.
