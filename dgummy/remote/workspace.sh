@@ -145,6 +145,7 @@ open_workspace() {
         fi
         return 1
     fi
+    [ -z "${DG_COPY_OF-}" ] || seed_copy
     tell_workspace "$5"
 }
 
