@@ -270,24 +270,27 @@ def test_what_a_killed_client_left_is_gone_on_with(make_box: MakeBox, is_killed:
     root = project(box)
     (box.bin / "cp").unlink()
     real = shutil.which("cp")
-    slow = f'#!/bin/sh\ncase "$*" in -RpP*deep*) sleep 3 ;; esac\nexec {real} "$@"\n'
+    mark = box.home / "mark"  # the copying of the first folder is quick, that of the second is not
+    slow = f'#!/bin/sh\ncase $1 in -RpP) [ ! -e {mark} ] || sleep 3; : >{mark} ;; esac\nexec {real} "$@"\n'
     box.bin.joinpath("cp").write_text(slow)
     box.bin.joinpath("cp").chmod(0o755)
     script = compose(COPY_FILES, "open_copy", ["~/project", "r1", "me", "100", "id-1", "9999999"])
     process = box.popen(script.text)
-    wait_for(lambda: "src/b.py" in tree(box.home / "project@r1") and "a.txt" in tree(box.home / "project@r1"))
+    wait_for(lambda: tree(box.home / "project@r1") and (state_of(box) / "seed.proc").exists())
+    (name,) = tree(box.home / "project@r1")
+    time.sleep(0.2)
     if is_killed:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    (root / "a.txt").write_bytes(b"eno\n")
-    os.utime(root / "a.txt", (OLD, OLD))
+    (root / name).write_bytes(b"x" * (root / name).stat().st_size)
+    os.utime(root / name, (OLD, OLD))
     heard = opened(box)
     assert heard.first("dir") and heard.streams["file"], heard
-    assert "a.txt" not in tree(box.home / "project@r1")  # it is not sure that it was copied before it was touched
+    assert tree(box.home / "project@r1") == {}  # it is not sure that it was copied before it was touched
     assert not list(state_of(box).glob("seed.*"))
     process.communicate(timeout=10)
-    assert not any("deep" in line for line in box.processes().values())  # nothing copies any more
-    assert not (box.home / "project@r1/src/deep/er/c").exists()
+    assert not any("RpP" in line for line in box.processes().values())  # nothing copies any more
+    assert tree(box.home / "project@r1") == {}
 
 
 def test_a_folder_of_that_name_that_is_not_ours(box: Box) -> None:

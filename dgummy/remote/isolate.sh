@@ -399,6 +399,7 @@ expire_copies() {
         NOW=${NOW:-$(date +%s)}
         DG_WS=${expire_mark%/isolated}
         expire_dir=$(cat "$DG_WS/path" 2>/dev/null)
+        case $expire_dir in *"@$2") continue ;; esac # its own, from a client that was cut off
         file_age "$DG_WS"
         if [ -z "$AGE" ] || { [ "$AGE" -lt "$1" ] && ! never_began "$expire_dir"; }; then
             continue
