@@ -78,7 +78,7 @@ class Attempter:
         machine = sample.boot_id if sample is not None and means.runner is not means.control else ""
         site = Site(host, means.runner, means.remote_dir(host), means.control, machine=machine)
         if order.sync:
-            synced = self._sync(host, course)
+            synced = self._sync(order, course, host)
             if synced.workspace is None:
                 failure = synced.result.failure or Failure(FailureKind.SYNC)
                 if failure.kind is FailureKind.CANCELLED:
@@ -151,12 +151,12 @@ class Attempter:
 
     # -- the steps ---------------------------------------------------------------------------------------------
 
-    def _sync(self, host: Host, course: Course) -> Synced:
+    def _sync(self, order: Order, course: Course, host: Host) -> Synced:
         syncer = self._means.syncer()
         with self._stop.heard_by(syncer.cancelled):
             if self._stop.cancelled:
                 syncer.cancelled.set()
-            job = Job(lambda: syncer.to(host, course.run_id), "sync")
+            job = Job(lambda: syncer.to(host, course.run_id, isolate=order.isolate), "sync")
             if not self._stop.wait_for(job) and not job.wait(self._settings.timeouts.connect_s):
                 gone = Failure(FailureKind.CANCELLED, "left while it was under way")
                 return Synced(SyncResult(host.name, ok=False, failure=gone))

@@ -192,11 +192,13 @@ class Cluster:
     def plan(self, wish: Wish, options: RunOptions, *, mode: str = "") -> Plan:
         """Say where a run would go and what would be sent; nothing is done. `mode` is set for an agent's task."""
         self.force = options.force
-        picked = self.pick(wish, look=self.homes([wish]) if mode == SPECIALISTS_MODE else None)
+        self.refuse_a_copy_here(wish, isolate=options.isolate)
+        look = self.homes([wish]) if mode == SPECIALISTS_MODE and not options.isolate else None
+        picked = self.pick(wish, look=look)
         host = self.inventory.hosts.get(picked.choice.host or "")
         if not options.sync or host is None or self.is_here(wish):
             return Plan(picked, None)
-        return Plan(picked, self.syncer().would_send(host))
+        return Plan(picked, self.syncer().would_send(host, isolate=options.isolate))
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
@@ -309,6 +311,7 @@ class Cluster:
             ssh_config=self.around.ssh_config,
             emit=self._emit,
             by_d=self._by_d(),
+            expire_s=self.settings.workspace.expire_s,
         )
 
     def _by_d(self) -> DPush | None:
@@ -332,6 +335,14 @@ class Cluster:
         """Whether what is wished for is to be done on this machine."""
         return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))
 
+    def refuse_a_copy_here(self, wish: Wish, *, isolate: bool) -> None:
+        """UsageError for a run that is to have a copy of the project, and to be on this machine."""
+        if isolate and self.is_here(wish):
+            raise UsageError(
+                "--isolate makes a copy on a host, and on this machine a run is in the project's own folder",
+                "leave out --isolate, or offer hosts: inv config.init",
+            )
+
     def look_here(self) -> Sample | None:
         """The load figures of this machine."""
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
@@ -343,6 +354,7 @@ class Cluster:
 
         self.force = options.force
         here = ""
+        self.refuse_a_copy_here(order.wish, isolate=order.isolate)
         if self.is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
             self._check_fit(order.wish)

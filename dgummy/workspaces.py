@@ -19,6 +19,7 @@ from dgummy.syncplan import Listing, SyncPlan
 from dgummy.transport import rsync
 from dgummy.transport.base import Answer, Limits, Reached, Transport, failed
 from dgummy.transport.framing import Data, Frame
+from dgummy.units import format_count
 
 if TYPE_CHECKING:
     from dgummy.dpush import DPush
@@ -28,15 +29,20 @@ LEASE_S = 120
 
 _RENEW_S = 30.0
 _NAMES_PER_CALL = 2000
+_COPY_FUNCTIONS = ("open_copy", "drop_copy")
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A project folder on a host that one run has to itself. `directory` is absolute."""
+    """A project folder on a host that one run has to itself. `directory` is absolute.
+
+    is_copy: it was made for this run alone (remote/isolate.sh).
+    """
 
     host: Host
     run_id: str
     directory: str
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class WorkspaceSync:
         timeouts: Timeouts,
         ssh_config: Path | None,
         emit: Listener,
+        expire_s: float,
         by_d: DPush | None = None,
     ) -> None:
         self._transport = transport
@@ -80,14 +87,18 @@ class WorkspaceSync:
         self._ssh_config = ssh_config
         self._emit = emit
         self._by_d = by_d
+        self._expire_s = expire_s
         self.cancelled = threading.Event()
 
-    def to(self, host: Host, run_id: str) -> Synced:
-        """Take the host's workspace for `run_id` and bring the project there; on failure it is given back."""
+    def to(self, host: Host, run_id: str, *, isolate: bool = False) -> Synced:
+        """Take the host's workspace for `run_id` and bring the project there; on failure it is given back.
+
+        With `isolate` that is a copy for this run alone, which nobody has to wait for.
+        """
         began = time.monotonic()
-        wanted = self._remote_dir(host)
+        wanted = copy_dir(self._remote_dir(host), run_id) if isolate else self._remote_dir(host)
         result = SyncResult(host.name, ok=False, remote_dir=wanted)
-        outcome = self._sync(host, run_id, wanted)
+        outcome = self._sync(host, run_id, wanted, isolate=isolate)
         took_s = time.monotonic() - began
         if isinstance(outcome, Failure):
             result = replace(result, failure=outcome, duration_s=took_s)
@@ -98,8 +109,11 @@ class WorkspaceSync:
         self._emit(SyncFinished(result))
         return Synced(result, workspace)
 
-    def would_send(self, host: Host) -> SyncResult:
-        """What a sync to this host would do. Nothing is changed there, and nobody is kept out."""
+    def would_send(self, host: Host, *, isolate: bool = False) -> SyncResult:
+        """What a sync to this host would do. Nothing is changed there, and nobody is kept out.
+
+        A copy (`isolate`) would begin as the project's folder is there, so the same would be sent.
+        """
         wanted = self._remote_dir(host)
         result = SyncResult(host.name, ok=False, remote_dir=wanted)
         reached = self._transport.connect(host)
@@ -114,21 +128,25 @@ class WorkspaceSync:
             pushed = self._push(reached, Workspace(host, "", opened.directory), opened, plan)
         if isinstance(pushed, Failure):
             return replace(result, failure=pushed)
-        return _as_result(host, opened, plan, pushed)
+        found = _as_result(host, opened, plan, pushed)
+        return replace(found, remote_dir=copy_dir(found.remote_dir, "RUN-ID")) if isolate else found
 
     def release(self, workspace: Workspace) -> None:
-        """Give a workspace back that no run was started in."""
-        self._call(workspace.host, "close_workspace", [workspace.directory, workspace.run_id])
+        """Give a workspace back that no run was started in; a copy goes."""
+        self._close(workspace.host, workspace.directory, workspace.run_id, is_copy=workspace.is_copy)
 
-    def _sync(self, host: Host, run_id: str, wanted: str) -> Failure | tuple[Workspace, SyncResult]:
+    def _close(self, host: Host, directory: str, run_id: str, *, is_copy: bool) -> None:
+        self._call(host, "drop_copy" if is_copy else "close_workspace", [directory, run_id])
+
+    def _sync(self, host: Host, run_id: str, wanted: str, *, isolate: bool) -> Failure | tuple[Workspace, SyncResult]:
         reached = self._transport.connect(host)
         if isinstance(reached, Failure):
             return reached
         wanted_id = syncplan.manifest_id(self._listing.paths)
-        opened = self._open(host, run_id, wanted, wanted_id)
+        opened = self._open(host, run_id, wanted, wanted_id, isolate=isolate)
         if isinstance(opened, Failure):
             return opened
-        workspace = Workspace(host, run_id, opened.directory)
+        workspace = Workspace(host, run_id, opened.directory, isolate)
         plan = syncplan.plan(self._listing, opened.previous)
         try:
             pushed = self._carry_out(reached, workspace, opened, plan)
@@ -140,10 +158,15 @@ class WorkspaceSync:
             return pushed
         return workspace, _as_result(host, opened, plan, pushed)
 
-    def _open(self, host: Host, run_id: str, wanted: str, wanted_id: str) -> _Opened | Failure:
-        opened = self._tell(host, "open_workspace", [wanted, run_id, self._owner, str(LEASE_S), wanted_id])
+    def _open(self, host: Host, run_id: str, wanted: str, wanted_id: str, *, isolate: bool) -> _Opened | Failure:
+        args = [run_id, self._owner, str(LEASE_S), wanted_id]
+        if isolate:
+            expire_s = str(int(self._expire_s))
+            opened = self._tell(host, "open_copy", [self._remote_dir(host), *args, expire_s])
+        else:
+            opened = self._tell(host, "open_workspace", [wanted, *args])
         if isinstance(opened, Failure) and opened.kind is FailureKind.MISSING_TOOL:
-            self._call(host, "close_workspace", [wanted, run_id])
+            self._close(host, wanted, run_id, is_copy=isolate)
         return opened
 
     def _tell(self, host: Host, function: str, args: list[str]) -> _Opened | Failure:
@@ -166,6 +189,10 @@ class WorkspaceSync:
                 f"rsync is not installed on {host.name}",
                 "install it there: apt install rsync, dnf install rsync, or brew install rsync",
             )
+        if answer.has("seeded"):
+            count, _, how = answer.first("seeded").partition(" ")
+            text = f"{format_count(int(count), 'file')} copied on the host from {self._remote_dir(host)} ({how})"
+            self._emit(Notice(text, host=host.name))
         previous: frozenset[bytes] | None = None
         if answer.first("sent") == "same":
             previous = frozenset(self._listing.paths)
@@ -232,7 +259,7 @@ class WorkspaceSync:
                 renewed = time.monotonic()
                 self._call(workspace.host, "renew_workspace", [workspace.directory, workspace.run_id])
 
-        if self._by_d is not None and workspace.run_id:
+        if self._by_d is not None and workspace.run_id and not workspace.is_copy:
             wanted = self._remote_dir(workspace.host)
             pushed = self._by_d.push(workspace.host, wanted, plan, on_tick=tick, cancelled=self.cancelled)
             if pushed is not None:
@@ -260,17 +287,27 @@ class WorkspaceSync:
         variables: dict[str, str] | None = None,
         sink: Callable[[Frame], None] | None = None,
     ) -> Answer | Failure:
+        about_copies = function in _COPY_FUNCTIONS
         script = remote.compose(
-            ("start", "sync", "workspace"),
+            ("start", "sync", "workspace", *(["isolate"] if about_copies else [])),
             function,
             args,
             variables={
                 "DG_ROOT": host.probe_root,
                 "DG_PATH_DIRS": ":".join(host.path_dirs),
+                "DG_COPY_OF": "",
                 **(variables or {}),
             },
         )
-        return self._transport.run_script(host, script, Limits(total_s=self._timeouts.script_s), sink)
+        script_s = self._timeouts.script_s
+        # While files are copied or deleted the host says every few seconds that it goes on.
+        limits = Limits(total_s=None, idle_s=script_s) if about_copies else Limits(total_s=script_s)
+        return self._transport.run_script(host, script, limits, sink)
+
+
+def copy_dir(remote_dir: str, run_id: str) -> str:
+    """Where a run's own copy of a project goes that is in `remote_dir`."""
+    return f"{remote_dir.rstrip('/')}@{run_id}"
 
 
 def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: rsync.Pushed) -> SyncResult:

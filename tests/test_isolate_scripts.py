@@ -160,7 +160,9 @@ def test_reflinks_where_the_file_system_has_them(make_box: MakeBox, flag: str) -
     box.bin.joinpath("cp").chmod(0o755)
     assert opened(box).first("seeded") == "3 reflinks"
     wanted = "-RpP -c " if flag == "-c" else "-RpP --reflink=auto "
-    assert [line for line in log.read_text().splitlines() if line.startswith("-RpP") and not line.startswith(wanted)] == []
+    assert [
+        line for line in log.read_text().splitlines() if line.startswith("-RpP") and not line.startswith(wanted)
+    ] == []
     assert wanted in log.read_text()
     assert len(tree(box.home / "project@r1")) == 3
 
@@ -372,7 +374,9 @@ def test_what_is_old_goes_and_is_written_down(box: Box) -> None:
     assert heard.first("removed").endswith(f" {box.home}/project@r1"), heard
     assert not (box.home / "project@r1").exists() and not state.exists()
     when, size, why, folder = (box.state / "workspaces.log").read_text().rstrip("\n").split("\t")
-    assert when.endswith("Z") and int(size) > 0 and why.startswith("unused for 69") and folder == f"{box.home}/project@r1"
+    assert (
+        when.endswith("Z") and int(size) > 0 and why.startswith("unused for 69") and folder == f"{box.home}/project@r1"
+    )
     assert (box.home / "project/a.txt").read_bytes() == b"one\n"
 
 

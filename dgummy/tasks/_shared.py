@@ -142,6 +142,7 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False) -> RunO
         env=variables(flags.env, colour=colour and not flags.detach and now.console.out_colour),
         force=flags.force,
         detach=flags.detach,
+        isolate=flags.isolate,
     )
 
 
