@@ -27,6 +27,7 @@ COMMANDS = (
     *("specialists", "specialists.move", "watch"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     "specialists.move",
+    *("workspace.list", "workspace.clean"),
     *("config.show", "config.init", "config.check", "config.path"),
     *("lab.up", "lab.down", "lab.status", "lab.stop", "lab.start", "lab.figures"),
 )

@@ -87,7 +87,8 @@ def run(shell: list[str], home: Path, spec: RunSpec, *, follow: bool = True, **k
 
 _TOOLS = tuple(
     """awk cat chmod cksum cp cut date dd df du env expr find grep head id kill ln ls mkdir mktemp mv nproc od perl
-    printf ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tee test timeout touch tr true false uname wc xargs
+    printf ps pwd readlink rm rmdir sed seq setsid sleep sort stat tail tee test timeout touch tr true false uname wc
+    xargs
     """.split()  # noqa: SIM905 - easier to read
 )
 _DATA_S = 40.0

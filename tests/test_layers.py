@@ -47,6 +47,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.asked",
         "dgummy.batch",
         "dgummy.budget",
+        "dgummy.copyrules",
         "dgummy.costs",
         "dgummy.dhelp",
         "dgummy.dtext",
@@ -139,6 +140,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.cancelling",
         "dgummy.chooser",
         "dgummy.cluster",
+        "dgummy.copies",
         "dgummy.dispatch",
         "dgummy.dpush",
         "dgummy.everywhere",
@@ -173,6 +175,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.render",
         "dgummy.render.cells",
         "dgummy.render.console",
+        "dgummy.render.copies",
         "dgummy.render.dashboard",
         "dgummy.render.documents",
         "dgummy.render.fullscreen",
@@ -227,6 +230,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.tasks.watch",
         "dgummy.tasks.specialists",
         "dgummy.tasks.work",
+        "dgummy.tasks.workspace",
     ),
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
