@@ -191,8 +191,10 @@ class Cluster:
 
     def plan(self, wish: Wish, options: RunOptions, *, mode: str = "") -> Plan:
         """Say where a run would go and what would be sent; nothing is done. `mode` is set for an agent's task."""
+        from dgummy import intake
+
         self.force = options.force
-        self.refuse_a_copy_here(wish, isolate=options.isolate)
+        intake.refuse_a_copy(options, here=self.is_here(wish))
         look = self.homes([wish]) if mode == SPECIALISTS_MODE and not options.isolate else None
         picked = self.pick(wish, look=look)
         host = self.inventory.hosts.get(picked.choice.host or "")
@@ -335,26 +337,18 @@ class Cluster:
         """Whether what is wished for is to be done on this machine."""
         return wish.hosts == (LOCAL_HOST,) or (not wish.hosts and wish.group is None and bool(self.here))
 
-    def refuse_a_copy_here(self, wish: Wish, *, isolate: bool) -> None:
-        """UsageError for a run that is to have a copy of the project, and to be on this machine."""
-        if isolate and self.is_here(wish):
-            raise UsageError(
-                "--isolate makes a copy on a host, and on this machine a run is in the project's own folder",
-                "leave out --isolate, or offer hosts: inv config.init",
-            )
-
     def look_here(self) -> Sample | None:
         """The load figures of this machine."""
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
-        from dgummy import fanout
+        from dgummy import fanout, intake
         from dgummy.dispatch import Dispatcher
         from dgummy.stop import Stop
 
         self.force = options.force
         here = ""
-        self.refuse_a_copy_here(order.wish, isolate=order.isolate)
+        intake.refuse_a_copy(order, here=self.is_here(order.wish))
         if self.is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
             self._check_fit(order.wish)

@@ -81,7 +81,7 @@ class Copies:
         self._settings = cluster.settings
         self._access = cluster.history.access
 
-    def list(self, wish: Wish, *, project: bool = False, sizes: bool = True) -> Listing:
+    def look(self, wish: Wish, *, project: bool = False, sizes: bool = True) -> Listing:
         """Every workspace on the hosts of a wish (on all that were offered, if it names none), all hosts at once.
 
         `project`: only those of the current project. `sizes`: measure them, as far as there is time.
@@ -114,7 +114,7 @@ class Copies:
         `collect` is given the host and the copy of each that is kept for its work, before anything is removed. It
         brings that home and says whether it could; such a copy then goes like the others.
         """
-        listing = self.list(wish, sizes=dry)
+        listing = self.look(wish, sizes=dry)
         doomed: dict[str, list[Workspace]] = {}
         kept: list[Kept] = []
         for host, found in listing.hosts.items():

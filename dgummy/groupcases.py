@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgummy import background, fanout
+from dgummy import background, fanout, intake
 from dgummy.errors import TryAgainError
 from dgummy.groupwork import GroupOptions, GroupWork
 from dgummy.model import GroupResult, SyncResult
@@ -30,7 +30,7 @@ class Groups:
     def everywhere_plan(self, order: Order, *, force: bool = False) -> list[SyncResult]:
         """Say where a fan-out would go and what would be sent there; nothing is done."""
         self._cluster.force = force
-        self._cluster.refuse_a_copy_here(order.wish, isolate=order.isolate)
+        intake.refuse_a_copy(order, here=self._cluster.is_here(order.wish))
         hosts = self._cluster.hosts_for(order.wish)
         if not order.sync or self._cluster.is_here(order.wish):
             return [SyncResult(host.name, ok=True) for host in hosts]
@@ -97,7 +97,7 @@ class Groups:
         return self._work(orders[0]).take_over(group_id, orders, run_ids, group)
 
     def _work(self, order: Order) -> GroupWork:
-        self._cluster.refuse_a_copy_here(order.wish, isolate=order.isolate)
+        intake.refuse_a_copy(order, here=self._cluster.is_here(order.wish))
         here = self._cluster.is_here(order.wish)
         chooser = self._cluster.local_chooser if here else self._cluster.chooser
         return GroupWork(self._cluster.means(sync=order.sync, here=here), chooser, self._cluster.look_here)

@@ -134,6 +134,15 @@ def named(order: Order, label: str, *, fallback: str) -> Order:
     return replace(order, label=label, fallback=fallback)
 
 
+def refuse_a_copy(asked: RunOptions | Order, *, here: bool) -> None:
+    """UsageError for a run that is to have a copy of the project (`isolate`), and to be on this machine."""
+    if asked.isolate and here:
+        raise UsageError(
+            "--isolate makes a copy on a host, and on this machine a run is in the project's own folder",
+            "leave out --isolate, or offer hosts: inv config.init",
+        )
+
+
 def _fallback(options: RunOptions, settings: Settings) -> str:
     """What is to happen if no host can take it: one that is to leave the project alone never runs in it here."""
     return "none" if options.isolate else settings.fallback

@@ -140,9 +140,10 @@ def _given(flags: BoundFlags, name: str) -> list[str]:
 
 
 def _show_picks(now: Session, orders: list[Order], *, json: bool) -> int:
+    from dgummy import intake
     from dgummy.render import documents, tables
 
-    now.app.cluster.refuse_a_copy_here(orders[0].wish, isolate=orders[0].isolate)
+    intake.refuse_a_copy(orders[0], here=now.app.cluster.is_here(orders[0].wish))
     tasks = [order.wish for order in orders if order.mode and not order.isolate]
     look = now.app.cluster.homes(tasks) if tasks else None
     looks = [look if order.mode and not order.isolate else None for order in orders]

@@ -44,7 +44,7 @@ def list_workspaces(c: Context, flags: ListFlags) -> int:
     from dgummy.render import documents
 
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
-        found = Copies(now.app.cluster).list(host_wish(flags), project=flags.project)
+        found = Copies(now.app.cluster).look(host_wish(flags), project=flags.project)
         now.console.result(documents.dump(screen.document(found)) if flags.json else screen.table(found))
         return _say_who_was_silent(now.console, found.silent)
 
