@@ -244,7 +244,7 @@ def test_the_list_names_project_and_copies_and_their_states(desk: Desk) -> None:
 def test_the_list_names_who_is_silent_and_can_be_of_one_project(desk: Desk) -> None:
     run_id = isolated(desk)
     other = desk.nodes.project("elsewhere")
-    assert desk.inv("sync", *NODE, cwd=other).code == 0
+    assert desk.inv("sync", *NODE, cwd=other, program="dgummy").code == 0
     done = desk.inv("workspace.list", "--json")
     assert done.code == 1
     document = done.document("workspace-list")

@@ -67,7 +67,8 @@ open_copy() {
     fi
     DIR=${copy_parent%/}/${DIR##*/}
     workspace_key "$DIR"
-    if [ -L "$DIR" ] || { [ -e "$DIR" ] && [ ! -f "$DG_WS/isolated" ]; }; then
+    if [ -L "$DIR" ] || { [ -e "$DIR" ] && [ ! -f "$DG_WS/isolated" ]; } ||
+        { [ -s "$DG_WS/path" ] && [ "$(cat "$DG_WS/path")" != "$DIR" ]; }; then # two long names may have one key
         fact failed "permission $DIR is there already, and was not made for this run"
         return 1
     fi
