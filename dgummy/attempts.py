@@ -172,7 +172,7 @@ class Attempter:
         with self._stop.heard_by(syncer.cancelled):
             if self._stop.cancelled:
                 syncer.cancelled.set()
-            job = Job(lambda: after_collecting(syncer, host, course.run_id, collector), "sync")
+            job = Job(lambda: after_collecting(syncer, host, course.run_id, collector, isolate=order.isolate), "sync")
             if not self._stop.wait_for(job) and not job.wait(self._settings.timeouts.connect_s):
                 gone = Failure(FailureKind.CANCELLED, "left while it was under way")
                 return Synced(SyncResult(host.name, ok=False, failure=gone))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from dgummy import inventory as inventories
 from dgummy import placement, routing
-from dgummy.errors import ConfigError, UsageError
+from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.homes import Home
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
-from dgummy.model import Host, HostReport, Placement, Requirement, Sample, TaskType, Weights
+from dgummy.model import LOCAL_HOST, Host, HostReport, Placement, Requirement, Sample, TaskType, Weights
 from dgummy.observe import Observation, Observer
 from dgummy.placement import Candidate, Choice
 from dgummy.settings import LoadWeights, Settings
@@ -96,6 +96,17 @@ class Chooser:
             known = ", ".join(self.task_types)
             raise UsageError(f"there is no task type {wish.task_type}", f"known types: {known}")
         return self.task_types[wish.task_type], "as given"
+
+    def check_fit(self, wish: Wish) -> None:
+        """NoHostError if this machine, of which this is the chooser, lacks what is required."""
+        if not wish.requires and not self.task_type(wish)[0].requires:
+            return
+        choice = self.pick(replace(wish, hosts=(LOCAL_HOST,), group=None, exclude=())).choice
+        if choice.host is None:
+            reason, agent = choice.verdicts[0].reason, self._settings.agent
+            lacks_agent = f"lacks {agent.tool}" in reason
+            remedy = f"install {agent.tool}: {agent.install}" if lacks_agent else "ask for less, or offer other hosts"
+            raise NoHostError(f"this machine {reason}", remedy)
 
     def pick(
         self,

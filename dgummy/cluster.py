@@ -183,12 +183,16 @@ class Cluster:
 
     def plan(self, wish: Wish, options: RunOptions, *, mode: str = "") -> Plan:
         """Say where a run would go and what would be sent; nothing is done. `mode` is set for an agent's task."""
+        from dgummy import intake
+
         self.force = options.force
-        picked = self.pick(wish, look=self.homes([wish]) if mode == SPECIALISTS_MODE else None)
+        intake.refuse_a_copy(options, here=self.is_here(wish))
+        look = self.homes([wish]) if mode == SPECIALISTS_MODE and not options.isolate else None
+        picked = self.pick(wish, look=look)
         host = self.inventory.hosts.get(picked.choice.host or "")
         if not options.sync or host is None or self.is_here(wish):
             return Plan(picked, None)
-        return Plan(picked, self.syncer().would_send(host))
+        return Plan(picked, self.syncer().would_send(host, isolate=options.isolate))
 
     def run(self, command: str, wish: Wish, options: RunOptions) -> RunResult:
         """Run a shell command on the best host."""
@@ -316,6 +320,7 @@ class Cluster:
             ssh_config=self.around.ssh_config,
             emit=self._emit,
             by_d=self._by_d(),
+            expire_s=self.settings.workspace.expire_s,
         )
 
     def _by_d(self) -> DPush | None:
@@ -344,15 +349,16 @@ class Cluster:
         return self._parts.local_observer.measure(Host(LOCAL_HOST)).sample
 
     def _dispatch(self, order: Order, options: RunOptions) -> RunResult:
-        from dgummy import fanout
+        from dgummy import fanout, intake
         from dgummy.dispatch import Dispatcher
         from dgummy.stop import Stop
 
         self.force = options.force
         here = ""
+        intake.refuse_a_copy(order, here=self.is_here(order.wish))
         if self.is_here(order.wish):
             here = "as asked" if order.wish.hosts else self.here
-            self._check_fit(order.wish)
+            self._parts.local_chooser.check_fit(order.wish)
         chooser = self._parts.local_chooser if here else self._parts.chooser
         stop = Stop()
         dispatcher = Dispatcher(self.means(sync=order.sync, here=bool(here)), chooser, self.look_here, stop=stop)
@@ -385,16 +391,3 @@ class Cluster:
 
         now_ns = int(self.around.now().timestamp() * 1e9)
         return Baseline(self.project, lambda: self.project_listing, self.around.state_dir, now_ns, self._emit)
-
-    def _check_fit(self, wish: Wish) -> None:
-        """NoHostError if this machine lacks what is required."""
-        chooser = self._parts.local_chooser
-        if not wish.requires and not chooser.task_type(wish)[0].requires:
-            return
-        choice = chooser.pick(replace(wish, hosts=(LOCAL_HOST,), group=None, exclude=())).choice
-        if choice.host is None:
-            reason = choice.verdicts[0].reason
-            agent = self.settings.agent
-            lacks_agent = f"lacks {agent.tool}" in reason
-            remedy = f"install {agent.tool}: {agent.install}" if lacks_agent else "ask for less, or offer other hosts"
-            raise NoHostError(f"this machine {reason}", remedy)

@@ -15,6 +15,7 @@ from dgummy.attempts import Attempter, Means
 from dgummy.chooser import Chooser, Pick
 from dgummy.events import AttemptEnded, HostChosen, Notice, RunEnded
 from dgummy.fanout import Job
+from dgummy.lodging import fresh_memory
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, Memory, RunResult, RunState, Sample
 from dgummy.orders import Course, Order
 from dgummy.placement import meets, parse_requirement
@@ -104,15 +105,19 @@ class Dispatcher:
 
     def _run_somewhere(self, order: Order, course: Course) -> RunResult:
         waiting_since: float | None = None
-        if order.mode == SPECIALISTS_MODE:
+        fresh: Memory | None = None
+        if order.mode == SPECIALISTS_MODE and order.isolate:
+            fresh = fresh_memory(self._means.project(), order.text)
+        elif order.mode == SPECIALISTS_MODE:
             course.look = self._means.homes([order.wish])
         while True:
             pick = self._pick(order, course, refresh=waiting_since is not None)
             if pick is None or self._stop.cancelled:
                 return self.not_started(course)
             if pick.choice.host is not None:
-                course.memory = pick.choice.memory
-                self._emit(HostChosen(course.run_id, pick.choice.host, pick.why))
+                course.memory = fresh or pick.choice.memory
+                why = (*pick.why, fresh.reason) if fresh else pick.why
+                self._emit(HostChosen(course.run_id, pick.choice.host, why))
                 host = next(host for host in self._chooser.hosts(order.wish) if host.name == pick.choice.host)
                 result = self.attempter.try_at(order, course, host, pick.choice.sample)
                 if result is not None:
@@ -150,7 +155,7 @@ class Dispatcher:
                 excluded=course.failed,
                 busy=course.busy,
                 refresh=refresh,
-                workspace=self._means.remote_dir if order.sync else None,
+                workspace=self._means.remote_dir if order.needs_the_workspace else None,
                 run_id=course.run_id,
                 home=look.finder(order.text) if look else None,
             ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgummy import background, fanout
+from dgummy import background, fanout, intake
 from dgummy.errors import TryAgainError
 from dgummy.grouprecords import GroupResult
 from dgummy.groupwork import GroupOptions, GroupWork
@@ -31,10 +31,16 @@ class Groups:
     def everywhere_plan(self, order: Order, *, force: bool = False) -> list[SyncResult]:
         """Say where a fan-out would go and what would be sent there; nothing is done."""
         self._cluster.force = force
+        intake.refuse_a_copy(order, here=self._cluster.is_here(order.wish))
         hosts = self._cluster.hosts_for(order.wish)
         if not order.sync or self._cluster.is_here(order.wish):
             return [SyncResult(host.name, ok=True) for host in hosts]
-        return fanout.in_order(hosts, self._cluster.syncer().would_send, jobs=self._cluster.settings.jobs)
+        syncer = self._cluster.syncer()
+        return fanout.in_order(
+            hosts,
+            lambda host: syncer.would_send(host, isolate=order.isolate),
+            jobs=self._cluster.settings.jobs,
+        )
 
     def spread(self, orders: Sequence[Order], group: GroupOptions, *, force: bool = False) -> GroupResult:
         """Carry out different orders, each on the host that suits it best, as hosts have room."""
@@ -92,6 +98,7 @@ class Groups:
         return self._work(orders[0]).take_over(group_id, orders, run_ids, group)
 
     def _work(self, order: Order) -> GroupWork:
+        intake.refuse_a_copy(order, here=self._cluster.is_here(order.wish))
         here = self._cluster.is_here(order.wish)
         chooser = self._cluster.local_chooser if here else self._cluster.chooser
         return GroupWork(self._cluster.means(sync=order.sync, here=here), chooser, self._cluster.look_here)

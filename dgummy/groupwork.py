@@ -23,7 +23,7 @@ from dgummy.groups import GroupRunner, Piece, Ran, Source
 from dgummy.jobs import Job
 from dgummy.journal import kind_key, work_key
 from dgummy.ledger_rows import new_group_id
-from dgummy.lodging import BatchHomes
+from dgummy.lodging import BatchHomes, fresh_memory
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState, Sample
 from dgummy.observe import Observation
 from dgummy.orders import Order
@@ -136,7 +136,7 @@ class GroupWork:
             list(hosts.values()),
             batch,
             known.speed,
-            one_each=any(order.sync for order in orders),
+            one_each=any(order.needs_the_workspace for order in orders),
             ttl_s=self._settings.cache.load_ttl_s,
         )
         own.learn(observation, now_s)
@@ -169,6 +169,10 @@ class GroupWork:
     def _look_for_homes(self, pieces: Sequence[Piece]) -> None:
         """Begin to look where the specialists of all tasks among them live."""
         tasks = [piece for piece in pieces if piece.order.mode == SPECIALISTS_MODE]
+        for piece in tasks:
+            if piece.order.isolate:
+                piece.course.memory = fresh_memory(self._means.project(), piece.order.text)
+        tasks = [piece for piece in tasks if not piece.order.isolate]
         look = self._means.homes([piece.order.wish for piece in tasks]) if tasks else None
         for piece in tasks:
             piece.course.look = look

@@ -32,6 +32,12 @@ class RunOptions:
     collect_first: bool = False
     isolate: bool = False
 
+    def __post_init__(self) -> None:
+        """UsageError for what makes no sense together."""
+        if self.isolate and not self.sync:
+            what = "--isolate makes a copy of the project, and --no-sync brings none"
+            raise UsageError(what, "leave out one of the two")
+
 
 def command_order(command: str, wish: Wish, options: RunOptions, settings: Settings) -> Order:
     """A shell command as an order. UsageError for one that no shell can take."""
@@ -44,7 +50,7 @@ def command_order(command: str, wish: Wish, options: RunOptions, settings: Setti
         sync=options.sync,
         timeout_s=options.timeout_s,
         env=options.env,
-        fallback=settings.fallback,
+        fallback=_fallback(options, settings),
         detach=options.detach,
         collect="auto" if options.collect else "off",
         fetch=options.fetch,
@@ -72,7 +78,7 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
         mode=mode,
         text=text,
         verify=options.verify,
-        fallback=settings.fallback,
+        fallback=_fallback(options, settings),
         detach=options.detach,
         collect=settings.collect.when if options.collect is None else "auto" if options.collect else "off",
         fetch=options.fetch,
@@ -126,6 +132,20 @@ def item_orders(
 def named(order: Order, label: str, *, fallback: str) -> Order:
     """An order with a name within its group, and what is to happen if no host can take it."""
     return replace(order, label=label, fallback=fallback)
+
+
+def refuse_a_copy(asked: RunOptions | Order, *, here: bool) -> None:
+    """UsageError for a run that is to have a copy of the project (`isolate`), and to be on this machine."""
+    if asked.isolate and here:
+        raise UsageError(
+            "--isolate makes a copy on a host, and on this machine a run is in the project's own folder",
+            "leave out --isolate, or offer hosts: inv config.init",
+        )
+
+
+def _fallback(options: RunOptions, settings: Settings) -> str:
+    """What is to happen if no host can take it: one that is to leave the project alone never runs in it here."""
+    return "none" if options.isolate else settings.fallback
 
 
 def _check(command: str, options: RunOptions) -> None:

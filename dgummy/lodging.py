@@ -12,7 +12,7 @@ from dgummy.errors import DgummyError
 from dgummy.fanout import Job
 from dgummy.homes import Home
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, Memory
-from dgummy.project import turns_specialists_on
+from dgummy.project import Project, turns_specialists_on
 from dgummy.routing import specialist_for
 from dgummy.views import HostView, Specialist
 
@@ -107,6 +107,14 @@ def look_for_homes(cluster: Cluster, wishes: Sequence[Wish]) -> HomeLook | None:
         jobs=cluster.settings.jobs,
         patience_s=PATIENCE_S,
     )
+
+
+def fresh_memory(project: Project, text: str) -> Memory | None:
+    """What it means for a task that it works in a copy of the project; None if that does without specialists."""
+    if not turns_specialists_on(project):
+        return None
+    name = specialist_for(text)
+    return Memory(name, None, f"fresh memory: what {name} remembers of the project is not in an isolated copy")
 
 
 def _told(view: HostView) -> Told:

@@ -46,6 +46,11 @@ class Order:
     group_id: str = ""
     label: str = ""
 
+    @property
+    def needs_the_workspace(self) -> bool:
+        """Whether it must have the project's folder on its host to itself."""
+        return self.sync and not self.isolate
+
     def asked(self, subdir: str) -> Asked:
         """What the ledger keeps of it. `subdir` is where in the project it was given."""
         wish = self.wish

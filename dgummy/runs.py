@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from dgummy import outcomes
 from dgummy.events import Listener, Notice, Output, RunStarted
 from dgummy.model import Failure, FailureKind, Host, RunState
+from dgummy.refusals import uncollected
 from dgummy.runscript import (
     RunSpec,
     cancel_script,
@@ -25,7 +26,6 @@ from dgummy.settings import Timeouts
 from dgummy.transport.base import Answer, Deadline, Limits, Script, Transport, failed
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.units import format_duration
-from dgummy.workspaces import uncollected
 
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 15.0

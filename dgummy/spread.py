@@ -226,7 +226,8 @@ class Spread:
         if job.key in self._homes:
             piece.course.memory = self._homes.memory(job.key, placed.host, self._loads(job))
         memory = piece.course.memory
-        told = (memory.reason,) if memory is not None and memory.home is not None else ()
+        is_told = memory is not None and (memory.home is not None or piece.order.isolate)
+        told = (memory.reason,) if memory is not None and is_told else ()
         self._emit(HostChosen(job.key, placed.host, (*placed.why, *told, *expected)))
         return piece
 

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from dgummy import fanout
 from dgummy.ledger_rows import new_run_id
 from dgummy.model import Host, SyncResult
+from dgummy.refusals import uncollected_run
 from dgummy.stop import Stop
-from dgummy.workspaces import Synced, WorkspaceSync, uncollected_run
+from dgummy.workspaces import Synced, WorkspaceSync
 
 if TYPE_CHECKING:
     from dgummy.collecting import Collector
@@ -36,10 +37,16 @@ def send(
 
 
 def after_collecting(
-    syncer: WorkspaceSync, host: Host, run_id: str, collector: Collector | None, *, keep: bool = True
+    syncer: WorkspaceSync,
+    host: Host,
+    run_id: str,
+    collector: Collector | None,
+    *,
+    keep: bool = True,
+    isolate: bool = False,
 ) -> Synced:
     """Sync to one host; where uncollected work is in the way, once more after it was brought home."""
-    synced = syncer.to(host, run_id, keep=keep)
+    synced = syncer.to(host, run_id, keep=keep, isolate=isolate)
     failure = synced.result.failure
     in_the_way = uncollected_run(failure) if failure is not None and collector is not None else ""
     if collector is None or not in_the_way:
@@ -47,7 +54,7 @@ def after_collecting(
     not_collected = collector.clear_the_way(in_the_way)
     if not_collected is not None:
         return Synced(replace(synced.result, failure=not_collected))
-    return syncer.to(host, run_id, keep=keep)
+    return syncer.to(host, run_id, keep=keep, isolate=isolate)
 
 
 def _each(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,9 +14,10 @@ from msgspec.structs import replace
 from dgummy import quickcheck, remote, syncplan
 from dgummy.events import Listener, Notice, SyncFinished, SyncProgress, SyncStarted
 from dgummy.model import Failure, FailureKind, Host, SyncResult
+from dgummy.refusals import refusal
 from dgummy.settings import Timeouts
 from dgummy.syncplan import Listing, SyncPlan
-from dgummy.transport.base import Answer, Limits, Pushed, Reached, Transport, failed
+from dgummy.transport.base import Answer, Limits, Pushed, Reached, Transport
 from dgummy.transport.framing import Data, Frame
 from dgummy.units import format_count
 
@@ -29,16 +29,20 @@ LEASE_S = 120
 
 _RENEW_S = 30.0
 _NAMES_PER_CALL = 2000
-_LEFT = re.compile(r"run ([a-z0-9-]+) .*left ")
+_COPY_FUNCTIONS = ("open_copy", "drop_copy")
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A project folder on a host that one run has to itself. `directory` is absolute."""
+    """A project folder on a host that one run has to itself. `directory` is absolute.
+
+    is_copy: it was made for this run alone (remote/isolate.sh).
+    """
 
     host: Host
     run_id: str
     directory: str
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class WorkspaceSync:
         timeouts: Timeouts,
         ssh_config: Path | None,
         emit: Listener,
+        expire_s: float,
         by_d: DPush | None = None,
     ) -> None:
         self._transport = transport
@@ -108,6 +113,7 @@ class WorkspaceSync:
         self._ssh_config = ssh_config
         self._emit = emit
         self._by_d = by_d
+        self._expire_s = expire_s
         self.cancelled = threading.Event()
 
     @property
@@ -118,15 +124,16 @@ class WorkspaceSync:
                 self._listed = _Sending(listing, quickcheck.expected(listing) if self._by_d is None else None)
             return self._listed
 
-    def to(self, host: Host, run_id: str, *, keep: bool = True) -> Synced:
+    def to(self, host: Host, run_id: str, *, keep: bool = True, isolate: bool = False) -> Synced:
         """Take the host's workspace for `run_id` and bring the project there; on failure it is given back.
 
-        Without `keep` no run is to follow, and it is given back in any case.
+        Without `keep` no run is to follow, and it is given back in any case. With `isolate` that is a copy for this run
+        alone, which nobody has to wait for.
         """
         began = time.monotonic()
-        wanted = self._remote_dir(host)
+        wanted = copy_dir(self._remote_dir(host), run_id) if isolate else self._remote_dir(host)
         result = SyncResult(host.name, ok=False, remote_dir=wanted)
-        outcome = self._sync(host, run_id, wanted, keep=keep)
+        outcome = self._sync(host, run_id, wanted, keep=keep, isolate=isolate)
         took_s = time.monotonic() - began
         if isinstance(outcome, Failure):
             result = replace(result, failure=outcome, duration_s=took_s)
@@ -137,8 +144,11 @@ class WorkspaceSync:
         self._emit(SyncFinished(result))
         return Synced(result, workspace)
 
-    def would_send(self, host: Host) -> SyncResult:
-        """What a sync to this host would do. Nothing is changed there, and nobody is kept out."""
+    def would_send(self, host: Host, *, isolate: bool = False) -> SyncResult:
+        """What a sync to this host would do. Nothing is changed there, and nobody is kept out.
+
+        A copy (`isolate`) would begin as the project's folder is there, so the same would be sent.
+        """
         wanted = self._remote_dir(host)
         result = SyncResult(host.name, ok=False, remote_dir=wanted)
         reached = self._transport.connect(host)
@@ -155,22 +165,26 @@ class WorkspaceSync:
             pushed = self._push(reached, Workspace(host, "", opened.directory), opened, plan)
         if isinstance(pushed, Failure):
             return replace(result, failure=pushed)
-        return _as_result(host, opened, plan, pushed)
+        found = _as_result(host, opened, plan, pushed)
+        return replace(found, remote_dir=copy_dir(found.remote_dir, "RUN-ID")) if isolate else found
 
     def release(self, workspace: Workspace) -> None:
-        """Give a workspace back that no run was started in."""
-        self._call(workspace.host, "close_workspace", [workspace.directory, workspace.run_id])
+        """Give a workspace back that no run was started in; a copy goes."""
+        self._close(workspace.host, workspace.directory, workspace.run_id, is_copy=workspace.is_copy)
+
+    def _close(self, host: Host, directory: str, run_id: str, *, is_copy: bool) -> None:
+        self._call(host, "drop_copy" if is_copy else "close_workspace", [directory, run_id])
 
     def _sync(
-        self, host: Host, run_id: str, wanted: str, *, keep: bool
+        self, host: Host, run_id: str, wanted: str, *, keep: bool, isolate: bool
     ) -> Failure | tuple[Workspace | None, SyncResult]:
         reached = self._transport.connect(host)
         if isinstance(reached, Failure):
             return reached
-        opened = self._open(host, run_id, wanted, keep=keep)
+        opened = self._open(host, run_id, wanted, keep=keep, isolate=isolate)
         if isinstance(opened, Failure):
             return opened
-        workspace = Workspace(host, run_id, opened.directory)
+        workspace = Workspace(host, run_id, opened.directory, isolate)
         plan = syncplan.plan(self._sending.listing, opened.previous)
         if opened.is_same and not keep:  # given back already
             self._announce(workspace, plan)
@@ -186,11 +200,14 @@ class WorkspaceSync:
             return pushed
         return workspace if keep else None, _as_result(host, opened, plan, pushed)
 
-    def _open(self, host: Host, run_id: str, wanted: str, *, keep: bool) -> _Opened | Failure:
-        function = "open_workspace" if keep else "visit_workspace"
-        opened = self._tell(host, function, [wanted, run_id, self._owner, str(LEASE_S), *self._sending.ids])
+    def _open(self, host: Host, run_id: str, wanted: str, *, keep: bool, isolate: bool) -> _Opened | Failure:
+        args = [run_id, self._owner, str(LEASE_S), *self._sending.ids]
+        if isolate:
+            opened = self._tell(host, "open_copy", [self._remote_dir(host), *args, str(int(self._expire_s))])
+        else:
+            opened = self._tell(host, "open_workspace" if keep else "visit_workspace", [wanted, *args])
         if isinstance(opened, Failure) and opened.kind is FailureKind.MISSING_TOOL:
-            self._call(host, "close_workspace", [wanted, run_id])
+            self._close(host, wanted, run_id, is_copy=isolate)
         return opened
 
     def _tell(self, host: Host, function: str, args: list[str]) -> _Opened | Failure:
@@ -215,6 +232,10 @@ class WorkspaceSync:
                 f"rsync is not installed on {host.name}",
                 "install it there: apt install rsync, dnf install rsync, or brew install rsync",
             )
+        if answer.has("seeded"):
+            count, _, how = answer.first("seeded").partition(" ")
+            text = f"{format_count(int(count), 'file')} copied on the host from {self._remote_dir(host)} ({how})"
+            self._emit(Notice(text, host=host.name))
         previous: frozenset[bytes] | None = None
         is_complete = answer.first("sent") == "same"
         if is_complete:
@@ -303,7 +324,7 @@ class WorkspaceSync:
                 renewed = time.monotonic()
                 self._call(workspace.host, "renew_workspace", [workspace.directory, workspace.run_id])
 
-        if self._by_d is not None and workspace.run_id:
+        if self._by_d is not None and workspace.run_id and not workspace.is_copy:
             wanted = self._remote_dir(workspace.host)
             pushed = self._by_d.push(workspace.host, wanted, plan, on_tick=tick, cancelled=self.cancelled)
             if pushed is not None:
@@ -331,17 +352,27 @@ class WorkspaceSync:
         variables: dict[str, str] | None = None,
         sink: Callable[[Frame], None] | None = None,
     ) -> Answer | Failure:
+        about_copies = function in _COPY_FUNCTIONS
         script = remote.compose(
-            ("start", "sync", "workspace"),
+            ("start", "sync", "workspace", *(["isolate"] if about_copies else [])),
             function,
             args,
             variables={
                 "DG_ROOT": host.probe_root,
                 "DG_PATH_DIRS": ":".join(host.path_dirs),
+                "DG_COPY_OF": "",
                 **(variables or {}),
             },
         )
-        return self._transport.run_script(host, script, Limits(total_s=self._timeouts.script_s), sink)
+        script_s = self._timeouts.script_s
+        # While files are copied or deleted the host says every few seconds that it goes on.
+        limits = Limits(total_s=None, idle_s=script_s) if about_copies else Limits(total_s=script_s)
+        return self._transport.run_script(host, script, limits, sink)
+
+
+def copy_dir(remote_dir: str, run_id: str) -> str:
+    """Where a run's own copy of a project goes that is in `remote_dir`."""
+    return f"{remote_dir.rstrip('/')}@{run_id}"
 
 
 def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: Pushed) -> SyncResult:
@@ -361,29 +392,3 @@ def _as_result(host: Host, opened: _Opened, plan: SyncPlan, pushed: Pushed) -> S
 
 def _or(answer: Answer | Failure, pushed: Pushed) -> Pushed | Failure:
     return answer if isinstance(answer, Failure) else pushed
-
-
-def refusal(answer: Answer) -> Failure:
-    """The failure in a script's `failed KIND DETAIL`, `busy RUN OWNER` or `uncollected RUN COUNT OWNER` fact."""
-    if answer.has("uncollected"):
-        return uncollected(answer.first("uncollected"))
-    if answer.has("busy"):
-        run_id, _, owner = answer.first("busy").partition(" ")
-        whose = f"run {run_id}" + (f" of {owner}" if owner else "")
-        return Failure(FailureKind.BUSY, f"{whose} has it", "wait for it, or let the run go to another host")
-    return failed(answer.first("failed") or answer.noise or f"status {answer.exit_status}")
-
-
-def uncollected(value: str) -> Failure:
-    """The failure in the value of an `uncollected RUN COUNT OWNER` fact."""
-    run_id, count, owner = [*value.split(" ", 2), "", ""][:3]
-    left = format_count(int(count), "changed file") if count.isdigit() else "changed files"
-    detail = f"run {run_id}{f' of {owner}' if owner else ''} left {left} there that are not collected"
-    remedy = f"collect them first: inv collect {run_id}, or add --collect-first"
-    return Failure(FailureKind.UNCOLLECTED, detail, remedy)
-
-
-def uncollected_run(failure: Failure) -> str:
-    """The run whose work stands in the way, "" for any other failure than `uncollected`."""
-    found = _LEFT.match(failure.detail) if failure.kind is FailureKind.UNCOLLECTED else None
-    return found[1] if found else ""

@@ -25,8 +25,10 @@ CONTROL = [chr(code) for code in (*range(32), 127) if chr(code) != "\n"]
 COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
     *("specialists", "specialists.move", "watch"),
+    *("collect", "report"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     "specialists.move",
+    *("workspace.list", "workspace.clean"),
     *("config.show", "config.init", "config.check", "config.path"),
     *("lab.up", "lab.down", "lab.status", "lab.stop", "lab.start", "lab.figures"),
 )

@@ -86,7 +86,7 @@ def run(shell: list[str], home: Path, spec: RunSpec, *, follow: bool = True, **k
 # -- a whole machine, as far as a script can see ---------------------------------------------------------------
 
 _TOOLS = tuple(
-    """awk cat chmod cksum cp cut date dd df env expr find grep gzip head id kill ln ls mkdir mktemp mv nproc od perl
+    """awk cat chmod cksum cp cut date dd df du env expr find grep gzip head id kill ln ls mkdir mktemp mv nproc od perl
     printf ps pwd readlink rm rmdir sed seq setsid sha256sum sleep sort stat tail tee test timeout touch tr true false
     uname wc xargs
     """.split()  # noqa: SIM905 - easier to read

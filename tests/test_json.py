@@ -19,6 +19,7 @@ SCHEMAS = {
     *("load", "status", "pick", "plan", "sync", "run", "task", "fanout", "lab", "demo", "error"),
     *("specialists", "specialists-move"),
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
+    *("workspace-list", "workspace-clean"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -76,6 +77,11 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("specialists", 0, ["specialists"]),
         ("specialists", 0, ["specialists", "--active", "--host", "node-1"]),
         ("specialists", 0, ["watch", "--once"]),
+        ("workspace-list", 1, ["workspace.list"]),
+        ("workspace-list", 0, ["workspace.list", "--host", "node-1", "--project"]),
+        ("workspace-clean", 1, ["workspace.clean"]),
+        ("workspace-clean", 0, ["workspace.clean", "--all", "--dry", "--host", "node-1"]),
+        ("error", 64, ["workspace.clean", "--all", "--older", "2d"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),
         ("config-check", 0, ["config.check"]),

@@ -85,6 +85,7 @@ class Pair:
             timeouts=Timeouts(),
             ssh_config=None,
             emit=lambda _: None,
+            expire_s=86400.0,
         )
 
     def sync(self, *, keep: bool = False) -> Synced:

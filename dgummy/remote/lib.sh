@@ -23,7 +23,9 @@
 #   active/ID          there while a run may be alive; what a probe looks through. What becomes exit in the end
 #   login-path         what the login shell said of PATH lately: when, to which shell and PATH, what
 #   workspaces/KEY/    one project folder: path, sent (what was last synced to it), sent.id, lock/, uncollected, last
-#                      (see workspace.sh), collected-head (see collect.sh)
+#                      (see workspace.sh), collected-head (see collect.sh); of a copy for one run also isolated and inode
+#                      (see isolate.sh)
+#   workspaces.log     which copies were taken away, when and why
 #
 # Variables that a caller may set: MARK (always), DG_ROOT (stands in for / when the machine is looked at).
 

@@ -171,6 +171,7 @@ open_workspace() {
         unlock_workspace "$2"
         return 1
     fi
+    [ -z "${DG_COPY_OF-}" ] || seed_copy
     tell_workspace "$5" "${6-}"
 }
 

@@ -280,17 +280,18 @@ def pruned(done: Pruned) -> dict[str, Any]:
         "hosts": [{"host": host, "folders": count} for host, count in done.folders.items()],
         "kept": [{"reason": reason, "runs": count} for reason, count in done.kept.items()],
         "uncollected": list(done.uncollected),
-        "silent": _silent(done.silent),
+        "silent": silent(done.silent),
     }
 
 
 def rebuilt(done: Rebuilt) -> dict[str, Any]:
     """`inv runs.rebuild --json`."""
     hosts = [{"host": host, "added": count, "known": done.known[host]} for host, count in done.added.items()]
-    return {"hosts": hosts, "silent": _silent(done.silent)}
+    return {"hosts": hosts, "silent": silent(done.silent)}
 
 
-def _silent(failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+def silent(failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    """The hosts that did not answer."""
     return [
         {"host": host, "reason": str(failure), "remedy": failure.remedy or None} for host, failure in failures.items()
     ]

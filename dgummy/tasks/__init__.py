@@ -9,7 +9,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work
+from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work, workspace
 
 ns = Collection("dgummy")
 for _task in (
@@ -40,6 +40,7 @@ ns.add_collection(_runs)
 _specialists = Collection("specialists", specialists.move)
 _specialists.add_task(watch.specialists, default=True)
 ns.add_collection(_specialists)
+ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.clean))
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 boundary.set_env_aside()
 

@@ -94,6 +94,7 @@ class WorkFlags(ChoiceFlags):
     timeout: str | None = flag("end it on its host after so long: 90, 20m, 2h")
     env: list[str] = repeated("pass a variable: NAME (its value here) or NAME=VALUE; may be repeated")
     no_sync: bool = flag("do not bring the project there first", default=False)
+    isolate: bool = flag("in a copy of the project for this run alone, beside others on the same host", default=False)
     detach: bool = flag("start it, print its run id and return", default=False)
     collect: bool = flag("bring home what it changes, as a branch, once it is done", default=False)
     no_collect: bool = flag("leave what it changes on its host; inv collect brings it home later", default=False)

@@ -145,6 +145,7 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: 
         collect=_collect(now, flags, agent=agent),
         fetch=tuple(flags.fetch),
         collect_first=flags.collect_first,
+        isolate=flags.isolate,
     )
 
 

@@ -141,11 +141,14 @@ def _given(flags: BoundFlags, name: str) -> list[str]:
 
 
 def _show_picks(now: Session, orders: list[Order], *, json: bool) -> int:
+    from dgummy import intake
     from dgummy.render import documents, tables
 
-    tasks = [order.wish for order in orders if order.mode]
+    intake.refuse_a_copy(orders[0], here=now.app.cluster.is_here(orders[0].wish))
+    tasks = [order.wish for order in orders if order.mode and not order.isolate]
     look = now.app.cluster.homes(tasks) if tasks else None
-    picks = [(order, now.app.cluster.pick(order.wish, look=look if order.mode else None)) for order in orders]
+    looks = [look if order.mode and not order.isolate else None for order in orders]
+    picks = [(order, now.app.cluster.pick(order.wish, look=one)) for order, one in zip(orders, looks, strict=True)]
     if json:
         now.console.result(documents.dump(documents.picks(picks)))
     else:
