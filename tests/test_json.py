@@ -20,6 +20,7 @@ SCHEMAS = {
     *("specialists", "specialists-move"),
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
+    *("collect", "report"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
