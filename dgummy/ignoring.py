@@ -45,9 +45,13 @@ def ignored_by(bench: Bench, names: Collection[bytes]) -> frozenset[bytes]:
 def _ignored_in(
     root: Path, store: Path, base: RepositoryBase, names: Collection[bytes], scratch: Path
 ) -> frozenset[bytes]:
-    if open_at(root / base.prefix) is None:
+    repository = open_at(root / base.prefix)
+    if repository is None:
         return frozenset()
-    return ignored_by(set_up(root, store, base, scratch), names)
+    found = _ask(Git(repository.folder), names)
+    if found == []:
+        return frozenset()  # mostly so: what was sent need not be looked up
+    return ignored_by(set_up(root, store, base, scratch), names if found is None else found)
 
 
 def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:
