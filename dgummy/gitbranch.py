@@ -6,7 +6,6 @@ checked out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,14 +18,13 @@ _LOOSE_BELOW = 100
 _MAX_NAMES = 100
 
 
-def publish(bench: Bench, branch: str, tip: str, previous: Collection[str]) -> tuple[str, bool]:
-    """Make `branch` (without refs/heads/) point at the bench's commit `tip`; the next free name if it is taken.
+def publish(bench: Bench, pack: Path, branch: str, tip: str, previous: Collection[str]) -> tuple[str, bool]:
+    """Make `branch` (without refs/heads/) point at `tip`, whose `pack` is there; the next free name if it is taken.
 
     previous: commits that earlier collections made; a branch that is still there is moved on. Returns the name of the
     branch, and whether anything had to be done. GitError.
     """
     git = Git(bench.repository.folder)
-    _refuse_branch_above(git, branch)
     taken = _branches(git, branch)
     for number in range(1, _MAX_NAMES):
         name = branch if number == 1 else f"{branch}-{number}"
@@ -35,7 +33,7 @@ def publish(bench: Bench, branch: str, tip: str, previous: Collection[str]) -> t
             return name, False
         is_free = name not in taken and not any(other.startswith(f"{name}/") for other in taken)
         if is_free or (there in previous and not checked_out):
-            _take_over(bench, git, tip)
+            _take_over(bench, git, pack)
             git.run("update-ref", "-m", "dgummy: work brought home", f"refs/heads/{name}", tip, there)
             return name, True
     raise GitError(f"there are {_MAX_NAMES} branches {branch}-N", "Delete those that you do not need: git branch -D")
@@ -54,45 +52,33 @@ def tips_of(project_root: Path, base: Base, branch: str, trailer: str) -> frozen
     return frozenset(found)
 
 
-def _refuse_branch_above(git: Git, branch: str) -> None:
-    """Git keeps branches as files, so there is no a/b beside a."""
-    parts = branch.split("/")
-    for count in range(1, len(parts)):
-        above = "/".join(parts[:count])
-        _, _, status = git.ask("show-ref", "--verify", "--quiet", f"refs/heads/{above}")
-        if status == 0:
-            raise GitError(
-                f"there is a branch {above!r}, so git cannot have a branch {branch!r}",
-                f"Rename it and collect again: git branch -m {above} {above}-mine",
-            )
-
-
 def _branches(git: Git, branch: str) -> dict[str, tuple[str, bool]]:
     """Return the branches whose names begin with `branch`: commit, and whether a work tree has it checked out."""
     shape = "--format=%(objectname) %(refname:lstrip=2)%00%(worktreepath)%00"
-    folder = branch.rpartition("/")[0]
-    out = git.run("for-each-ref", shape, f"refs/heads/{folder}").decode("utf-8", "surrogateescape")
-    fields = out.split("\0")
+    parts = branch.split("/")
+    above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+    patterns = [f"refs/heads/{name}" for name in (*above, f"{branch}*")]
+    fields = git.run("for-each-ref", shape, *patterns).decode("utf-8", "surrogateescape").split("\0")
     entries = (line.strip("\n").partition(" ") for line in fields[:-1:2])
     found = {name: (ident, bool(path)) for (ident, _, name), path in zip(entries, fields[1::2], strict=True)}
+    for name in above:  # git keeps branches as files: there is no a/b beside a
+        if name in found:
+            raise GitError(
+                f"there is a branch {name!r}, so git cannot have a branch {branch!r}",
+                f"Rename it and collect again: git branch -m {name} {name}-mine",
+            )
     return {name: entry for name, entry in found.items() if name.startswith(branch)}
 
 
-def _take_over(bench: Bench, git: Git, tip: str) -> None:
-    """Add the objects that `tip` needs beyond what was HEAD. git checks them on the bench first."""
-    pack = bench.scratch / "pack"
-    revisions = f"{tip}\n" + (f"^{bench.base.head}\n" if bench.base.head else "")
-    with open(pack, "wb") as file:
-        bench.git.run("pack-objects", "--revs", "--stdout", "-q", stdin=revisions.encode(), stdout=file)
-    checked = bench.git.having(config=(*bench.git.config, "transfer.fsckObjects=true"))
-    _feed(checked, pack, "index-pack", "--stdin", "--fsck-objects")
+def _take_over(bench: Bench, git: Git, pack: Path) -> None:
+    """Add the objects. git checks them on the bench first."""
+    _feed(bench.git, pack, "index-pack", "--stdin", "--fsck-objects")
     with open(pack, "rb") as file:
         count = int.from_bytes(file.read(12)[8:], "big")
     if count < _LOOSE_BELOW:
         _feed(git, pack, "unpack-objects", "-q")
     else:
         _feed(git, pack, "index-pack", "--stdin")
-    os.unlink(pack)  # noqa: PTH108
 
 
 def _feed(git: Git, pack: Path, *words: str) -> None:

@@ -21,9 +21,8 @@ from dgummy.replay import BundleError, Replayed, holds_work, replay
 from dgummy.snapshot import GITLINK, by_repository
 from dgummy.syncplan import folded, is_git_name, is_safe_name
 from dgummy.work import Base, Branch, Brought, FileChange, Kind, Skipped
-from dgummy.workbench import Bench, Entry, check_complete, set_up
+from dgummy.workbench import MODES, Bench, Entry, pack, set_up
 
-_MODES = {Kind.FILE: "100644", Kind.PROGRAM: "100755", Kind.LINK: "120000"}
 # What some file system may take for .gitmodules or .gitattributes (gitmod~1, GI7EBA~1). git reads those itself, so its
 # own check looks into them, and a bad one would make `git fsck` complain for ever.
 _READ_BY_GIT = re.compile(rb"gitm|gi7|gita")
@@ -102,10 +101,10 @@ def build(
         works = _set_up(project_root, store, base, brought, missing, Path(scratch), has_bundle=bundle is not None)
         prepared = [(work, _prepare(work, branch, message, None if work.prefix else bundle)) for work in works]
         branches = []
-        for work, made in prepared:
-            if made is not None:
-                name, is_new = publish(work.bench, branch, made.tip, previous)
-                branches.append(replace(made, name=name, is_new=is_new))
+        packed = [(work.bench, made, pack(work.bench, made.tip)) for work, made in prepared if made is not None]
+        for bench, made, objects in packed:
+            name, is_new = publish(bench, objects, branch, made.tip, previous)
+            branches.append(replace(made, name=name, is_new=is_new))
     skipped = tuple(skipped for work in works for skipped in work.skipped)
     notices = tuple(notice for work in works for notice in work.notices)
     return Home(tuple(branches), skipped, notices)
@@ -148,17 +147,17 @@ def _prepare(work: _Work, branch: str, message: Message, bundle: Bundle | None) 
         return None
     author, committer = _people(bench, message.owner)
     base = bench.base.head
-    if not base or bench.tree_of(base) != bench.base.tree:
+    if bench.head_tree != bench.base.tree:
         text = f"The project as it was sent: {branch}\n\nWith what was not committed here when the run began.\n"
         base = _commit(bench, bench.base.tree, base, (author, committer), message.began, text)
     replayed = _replayed(work, bundle, base) if bundle is not None else None
     if tree == bench.base.tree and replayed is None:
         return None
     tip = replayed.tip if replayed else base
-    if bench.tree_of(tip) != tree:
-        text = f"{message.subject}\n\n{message.body}".strip() + "\n"
+    if tree != (bench.tree_of(tip) if replayed else bench.base.tree):
+        subject = " ".join(message.subject.split()) or branch
+        text = f"{subject}\n\n{message.body}".rstrip() + "\n"
         tip = _commit(bench, tree, tip, (author, committer), message.ended, text)
-    check_complete(bench, tip)
     return Branch(
         prefix=work.prefix,
         name=branch,
@@ -188,7 +187,7 @@ def _changes(work: _Work) -> dict[bytes, Entry | None]:
     }
     for one in files:
         old_mode, old_id = bench.entries.get(one.path, ("", ""))
-        mode = _MODES[one.kind]
+        mode = MODES[one.kind]
         if not has_modes and one.kind is not Kind.LINK and old_mode.startswith("100"):
             mode = old_mode
         changes.pop(one.path, None)

@@ -38,11 +38,8 @@ def ignored(
         for number, (prefix, inside) in enumerate(by_repository(names, tuple(prefixes)).items()):
             if inside:
                 place = Path(scratch, str(number))
-                bench = _bench(project_root, store, prefixes[prefix], place)
-                if bench is None:
-                    continue
-                found |= {prefix + name for name in ignored_by(bench, inside)}
-                found |= {prefix + name for name in inside if name not in bench.entries and excluded(prefix + name)}
+                left = _left_in(project_root, store, prefixes[prefix], inside, excluded, place)
+                found |= {prefix + name for name in left}
     return frozenset(found)
 
 
@@ -56,9 +53,26 @@ def ignored_by(bench: Bench, names: Collection[bytes]) -> frozenset[bytes]:
     return frozenset(found if found is not None else _ask(_without_work_tree(bench), new) or ())
 
 
-def _bench(root: Path, store: Path, base: RepositoryBase, scratch: Path) -> Bench | None:
-    """Make the place for one repository. None if it is no repository any more."""
-    return set_up(root, store, base, scratch) if open_at(root / base.prefix) is not None else None
+def _left_in(
+    root: Path,
+    store: Path,
+    base: RepositoryBase,
+    names: Collection[bytes],
+    excluded: Callable[[bytes], bool],
+    scratch: Path,
+) -> frozenset[bytes]:
+    """Return the same for one repository; names are relative to it, but `excluded` is asked of the project's."""
+    repository = open_at(root / base.prefix)
+    if repository is None:
+        return frozenset()
+    found = _ask(Git(repository.folder), names)
+    prefix = os.fsencode(base.prefix)
+    suspects = [name for name in names if excluded(prefix + name)]
+    if found == [] and not suspects:
+        return frozenset()  # mostly so: what was sent need not be looked up
+    bench = set_up(root, store, base, scratch)
+    ignored = ignored_by(bench, names if found is None else found)
+    return ignored | {name for name in suspects if name not in bench.entries}
 
 
 def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:

@@ -16,8 +16,7 @@ from pathlib import Path
 from dgummy.gitcommand import Git, NoGitError, joined, quoted, records
 from dgummy.syncplan import is_git_name, is_safe_name
 from dgummy.work import Base, Brought, Kind, Skipped
-
-_MODES = {Kind.FILE: "100644", Kind.PROGRAM: "100755", Kind.LINK: "120000"}
+from dgummy.workbench import MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def _sides(
             old.append(original)
         if name in theirs:
             one = theirs[name]
-            new.append(_Side(name, _MODES[one.kind], one.content))
+            new.append(_Side(name, MODES[one.kind], one.content))
     return old, new, skipped
 
 
@@ -112,13 +111,13 @@ def _original(root: bytes, name: bytes, sent_at_ns: int, target: Path) -> _Side 
         raise _ChangedError("it was changed here too")
     if stat.S_ISLNK(info.st_mode):
         target.write_bytes(os.readlink(full))  # noqa: PTH115 - bytes
-        return _Side(name, _MODES[Kind.LINK], str(target))
+        return _Side(name, MODES[Kind.LINK], str(target))
     if not stat.S_ISREG(info.st_mode):
         raise _ChangedError("it is no file here")
     if not os.access(full, os.R_OK):
         raise _ChangedError("it cannot be read here")
     kind = Kind.PROGRAM if info.st_mode & stat.S_IXUSR else Kind.FILE
-    return _Side(name, _MODES[kind], os.fsdecode(full))
+    return _Side(name, MODES[kind], os.fsdecode(full))
 
 
 def _diff(scratch: Path, old: Sequence[_Side], new: Sequence[_Side]) -> tuple[Path, int]:

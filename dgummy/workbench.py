@@ -13,7 +13,10 @@ from pathlib import Path
 from dgummy.gitcommand import Git, GitError, joined, records
 from dgummy.repository import Repository, open_at
 from dgummy.snapshot import INDEX_CONFIG
-from dgummy.work import RepositoryBase
+from dgummy.work import Kind, RepositoryBase
+
+MODES = {Kind.FILE: "100644", Kind.PROGRAM: "100755", Kind.LINK: "120000"}
+"""How git writes what a name is."""
 
 FOREIGN_OBJECTS = "foreign-objects"
 """Where in a bench's scratch folder objects from a host are checked; nothing of the user's is visible from there."""
@@ -28,10 +31,14 @@ class BaseGoneError(GitError):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`git` works in `scratch`; `entries` is what was sent, by name relative to the repository."""
+    """`git` works in `scratch`; `entries` is what was sent, by name relative to the repository.
+
+    head_tree: the tree of the commit that was HEAD then ("" if there was none).
+    """
 
     repository: Repository
     base: RepositoryBase
+    head_tree: str
     scratch: Path
     git: Git
     entries: dict[bytes, Entry]
@@ -74,22 +81,30 @@ def set_up(project_root: Path, store: Path, base: RepositoryBase, scratch: Path)
         index=scratch / "index",
         config=(*INDEX_CONFIG, "core.sparseCheckout=false", "core.ignoreCase=false", "core.precomposeUnicode=false"),
     )
-    wanted = [base.tree, *([base.head] if base.head else [])]
-    found = git.run("cat-file", "--batch-check", stdin="".join(f"{ident}\n" for ident in wanted).encode())
-    if len(found.split(b"\n")) != len(wanted) + 1 or b" missing" in found:
+    wanted = [base.tree, *([base.head, f"{base.head}^{{tree}}"] if base.head else [])]
+    out = git.run("cat-file", "--batch-check", stdin="".join(f"{ident}\n" for ident in wanted).encode())
+    found = [line.split(" ") for line in out.decode().splitlines()]
+    if [words[1] for words in found] != ["tree", "commit", "tree"][: len(wanted)]:
         raise _gone(f"the commit or tree that {shown} was sent as is not in its repository any more")
     _, err, status = git.ask("read-tree", base.tree)
     if status != 0:
         raise _gone(f"what {shown} was sent as cannot be read any more: {err.splitlines()[0] if err else status}")
-    return Bench(repository, base, scratch, git, _entries(git))
+    return Bench(repository, base, found[-1][0] if base.head else "", scratch, git, _entries(git))
 
 
-def check_complete(bench: Bench, tip: str) -> None:
-    """Raise BaseGoneError unless all objects are there that a commit adds to what was HEAD."""
-    revisions = f"{tip}\n" + (f"^{bench.base.head}\n" if bench.base.head else "")
-    out = bench.git.run("rev-list", "--objects", "--missing=print", "--stdin", stdin=revisions.encode())
-    if out.startswith(b"?") or b"\n?" in out:
-        raise _gone("objects of what was sent are gone")
+def pack(bench: Bench, tip: str) -> Path:
+    """Pack what the commit `tip` needs beyond what was HEAD. BaseGoneError if some of that is gone, GitError."""
+    place = bench.scratch / "pack"
+    revisions = (f"{tip}\n" + (f"^{bench.base.head}\n" if bench.base.head else "")).encode()
+    try:
+        with open(place, "wb") as file:
+            bench.git.run("pack-objects", "--revs", "--stdout", "-q", stdin=revisions, stdout=file)
+    except GitError:
+        out, _, status = bench.git.ask("rev-list", "--objects", "--missing=print", "--stdin", stdin=revisions)
+        if status != 0 or out.startswith(b"?") or b"\n?" in out:
+            raise _gone("objects of what was sent are gone") from None
+        raise
+    return place
 
 
 def _entries(git: Git) -> dict[bytes, Entry]:

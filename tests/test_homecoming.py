@@ -492,7 +492,7 @@ def log(away: Away, branch: str = BRANCH) -> list[str]:
 def test_the_agents_commits_are_kept(tmp_path: Path) -> None:
     away = started(tmp_path)
     agent_starts(away)
-    write(away.there, {"a": "one\n"})
+    write(away.there, {"a": "one\n", "new": "as it was in between\n"})
     agent_commit(away, "first: ü")
     write(away.there, {"new": "n\n"})
     (away.there / "b").unlink()
@@ -501,8 +501,8 @@ def test_the_agents_commits_are_kept(tmp_path: Path) -> None:
     (branch,) = away.collect(bundle=bundled(away)).branches
     assert visible(away.root) == before and is_clean(away.root)
     who = "Agent 1710000000 2024-03-09 21:30:00 +0530|Agent 2024-03-09 08:00:01 -0800"
-    # b was removed before it was first committed... by the second commit, so that one removes it: nothing is left over
     assert log(away) == [f"{who}|first: ü", f"{who}|second"]
+    assert files_in(away.root, f"{BRANCH}~1")["new"] == "100644 as it was in between\n"
     assert branch.agent_commits == 2 and branch.base == text(away.root, "rev-parse", f"{BRANCH}~2")
     assert files_in(away.root, BRANCH) == {"a": "100644 one\n", "d/c": "100644 3\n", "new": "100644 n\n"}
     write(away.there, {"late": "not committed\n"})

@@ -415,13 +415,14 @@ def test_a_git_folder_that_is_none_changes_nothing(tmp_path: Path) -> None:
 def test_a_change_within_one_tick_of_the_index_is_seen(tmp_path: Path) -> None:
     """Same size, same time: git tells them apart by the time of the index, which a copy must keep."""
     root, store = tmp_path / "repo", tmp_path / "store"
-    clean(root)
-    info = (root / "a").stat()
-    git(root, "update-index", "--refresh")
-    write(root, {"a": "9"})
-    os.utime(root / "a", ns=(info.st_mtime_ns, info.st_mtime_ns))
-    os.utime(root / ".git" / "index", ns=(info.st_mtime_ns, info.st_mtime_ns))
+    write(make(root), {"a": "1"})
     git(root, "config", "core.trustctime", "false")
+    tick = (1_600_000_000, 1_600_000_000)
+    os.utime(root / "a", tick)
+    commit(root)
+    write(root, {"a": "9"})
+    for path in (root / "a", root / ".git" / "index"):
+        os.utime(path, tick)
     (one,) = record(root, store).repositories
     assert files_in(root, one.tree, store)["a"] == "100644 9"
 
