@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from dgummy import asked, fanout
 from dgummy.asked import Asked
 from dgummy.errors import DgummyError, ExitCode, UsageError
-from dgummy.events import WorkHome
+from dgummy.events import Notice, WorkHome
 from dgummy.harvest import Harvester
 from dgummy.history import History
 from dgummy.ledger_rows import NEVER_BEGAN, RunRow, RunUpdate
 from dgummy.luggage import Luggage, Porter
-from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host
+from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState
 from dgummy.runfolder import RunFolder
 from dgummy.unpacking import unpack
 from dgummy.work import Homecoming, WorkState
@@ -101,11 +103,19 @@ class Collector:
         where = f", as branch {row.branch}" if row.branch else ""
         return Outcome(row, replace(self._blank(row), notices=(known + where,)))
 
-    def was_due(self, row: RunRow) -> bool:
-        """Whether a run was to be collected at its end, and nobody did: its client had left."""
+    def completed(self, result: RunResult) -> RunResult:
+        """A run that somebody came back to, collected if it was to be and nobody did: its client had left."""
+        row = self._access.journal.ledger().find(result.run_id)
         request = asked.decode(row.request)
-        due = request is not None and request.collect == "auto" and row.is_uncollected
-        return due and row.state.is_final and row.host != LOCAL_HOST
+        is_due = request is not None and request.collect == "auto" and row.is_uncollected
+        if not (is_due and row.state.is_final) or result.state is RunState.LOST:
+            return msgspec.structs.replace(result, work=row.work)
+        outcome = self.collect(row, request.fetch if request is not None else ())
+        if outcome.home is None:
+            text = f"not collected: {outcome.failure.detail if outcome.failure is not None else ''}"
+            self._access.emit(Notice(text, "warning", row.host))
+            return msgspec.structs.replace(result, work=row.work)
+        return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
 
     def reports(self, row: RunRow) -> list[Path]:
         """The files that an agent wrote about its work, brought here if need be. DgummyError if there are none."""

@@ -40,12 +40,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one host says of a specialist, or of the place for it. `trouble` is why there is no such place."""
+    """What one host says of a specialist, or of the place for it. `trouble` is why there is no such place.
+
+    `uncollected` says whose work lies in the project there and is not brought home (`refusals`), "" for nobody's.
+    """
 
     trouble: str = ""
     place: str = ""
     home: str = ""
     busy: str = ""
+    uncollected: str = ""
     here: bool = False
     meta: Mapping[str, str] = field(default_factory=dict)
     session_txt: str = ""
@@ -89,6 +93,7 @@ def read_look(facts: Iterable[Fact]) -> Look:
         place=last.get("place", ""),
         home=last.get("home", ""),
         busy=last.get("busy", ""),
+        uncollected=last.get("uncollected", ""),
         here="here" in last,
         meta=meta,
         session_txt=last.get("session-txt", "").strip(),

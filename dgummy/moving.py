@@ -18,6 +18,7 @@ from dgummy.errors import DgummyError, TryAgainError, UsageError
 from dgummy.events import Notice
 from dgummy.model import LOCAL_HOST, Failure, Host
 from dgummy.moverules import TRANSCRIPT, Item, Look, Proof
+from dgummy.refusals import uncollected, uncollected_run
 from dgummy.transport.base import Answer, Limits, failed
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.units import format_bytes, format_count
@@ -72,9 +73,19 @@ class Mover:
         cluster.connect()
 
     def move(
-        self, name: str, to: str, *, source: str | None = None, project: bool = False, force: bool = False
+        self,
+        name: str,
+        to: str,
+        *,
+        source: str | None = None,
+        project: bool = False,
+        force: bool = False,
+        collect: bool = False,
     ) -> Moved:
-        """Move a specialist to a host, and prove that it is all there. DgummyError says why it cannot."""
+        """Move a specialist to a host, and prove that it is all there. DgummyError says why it cannot.
+
+        `collect`: bring home first what a run left in the project there.
+        """
         moverules.check_name(name)
         target = self._host(to)
         hosts = [self._host(source)] if source else list(self._cluster.hosts_for(Wish()))
@@ -95,11 +106,13 @@ class Mover:
         if host_name == target.name:
             return self._already(there)
         host = next(host for host in hosts if host.name == host_name)
-        return self._move(Place(host, scope, self._folder(host), name), there, force=force)
+        return self._move(Place(host, scope, self._folder(host), name), there, force=force, collect=collect)
 
-    def _move(self, old: Place, new: Place, *, force: bool) -> Moved:
+    def _move(self, old: Place, new: Place, *, force: bool, collect: bool) -> Moved:
         name, to = old.name, new.host.name
         source = self._look(old, "", to)
+        if source.uncollected:
+            self._clear_the_way(old, uncollected(source.uncollected), collect=collect)
         moverules.check_source(name, old.host.name, source, force=force)
         target = self._look(new, source.session, to)
         agent = self._settings.agent
@@ -120,6 +133,12 @@ class Mover:
         left = {here for here, there in folders.items() if not (shared and here == there)}
         aside = self._set_aside(old, source, left, to)
         return self._moved(old, new, after, proof, carry, aside)
+
+    def _clear_the_way(self, old: Place, in_the_way: Failure, *, collect: bool) -> None:
+        """TryAgainError unless the work that a run left beside the specialist is brought home."""
+        failure = self._cluster.collector.clear_the_way(uncollected_run(in_the_way)) if collect else in_the_way
+        if failure is not None:
+            raise TryAgainError(f"{old.name} stays on {old.host.name}: {failure.detail}", failure.remedy)
 
     def _moved(
         self, old: Place, new: Place, after: Look, proof: Proof, carry: Sequence[tuple[Item, str]], aside: str

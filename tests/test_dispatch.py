@@ -372,9 +372,13 @@ def test_a_host_that_reboots_while_it_runs_is_lost_and_not_replaced(scene: Scene
     assert (result.state, result.process_exit_code) == (RunState.LOST, 75)
     assert "restarted" in result.reason
     assert scene.ran_on == ["node-1"]
-    # The workspace is free again for the next.
+    # What it did to the project is not known, so the next one has to say that this is looked at first.
     scene.heard.clear()
-    assert scene.run(wish=Wish(hosts=("node-1",))).state is RunState.OK
+    on_it = Wish(hosts=("node-1",))
+    refused = scene.run(wish=on_it)
+    assert (refused.state, refused.process_exit_code) == (RunState.SKIPPED, 75)
+    assert f"inv collect {result.run_id}" in refused.remedy
+    assert scene.run(wish=on_it, options=RunOptions(collect_first=True)).state is RunState.OK
 
 
 def test_a_run_that_is_cancelled_from_elsewhere_before_it_starts_goes_nowhere_else(scene: Scene) -> None:

@@ -181,7 +181,7 @@ def test_a_sync_that_fails_leaves_no_copy(desk: Desk) -> None:
 # -- what there is ---------------------------------------------------------------------------------------------
 
 
-def isolated(desk: Desk, command: str = "echo x >>README.md", node: str = "node-1") -> str:
+def isolated(desk: Desk, command: str = "echo x >made-there", node: str = "node-1") -> str:
     """The id of a run that has been in a copy."""
     done = desk.inv("run", "--isolate", "--host", node, "--json", command)
     assert done.code == 0, done

@@ -279,6 +279,12 @@ work_left() {
     return 0
 }
 
+# is_at_work: whether a run is at work in the workspace $DG_WS.
+is_at_work() {
+    lock_holder 99999999999 # so that nothing is called off for being looked at
+    [ "$HOLDER_ALIVE" = yes ] && [ "$STATE" = running ]
+}
+
 # copy_is_fit DIR: whether $DG_WS is of a copy that was made here, and DIR is that very folder (or is gone). Sets
 # UNFIT.
 copy_is_fit() {
@@ -346,6 +352,8 @@ remove_copy() {
     remove_why=
     if ! copy_is_fit "$1"; then
         KEPT=$UNFIT
+    elif is_at_work; then
+        KEPT=in-use
     elif work_left; then
         KEPT="uncollected"
     elif [ "$2" -eq 0 ] || { [ -n "$AGE" ] && [ "$AGE" -ge "$2" ]; }; then

@@ -107,6 +107,12 @@ tell_specialist() {
     if [ "$1" = project ] && move_busy; then
         fact busy "$busy_run"
     fi
+    (
+        boot_id
+        real_dir "$2"
+        workspace_key "$DIR"
+        tell_uncollected ''
+    )
     SESSION=$5
     [ ! -e "$MEMORY" ] || tell_meta
     find_transcripts "$4"

@@ -111,16 +111,19 @@ def wait(c: Context, run: list[str], timeout: str | None = None, json: bool = Fa
 
 @command(several="run", help={"run": "the beginning of the run's id, or `last` for the newest run", **_JSON_HELP})
 def attach(c: Context, run: list[str], json: bool = False) -> int:
-    """Follow a run as if it had been started just now: its output, its exit code; Ctrl-C cancels it.
+    """Follow a run as if it had been started just now: its output, its exit code, its work; Ctrl-C cancels it.
 
     Example: inv attach last
     """
     from dgummy import rejoin
-    from dgummy.render import documents
+    from dgummy.render import collecting, documents
 
     with session(c, json=json) as now:
         history = now.app.cluster.history
-        result = rejoin.attach(history, _only(history.find(run), "attach"))
+        row = _only(history.find(run), "attach")
+        result = now.app.cluster.collector.completed(rejoin.attach(history, row))
+        for line, style in collecting.lines(result.home) if result.home is not None else ():
+            now.console.note(line, style)
         if json:
             now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
     return result.process_exit_code

@@ -20,6 +20,7 @@ class MoveFlags:
     from_: str | None = flag("the host that it is on now, if it is on several")
     project: bool = flag("the one of this project, where there is a global one of that name too", default=False)
     force: bool = flag("move it although it says that it is active, or the host lacks the agent", default=False)
+    collect_first: bool = flag("bring home first what a run left there that is not collected", default=False)
     backend: str | None = flag("auto, d, ssh or local, instead of what the settings say")
     json: bool = flag("print one JSON document on stdout", default=False)
 
@@ -38,7 +39,12 @@ def move(c: Context, flags: MoveFlags) -> int:
             raise UsageError("there is no host to move to", "name one: --to node-2")
         mover = Mover(now.app.cluster)
         moved = mover.move(
-            plain_text(flags.name), flags.to, source=flags.from_ or None, project=flags.project, force=flags.force
+            plain_text(flags.name),
+            flags.to,
+            source=flags.from_ or None,
+            project=flags.project,
+            force=flags.force,
+            collect=flags.collect_first,
         )
         now.console.result(documents.dump(moving.document(moved)) if flags.json else moving.text(moved))
     return 0

@@ -13,6 +13,7 @@ from dgummy.tasks._flags import HostFlags, command_with, flag
 from dgummy.tasks._shared import duration_s, host_wish, session
 
 if TYPE_CHECKING:
+    from dgummy.copyrules import Workspace
     from dgummy.model import Failure
     from dgummy.render.console import Console
 
@@ -30,6 +31,7 @@ class CleanFlags(HostFlags):
 
     older: str | None = flag("copies unused for longer than this: 2d (default: the setting workspace.expire_s)")
     all: bool = flag("whatever their age", default=False)
+    collect_first: bool = flag("bring home first what is not collected", default=False)
     dry: bool = flag("show what would be removed, and remove nothing", default=False)
 
 
@@ -68,7 +70,14 @@ def clean(c: Context, flags: CleanFlags) -> int:
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
         if older_s is None:
             older_s = 0.0 if flags.all else now.app.settings.workspace.expire_s
-        done = Copies(now.app.cluster).clean(host_wish(flags), older_s, dry=flags.dry)
+        cluster = now.app.cluster
+
+        def collect(_host: str, copy: Workspace) -> bool:
+            return cluster.collector.clear_the_way(copy.work_run) is None
+
+        done = Copies(cluster).clean(
+            host_wish(flags), older_s, dry=flags.dry, collect=collect if flags.collect_first else None
+        )
         text = documents.dump(screen.cleaned_document(done)) if flags.json else screen.cleaned(done)
         now.console.result(text)
         code = _say_who_was_silent(now.console, done.silent)
