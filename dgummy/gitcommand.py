@@ -25,7 +25,7 @@ _ALWAYS = {
     "LC_ALL": "C",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_LAZY_FETCH": "1",  # git 2.45 and later
+    "GIT_NO_LAZY_FETCH": "1",  # git 2.45, and later maintenance releases of older ones
     "GIT_ALLOW_PROTOCOL": "none",  # all others
 }
 
