@@ -16,7 +16,7 @@ from pathlib import Path
 from dgummy import gitblobs
 from dgummy.gitbranch import publish
 from dgummy.gitcommand import Git, GitError, joined, records
-from dgummy.ignoring import ignored_by
+from dgummy.ignoring import ignored_by, is_rules
 from dgummy.replay import BundleError, Replayed, holds_work, replay
 from dgummy.snapshot import GITLINK, by_repository
 from dgummy.syncplan import folded, is_git_name, is_safe_name
@@ -64,7 +64,8 @@ class Bundle:
 class _Work:
     """One repository's share while it is prepared; names are relative to it.
 
-    elsewhere: folders in it (with a slash) whose files are not its own: submodules and other repositories.
+    elsewhere: folders in it (with a slash) whose files are not its own: submodules and other repositories. secret: what
+    was sent although git ignores it.
     """
 
     bench: Bench
@@ -72,8 +73,16 @@ class _Work:
     brought: list[Brought]
     missing: list[bytes]
     elsewhere: tuple[bytes, ...]
+    secret: frozenset[bytes] = frozenset()
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+
+    @property
+    def rules(self) -> dict[bytes, str | None]:
+        """The .gitignore files that the run changed: what git would see there goes by them."""
+        names = [name for name in self.missing if is_rules(name)]
+        held = {one.path: one.content for one in self.brought if is_rules(one.path) and one.kind is not Kind.LINK}
+        return {**dict.fromkeys(names), **held}
 
     def skip(self, name: bytes, reason: str, *, is_work: bool = True) -> None:
         self.skipped.append(Skipped(self.prefix + name, reason, is_work))
@@ -126,6 +135,9 @@ def _set_up(
     brought_by_name = {one.path: one for one in brought}
     theirs = by_repository(brought_by_name, prefixes)
     gone = by_repository(missing, prefixes)
+    extra = {
+        prefix: frozenset(names) for prefix, names in by_repository(map(os.fsencode, base.extra), prefixes).items()
+    }
     works = []
     for number, (prefix, one) in enumerate(repositories.items()):
         if not (theirs[prefix] or gone[prefix] or (has_bundle and not prefix)):
@@ -134,7 +146,7 @@ def _set_up(
         submodules = (path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK.decode())
         nested = (other[len(prefix) :] for other in prefixes if other != prefix and other.startswith(prefix))
         files = [replace(brought_by_name[prefix + name], path=name) for name in theirs[prefix]]
-        works.append(_Work(bench, prefix, files, gone[prefix], tuple({*submodules, *nested})))
+        works.append(_Work(bench, prefix, files, gone[prefix], tuple({*submodules, *nested}), extra[prefix]))
     return works
 
 
@@ -202,12 +214,12 @@ def _takable(work: _Work) -> list[Brought]:
     """Drop what may not be in a tree, and say so."""
     names = {one.path for one in work.brought}
     folders = {name[:at] for name in names for at in range(len(name)) if name[at : at + 1] == b"/"}
-    ignored = ignored_by(work.bench, [name for name in names if _reason(work, name) is None])
+    ignored = ignored_by(work.bench, [name for name in names if _reason(work, name) is None], work.rules)
     taken = []
     for one in work.brought:
         reason = _reason(work, one.path)
         if reason is not None:
-            work.skip(one.path, reason)
+            work.skip(one.path, reason, is_work=one.path not in work.secret)
         elif one.path in ignored:
             work.skip(one.path, "git ignores it here", is_work=False)
         elif one.path in folders:
@@ -221,6 +233,8 @@ def _reason(work: _Work, name: bytes) -> str | None:
     """Say why a name may not be in this repository's trees, if it may not."""
     if is_git_name(name):
         return "a .git would be part of a repository"
+    if name in work.secret:
+        return "it was sent although git ignores it, and stays out of git"
     if not is_safe_name(name):
         return "that name leads out of the project"
     if (name + b"/").startswith(work.elsewhere):
@@ -248,7 +262,7 @@ def _replayed(work: _Work, bundle: Bundle, onto: str) -> Replayed | None:
 
     def takable(names: Collection[bytes]) -> Collection[bytes]:
         fit = [name for name in names if _reason(work, name) is None]
-        return frozenset(fit) - ignored_by(work.bench, fit)
+        return frozenset(fit) - ignored_by(work.bench, fit, work.rules)
 
     try:
         replayed = replay(work.bench, bundle.path, bundle.head, onto, takable, bundle.bases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,8 +107,10 @@ class Porter:
 
     def _changes(self, look: Look) -> Luggage | Failure:
         self._skipped += look.sifted.skipped
-        names = [one.path for one in look.sifted.changed]
-        left = self._left(names)
+        rules = self._rules(look)
+        if isinstance(rules, Failure):
+            return rules
+        left = self._left([one.path for one in look.sifted.changed], rules)
         aside = {name for name in map(os.fsencode, self._base.extra) if name in left}
         wanted = [one for one in look.sifted.changed if one.path not in left or one.path in aside]
         brought = self._bring(wanted, "changed")
@@ -129,7 +131,16 @@ class Porter:
             left=len(left - aside),
         )
 
-    def _left(self, names: Sequence[bytes]) -> frozenset[bytes]:
+    def _rules(self, look: Look) -> dict[bytes, str | None] | Failure:
+        """The .gitignore files that the run changed, brought before the rest: they say what of that comes."""
+        theirs = [one for one in look.sifted.changed if ignoring.is_rules(one.path) and one.kind is not Kind.LINK]
+        brought = self._bring(theirs, "rules") if theirs else []
+        if isinstance(brought, Failure):
+            return brought
+        gone = dict.fromkeys(name for name in look.sifted.missing if ignoring.is_rules(name))
+        return {**gone, **{one.path: one.content for one in brought}}
+
+    def _left(self, names: Sequence[bytes], rules: Mapping[bytes, str | None]) -> frozenset[bytes]:
         """Those of the names that stay there: not part of the project, as git and the settings see it."""
         patterns = self._settings.sync_exclude
         matcher = Excludes(DEFAULT_SYNC_EXCLUDE if patterns is None else patterns, "sync_exclude")
@@ -139,9 +150,11 @@ class Porter:
             return memory | {name for name in names if matcher.match(name) is not None}
         store = snapshot.store_of(self._state_dir, root)
         try:
-            return memory | ignoring.ignored(
-                root, store, self._base, names, lambda name: matcher.match(name) is not None
-            )
+
+            def excluded(name: bytes) -> bool:
+                return matcher.match(name) is not None
+
+            return memory | ignoring.ignored(root, store, self._base, names, excluded, rules)
         except GitError as error:
             self._notices.append(f"{error.message}: what git would ignore is brought home, too")
             return memory

@@ -118,18 +118,24 @@ def test_no_base_commit_where_what_was_sent_is_what_head_is(desk: Desk) -> None:
     assert (desk.project / "README.md").read_text().endswith("more\n")
 
 
-def test_an_agents_work_comes_home_by_itself_with_its_report(desk: Desk) -> None:
+def test_an_agents_work_comes_home_by_itself(desk: Desk) -> None:
     before = state(desk)
     done = desk.inv("task", *NODE, "optimize database queries")
     assert done.code == 0, done
-    assert "✓ branch dgummy/" in done.err and "take it:" in done.err and "inv report" in done.err
+    assert "✓ branch dgummy/" in done.err and "take it:" in done.err
     assert state(desk) == before
-    shown = desk.inv("report", "last")
-    assert shown.code == 0 and shown.out.strip(), shown
-    document = desk.inv("report", "last", "--json").document("report")
-    assert document["files"] and Path(document["files"][0]["path"]).is_file()
     (row,) = desk.inv("runs", "--limit", "1", "--json").document("runs")["runs"]
     assert (row["work"], row["branch"]) == ("collected", f"dgummy/{row['run_id']}")
+
+
+def test_what_an_agent_wrote_comes_along_and_is_shown(desk: Desk) -> None:
+    done = desk.inv("task", *NODE, "--mode", "plan", "optimize database queries")
+    assert done.code == 0 and "inv report" in done.err, done
+    document = desk.inv("report", "last", "--json").document("report")
+    assert {Path(one["path"]).name.rpartition("-")[2] for one in document["files"]} >= {"plan.md"}
+    shutil.rmtree(desk.nodes.home_of("node-1") / ".claude")  # it is here
+    shown = desk.inv("report", "last")
+    assert shown.code == 0 and document["files"][0]["text"].strip() in shown.out, shown
 
 
 def test_three_hosts_three_branches(desk: Desk) -> None:
@@ -180,6 +186,14 @@ def test_files_that_git_ignores_come_when_they_are_asked_for(desk: Desk) -> None
     again = collect(desk, document["run_id"], "--fetch", "dist/a.whl", "--fetch", "no*thing")
     assert again["files"] == ["dist/a.2.whl"] and (folder / "dist/a.whl").read_text() == "mine now\n"
     assert any("no*thing" in text for text in again["notices"])
+
+
+def test_what_the_runs_own_gitignore_says_counts(desk: Desk) -> None:
+    (desk.project / ".gitignore").write_text("*.tmp\n!keep.tmp\nsecret\n")
+    (desk.project / "secret").write_text("here only")
+    command = "printf '.venv/\\nout/\\n' >.gitignore; mkdir .venv out; touch .venv/x out/y a.tmp secret"
+    document = run(desk, command, "--collect")
+    assert changed(document["collected"]) == {".gitignore": "changed", "a.tmp": "added", "secret": "added"}
 
 
 def test_what_cannot_be_a_pattern(desk: Desk) -> None:

@@ -39,8 +39,8 @@ def lines(home: Homecoming) -> list[tuple[str, str]]:
         told.append((f"  take it: git apply {shlex.quote(home.patch)}", ""))
     if home.reports:
         told.append((f"  read its report: inv report {home.run_id}", ""))
-    if not home.branches and not home.files and home.work is WorkState.NONE:
-        told.append((f"nothing to bring home from {home.host}: it changed nothing that git would see", ""))
+    if not home.branches and not home.files and home.work is WorkState.NONE and not home.notices:
+        told.append((f"nothing changed on {home.host} that git would see", ""))
     told += [(f"  {one_line(text, 500)}", "warning") for text in home.notices]
     told += _skipped(home)
     return told
