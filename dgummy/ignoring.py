@@ -99,7 +99,7 @@ def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:
 
 
 def _with_rules(bench: Bench, rules: Mapping[bytes, str | None]) -> Git:
-    """Give a git that has no files to stumble over, and knows the .gitignore files that were sent, or `rules` instead."""
+    """Give a git that has no files to stumble over, and knows the .gitignore files that were sent, else `rules`."""
     sent = [path for path in bench.entries if is_rules(path)]
     index = bench.scratch / "ignoring-index"
     shutil.copyfile(bench.git.index or "", index)
