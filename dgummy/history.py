@@ -28,7 +28,6 @@ from dgummy.runs import Ending
 from dgummy.runscript import call_off_script, reports_script
 from dgummy.settings import Settings
 from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
-from dgummy.work import WorkState
 
 NOT_FINAL = tuple(state for state in RunState if not state.is_final)
 UNSETTLED = (*NOT_FINAL, RunState.LOST)
@@ -244,7 +243,7 @@ class History:
                 return Seen(row, failure)
         changes = _changes(row, verdict, self.access.now())
         if report is not None and verdict.state.is_final:
-            changes["work"] = _work(row, report)
+            changes["work"] = reconcile.work_of(row.work, report)
         cost_usd = agents.cost_usd(evidence) if evidence is not None else None
         if cost_usd is None and host is not None and row.kind == "task" and verdict.state.is_final:
             cost_usd = self._cost_usd(row, host)
@@ -328,15 +327,6 @@ def _changes(row: RunRow, verdict: Verdict, now: datetime) -> RunUpdate:
         changes["ended_at"] = verdict.ended_at or row.ended_at or now
         changes["duration_s"] = verdict.duration_s
     return changes
-
-
-def _work(row: RunRow, report: Report) -> WorkState:
-    """What became of that which a run changed, as its host says, where the ledger does not know better."""
-    if row.work not in (WorkState.UNKNOWN, WorkState.UNCOLLECTED) or report.work is None:
-        return row.work
-    if report.settled:
-        return WorkState(report.settled)
-    return WorkState.UNCOLLECTED if report.work else WorkState.NONE
 
 
 def _no_answer(answer: Answer) -> Failure:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from dgummy.model import RunState
 from dgummy.outcomes import how_it_ended
 from dgummy.transport.framing import Fact
+from dgummy.work import WorkState
 
 LAUNCH_S = 60.0
 """A run that was claimed so long ago, and whose supervisor did not begin, will not begin by itself."""
@@ -193,3 +194,12 @@ def _moment(report: Report, epoch: int | None, now: datetime) -> datetime | None
         return None if age_s is None else now - timedelta(seconds=age_s)
     except OverflowError:
         return None
+
+
+def work_of(known: WorkState, report: Report) -> WorkState:
+    """What became of that which a run changed, as its host says, where it is not `known` better."""
+    if known not in (WorkState.UNKNOWN, WorkState.UNCOLLECTED) or report.work is None:
+        return known
+    if report.settled:
+        return WorkState(report.settled)
+    return WorkState.UNCOLLECTED if report.work else WorkState.NONE

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dgummy.gitcommand import Git, NoGitError, joined, records
@@ -36,6 +37,15 @@ def store_of(state_dir: Path, project_root: Path) -> Path:
     """Where the objects of a project are kept that its own repository does not have."""
     key = hashlib.sha256(os.fsencode(project_root)).hexdigest()[:20]
     return state_dir / "objects" / key
+
+
+def drop_stores(state_dir: Path, projects: Collection[Path]) -> None:
+    """Remove the objects of all projects but these."""
+    kept = {store_of(state_dir, project).name for project in projects}
+    with suppress(OSError):
+        for store in (state_dir / "objects").iterdir():
+            if store.name not in kept:
+                shutil.rmtree(store, ignore_errors=True)
 
 
 def record(project: Project, listing: Listing, store: Path, now_ns: int) -> Base:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from dgummy import asked, fanout, reconcile
+from dgummy import asked, fanout, reconcile, snapshot
 from dgummy.asked import Meta
 from dgummy.history import History
 from dgummy.ledger_rows import RunRow
@@ -16,7 +17,7 @@ from dgummy.reconcile import Client, Report, Verdict
 from dgummy.runscript import list_script, remove_script
 from dgummy.transport.base import Limits
 from dgummy.transport.framing import Data, Fact, Frame
-from dgummy.work import encode_base
+from dgummy.work import WorkState, encode_base
 
 YOUNG, UNFINISHED, UNCOLLECTED = "younger than that", "not over", "not collected"
 MAYBE_ALIVE, SILENT, OTHERS = "lost, and maybe still at work", "its host does not answer", "of somebody else"
@@ -150,9 +151,17 @@ def _why_orphan_kept(found: Found, terms: Terms) -> str:
     age_s = found.age_s()
     if not found.old and (age_s is None or age_s <= terms.older_s):
         return YOUNG
-    if found.kind == "task" and found.report.standing == "ended" and not terms.uncollected:
+    if found.report.standing == "ended" and not terms.uncollected and _has_work(found):
         return UNCOLLECTED
     return ""
+
+
+def _has_work(found: Found) -> bool:
+    """Whether what a run changed may be on its host alone."""
+    report = found.report
+    if report.work is None:
+        return found.kind == "task" and not report.settled
+    return report.work > 0 and not report.settled
 
 
 def row_of(host: str, found: Found, now: datetime) -> RunRow | None:
@@ -186,6 +195,7 @@ def row_of(host: str, found: Found, now: datetime) -> RunRow | None:
         owner=found.owner,
         request=asked.encode(meta.request) if meta.request is not None else "",
         base=encode_base(meta.base) if meta.base is not None else "",
+        work=reconcile.work_of(WorkState.UNKNOWN, report),
     )
 
 
@@ -193,10 +203,11 @@ def row_of(host: str, found: Found, now: datetime) -> RunRow | None:
 
 
 class Upkeep:
-    """Prunes and rebuilds."""
+    """Prunes and rebuilds. In `state_dir` are the objects of what was sent to runs."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, state_dir: Path | None = None) -> None:
         self._history = history
+        self._stores = state_dir
         self._access = history.access
 
     def prune(
@@ -228,7 +239,10 @@ class Upkeep:
         left = {run_id for (_, asked_for), ids in gone.items() for run_id in asked_for} - set().union(*gone.values())
         kept[NOT_REMOVED] += len(left)
         stay = {row.run_id for row in ledger.runs()} - (set(planned.rows) - left)
-        return Pruned(False, len(ledger.prune(terms.before, keep=stay)), removed, +kept, silent, left_there)
+        gone_here = ledger.prune(terms.before, keep=stay)
+        if gone_here and self._stores is not None:
+            snapshot.drop_stores(self._stores, {Path(row.project) for row in ledger.runs() if row.base})
+        return Pruned(False, len(gone_here), removed, +kept, silent, left_there)
 
     def rebuild(self, *, all_owners: bool = False) -> Rebuilt:
         """Write down every run that a host remembers and the ledger does not."""

@@ -188,7 +188,7 @@ def prune(
     if older_s is None:
         raise UsageError("--older is missing: how long a run must have been over", "for example --older 30d")
     with session(c, json=json) as now:
-        upkeep = Upkeep(now.app.cluster.history)
+        upkeep = Upkeep(now.app.cluster.history, now.app.state_dir)
         collect = now.app.cluster.collector.collect_all if collect_first else None
         done = upkeep.prune(older_s, dry=dry, all_owners=all_owners, uncollected=uncollected, collect=collect)
         now.console.result(documents.dump(documents.pruned(done)) if json else screen.pruned(done))
