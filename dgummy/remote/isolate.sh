@@ -107,11 +107,19 @@ seed_copy() {
 } 2>/dev/null
 
 # seed_plan: writes seed.names, every name that was sent, and seed.plan, a seed_some DIR NAME… for those in one folder.
-# Left out: names with a line break, and agents' memory, which is bound to its folder.
+# Left out: names with a line break, agents' memory, which is bound to its folder, and what is below another name (then
+# one of the two is not there any more, and might be a link).
 seed_plan() {
     LC_ALL=C awk '
         /%0A/ || /(^|\/)\.(git|gummy)\// { next }
-        { gsub(/%25/, "%"); print "./" $0 }
+        { gsub(/%25/, "%"); sent[++count] = $0; is_sent[$0] }
+        END {
+            for (i = 1; i <= count; i++) {
+                above = sent[i]
+                while (sub(/\/[^\/]*$/, "", above) && !(above in is_sent)) continue
+                if (above == sent[i] || !(above in is_sent)) print "./" sent[i]
+            }
+        }
     ' "$DG_WS/seed.sent" >"$DG_WS/seed.names" && LC_ALL=C awk '
         function quoted(text, parts, count, i, out) {
             count = split(text, parts, "\047")
@@ -141,9 +149,13 @@ seed_files() {
     [ -d "$DG_COPY_OF" ] && have xargs || return 1 # xargs: to take back with
     seed_flags
     (
-        trap '[ -z "$!" ] || kill -KILL "$!"; exit' TERM
-        # shellcheck disable=SC1091 # made by seed_plan
-        cd "$DIR" && . "$DG_WS/seed.plan"
+        trap seed_stop TERM
+        if [ -n "$SEED_PARENTS" ]; then
+            seed_at_once
+        else
+            # shellcheck disable=SC1091 # made by seed_plan
+            cd "$DIR" && . "$DG_WS/seed.plan"
+        fi
     ) </dev/null >/dev/null 2>&1 &
     seed_proc=$!
     proc_start $$ && seed_proc="$$ $START $seed_proc" && proc_start "${seed_proc##* }"
@@ -169,16 +181,43 @@ seed_end_other() {
     return 0
 }
 
-# seed_flags: sets SEED_FLAGS to what makes cp share blocks until one side writes, where the file system can do that.
+# seed_stop: what ends the copying must end cp too, or it would go on writing where rsync writes then.
+seed_stop() {
+    [ -z "$!" ] || kill -KILL "$!"
+    seed_cp=
+    { read -r seed_cp <"$DG_WS/seed.cp"; } 2>/dev/null
+    [ -z "$seed_cp" ] || kill -KILL "$seed_cp"
+    exit
+}
+
+# seed_at_once: with a cp that makes folders itself, a few processes do.
+seed_at_once() {
+    cd "$DG_COPY_OF" && seed_sure | tr '\n' '\0' >"$DG_WS/seed.first" || return
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    xargs -0 -n 500 sh -c '
+        kill -0 "$1" || exit 255
+        echo $$ >"$2"
+        to=$3
+        shift 3
+        exec cp -pP --parents --reflink=auto "$@" "$to/"
+    ' sh "$$" "$DG_WS/seed.cp" "$DIR" <"$DG_WS/seed.first" &
+    wait $!
+    rm -f "$DG_WS/seed.cp"
+}
+
+# seed_flags: sets SEED_PARENTS if cp makes folders itself (GNU), else SEED_FLAGS to what makes it share blocks until
+# one side writes (macOS), where the file system can do that.
 seed_flags() {
-    seed_how=copies SEED_FLAGS=
-    printf 'probe\n' >"$DIR/.dg-probe"
-    if cp --reflink=always "$DIR/.dg-probe" "$DIR/.dg-probed"; then
-        seed_how=reflinks SEED_FLAGS=--reflink=auto
-    elif cp -c "$DIR/.dg-probe" "$DIR/.dg-probed"; then
+    seed_how=copies SEED_FLAGS='' SEED_PARENTS=''
+    seed_probe=$DIR/.dg-probe
+    mkdir -p "$seed_probe/to" && printf 'probe\n' >"$seed_probe/a"
+    if (cd "$seed_probe" && cp -pP --parents --reflink=auto ./a to/); then
+        SEED_PARENTS=1
+        ! cp --reflink=always "$seed_probe/a" "$seed_probe/b" || seed_how=reflinks
+    elif cp -c "$seed_probe/a" "$seed_probe/b"; then
         seed_how=reflinks SEED_FLAGS=-c
     fi 2>/dev/null
-    rm -f "$DIR/.dg-probe" "$DIR/.dg-probed"
+    rm -rf "$seed_probe"
 }
 
 # seed_take_back: delete from the copy what is not surely as it was sent.
@@ -198,7 +237,7 @@ seed_some() {
     kill -0 "$$" || exit # nobody is there any more to take back what is wrong
     seed_folder=$1
     shift
-    safe_parent "${seed_folder#./}/x" && mkdir -p "$seed_folder" || return
+    safe_parent "${seed_folder#./}/x" && { [ -d "$seed_folder" ] || mkdir -p "$seed_folder"; } || return
     for seed_name; do
         shift
         if [ -f "$DG_COPY_OF/$seed_name" ] || [ -L "$DG_COPY_OF/$seed_name" ]; then
@@ -218,7 +257,8 @@ seed_sure() (
     # shellcheck disable=SC2016 # expanded by the inner shell
     if find "$DG_WS/seed.since" -cnewer "$DG_WS/seed.since" >/dev/null 2>&1; then
         tr '\n' '\0' <"$DG_WS/seed.names" |
-            xargs -0 sh -c 'since=$1; shift; find "$@" -prune ! -cnewer "$since" -print' sh "$DG_WS/seed.since"
+            xargs -0 sh -c 'since=$1; shift; find "$@" -prune \( -type f -o -type l \) ! -cnewer "$since" -print' \
+                sh "$DG_WS/seed.since"
     else
         seed_since=$(stat -c %Y "$DG_WS/seed.since") || exit
         tr '\n' '\0' <"$DG_WS/seed.names" | xargs -0 stat -c '%Z %n' |
