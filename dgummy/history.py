@@ -11,10 +11,11 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
-from dgummy import agents, asked, fanout, reconcile, spending
+from dgummy import agents, asked, fanout, reconcile
 from dgummy.agents import Evidence
 from dgummy.errors import ExitCode, UsageError
 from dgummy.events import Listener, Notice
@@ -27,7 +28,7 @@ from dgummy.reconcile import CallOff, Client, Decision, Report, Verdict
 from dgummy.runs import Ending
 from dgummy.runscript import call_off_script, reports_script
 from dgummy.settings import Settings
-from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
+from dgummy.transport.base import Answer, FrameSink, Limits, Reached, Script, Transport
 
 NOT_FINAL = tuple(state for state in RunState if not state.is_final)
 UNSETTLED = (*NOT_FINAL, RunState.LOST)
@@ -88,6 +89,16 @@ class Access:
         """What carries scripts to that host."""
         with self._lock:  # it is made when it is first asked for
             return self.local() if host.name == LOCAL_HOST else self.control()
+
+    def reach(self, rows: Iterable[RunRow]) -> None:
+        """Begin to connect to the hosts of some runs, while whoever asks them next is not ready yet."""
+        for name in {row.host for row in rows if row.host}:
+            host = self.host(name)
+            if isinstance(host, Host):
+                fanout.Job(partial(self._connect, host), "reach")
+
+    def _connect(self, host: Host) -> Reached | Failure:
+        return self.transport(host).connect(host)
 
     def ask(
         self, host: Host, script: Script, limits: Limits | None = None, sink: FrameSink | None = None
@@ -277,6 +288,8 @@ class History:
         request = asked.decode(row.request)
         if request is None:
             return None
+        from dgummy import spending  # late: only agents' runs have a cost
+
         claim = Claim(row.run_id, row.remote_dir, request.mode, row.command)
         return spending.cost_there(self.access.transport(host), host, claim, request.subdir, self.access.settings)
 

@@ -6,11 +6,12 @@ that was sent, and its work tree is empty: neither files of today nor a host's o
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgummy.gitcommand import Git, GitError, joined, records
+from dgummy.gitcommand import Git, GitError, joined
 from dgummy.repository import Repository, open_at
 from dgummy.snapshot import INDEX_CONFIG
 from dgummy.work import Kind, RepositoryBase
@@ -21,6 +22,7 @@ MODES = {Kind.FILE: "100644", Kind.PROGRAM: "100755", Kind.LINK: "120000"}
 FOREIGN_OBJECTS = "foreign-objects"
 """Where in a bench's scratch folder objects from a host are checked; nothing of the user's is visible from there."""
 
+_LISTED = re.compile(rb"(\d+) ([0-9a-f]+) \d\t([^\0]+)\0")
 Entry = tuple[str, str]
 """Mode (`100644`) and object id of a name."""
 
@@ -108,9 +110,8 @@ def pack(bench: Bench, tip: str) -> Path:
 
 
 def _entries(git: Git) -> dict[bytes, Entry]:
-    parts = (entry.partition(b"\t") for entry in records(git.run("ls-files", "-s", "-z")))
-    found = ((path, info.decode().split(" ")) for info, _, path in parts)
-    return {path: (mode, ident) for path, (mode, ident, _) in found}
+    found = _LISTED.findall(git.run("ls-files", "-s", "-z"))
+    return {path: (mode.decode(), ident.decode()) for mode, ident, path in found}
 
 
 def _gone(what: str) -> BaseGoneError:

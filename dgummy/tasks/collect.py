@@ -40,6 +40,7 @@ def collect(c: Context, flags: CollectFlags) -> int:
     with session(c, json=flags.json) as now:
         cluster = now.app.cluster
         rows = cluster.history.find(flags.run)
+        cluster.history.access.reach(rows)
         found = cluster.collector
         outcomes = found.discard_all(rows) if flags.discard else found.collect_all(rows, flags.fetch)
         if flags.json:
