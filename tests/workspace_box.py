@@ -80,11 +80,16 @@ class Workspace:
         assert self.box.hear(script).status == 0
         time.sleep(0.02)  # the network's part: what was sent is older than what comes now
 
-    def run(self, command: str, run_id: str = "r1", *, collect: bool = True, **spec: object) -> Heard:
+    def run(self, command: str, run_id: str = "r1", *, collect: bool = True) -> Heard:
         """Run a command there to its end, and until the workspace is given back."""
         folder = str(self.folder)
         heard = self.box.run(
-            command, run_id, directory=folder, workspace=folder, owner=f"{run_id}@client", collect=collect, **spec
+            command,
+            run_id,
+            directory=folder,
+            workspace=folder,
+            owner=f"{run_id}@client",
+            collect=collect,
         )
         wait_for(lambda: not any(is_alive(pid) for pid in self.box.pids(run_id)[:1]))
         return heard
