@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dgummy.remote import compose
-from dgummy.runscript import void_script
+from dgummy.runscript import remove_script, void_script
 from dgummy.transport.base import Script
 from remote_scripts import KINDS, Box, Heard, MakeBox, is_alive, read, wait_for
 
@@ -169,6 +170,10 @@ def test_a_supervisor_that_was_killed_frees_it_once_its_command_is_over(box: Box
     assert opened(box, "b").has("busy")  # its command writes there still
     os.kill(command, signal.SIGKILL)
     wait_for(lambda: not is_alive(command))
+    assert opened(box, "b").first("uncollected").split() == ["a", "?"]  # nobody counted what it changed
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(command, signal.SIGKILL)
+    wait_for(lambda: box.hear(remove_script(["a"])).first("removed") == "a")
     assert opened(box, "b").first("dir")
 
 

@@ -354,16 +354,16 @@ tell_own_git() {
 
 # own_git_bases: commits that are not the run's: HEAD as the reflog has it from before the run, and what was collected.
 own_git_bases() {
-    git_launched=0
-    { read -r git_launched _ <"$run/launched"; } 2>/dev/null
-    git_before=
+    # Not `launched`: that may be a second ahead of the clock that git reads. Where the clock was set back, all are the run's.
+    git_since=${BEGAN_S:-0} git_before=
+    [ "$WAY" != all ] || git_since=0
     if [ -f .git/logs/HEAD ] && [ ! -L .git/logs ] && [ ! -L .git/logs/HEAD ]; then
-        git_before=$(awk -v launched="${git_launched:-0}" '
+        git_before=$(awk -v since="$git_since" '
             {
                 at = $0
                 sub(/\t.*/, "", at)
                 words = split(at, word, " ")
-                if (word[words - 1] + 0 >= launched + 0) { found = $1; exit }
+                if (word[words - 1] + 0 >= since + 0) { found = $1; exit }
                 last = $2
             }
             END { print found ? found : last }' .git/logs/HEAD)

@@ -33,7 +33,7 @@ choose_way() {
 
 # clock_was_set_back: whether the clock shows less than what has passed since the run began, as far as that can be told.
 clock_was_set_back() {
-    clock_now=$(date +%s)
+    clock_now=$(date +%s) || return 0
     [ "$clock_now" -ge "$BEGAN_S" ] || return 0
     seconds_up
     case $UP:$began_up in
