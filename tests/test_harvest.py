@@ -14,6 +14,7 @@ import pytest
 
 from dgummy.harvest import Harvester, Look, OwnGit
 from dgummy.model import Failure, FailureKind, Host
+from dgummy.refusals import refusal, uncollected, uncollected_run
 from dgummy.runs import Supervision
 from dgummy.runscript import RunSpec
 from dgummy.settings import Timeouts
@@ -21,7 +22,6 @@ from dgummy.transport.base import Answer, FrameSink, Limits, Script
 from dgummy.transport.framing import Data, Fact
 from dgummy.transport.local import LocalTransport
 from dgummy.work import Changed, Kind
-from dgummy.workspaces import refusal, uncollected, uncollected_run
 from remote_scripts import Box, MakeBox, hear
 from workspace_box import Workspace
 
