@@ -411,6 +411,27 @@ def test_secrets_that_were_sent_stay_out_of_git(desk: Desk) -> None:
     assert ".env" not in git(desk, "ls-tree", "-r", "--name-only", document["branch"]).split()
 
 
+def test_a_secret_stays_out_of_git_though_the_run_says_that_it_need_not(desk: Desk) -> None:
+    (desk.project / ".gitignore").write_text(".env\n")
+    (desk.project / ".env").write_text("KEY=1\n")
+    (desk.project / "invoke.yaml").write_text("dgummy: {sync_extra: [.env]}\n")
+    document = run(desk, "echo KEY=2 >.env; : >.gitignore", "--collect")
+    home = document["collected"]
+    assert changed(home) == {".gitignore": "changed"} and home["files"] == [".env"] and not home["skipped"]
+    assert (Path(home["folder"]) / ".env").read_text() == "KEY=2\n"
+
+
+def test_a_branch_that_the_user_amended_stays(desk: Desk) -> None:
+    document = run(desk, "echo x >>README.md", "--collect")
+    branch = document["branch"]
+    git(desk, "switch", "-q", branch)
+    git(desk, "commit", "-q", "--amend", "--no-edit", "--allow-empty", "--reset-author", "--date=2001-01-01T00:00:00Z")
+    mine = git(desk, "rev-parse", "HEAD")
+    git(desk, "switch", "-q", "-")
+    again = collect(desk, document["run_id"])
+    assert again["branch"] == f"{branch}-2" and git(desk, "rev-parse", branch) == mine
+
+
 @pytest.mark.parametrize("words", [["nonsense"], [], ["last", "--discard", "--fetch", "x"]])
 def test_what_makes_no_sense(desk: Desk, words: list[str]) -> None:
     run(desk, "true")
