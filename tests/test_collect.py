@@ -269,6 +269,15 @@ def test_a_sync_and_another_run_are_refused(desk: Desk) -> None:
     assert git(desk, "show", f"dgummy/{second}:README.md").endswith("again\n")
 
 
+def test_this_machine_does_not_stand_in_where_work_is_in_the_way(tmp_path: Path) -> None:
+    with open_desk(tmp_path, 1) as desk:  # another node is down
+        first = run(desk, "echo x >>README.md")["run_id"]
+        before = (desk.project / "README.md").read_bytes()
+        done = desk.inv("run", "--fallback", "local", "echo x >>README.md")
+        refused(done, first)
+        assert (desk.project / "README.md").read_bytes() == before
+
+
 def test_what_a_build_makes_anew_is_in_nobodys_way(desk: Desk) -> None:
     for _ in range(2):
         assert run(desk, "echo out >out.txt; mkdir -p build; echo o >build/o")["work"] == "none"
