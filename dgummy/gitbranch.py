@@ -39,6 +39,16 @@ def publish(bench: Bench, pack: Path, branch: str, tip: str, previous: Collectio
     raise GitError(f"there are {_MAX_NAMES} branches {branch}-N", "Delete those that you do not need: git branch -D")
 
 
+def is_there(project_root: Path, base: Base, branch: str) -> bool:
+    """Whether a repository of the project has that branch."""
+    ref = f"refs/heads/{branch}"
+    return any(
+        Git(project_root / one.prefix).ask("show-ref", "--verify", "--quiet", ref)[2] == 0
+        for one in base.repositories
+        if (project_root / one.prefix).is_dir()
+    )
+
+
 def tips_of(project_root: Path, base: Base, branch: str, trailer: str, ended: int) -> frozenset[str]:
     """Return the newest commits of a run's branches as an earlier collection left them.
 

@@ -76,6 +76,8 @@ def _make_branches(found: _Unpacked, row: RunRow, luggage: Luggage, state_dir: P
     root, name = Path(row.project), _PREFIX + row.run_id
     bundle = Bundle(luggage.bundle, luggage.head, luggage.bases) if luggage.bundle is not None else None
     text = message(row, owner)
+    if not root.is_dir():
+        raise BaseGoneError(f"the project is gone: {root}", "Its work can still be brought home as a folder.")
     home = homecoming.build(
         root,
         snapshot.store_of(state_dir, root),

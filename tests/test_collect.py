@@ -220,6 +220,24 @@ def test_a_project_without_git(desk: Desk) -> None:
     assert (other / "README.md").read_text().endswith("more\n")
 
 
+def test_a_project_that_is_gone_gets_its_work_as_files(desk: Desk) -> None:
+    run_id = run(desk, "echo x >new; echo y >>README.md")["run_id"]
+    shutil.rmtree(desk.project)
+    elsewhere = Desk(desk.nodes, desk.nodes.project("elsewhere"))
+    result = collect(elsewhere, run_id)
+    assert result["work"] == "collected" and {"README.md", "new"} <= {*result["files"]} and not result["branches"]
+
+
+def test_a_branch_that_is_gone_is_not_said_to_be_there(desk: Desk) -> None:
+    document = run(desk, "echo x >>README.md", "--collect")
+    git(desk, "branch", "-q", "-D", document["branch"])
+    git(desk, "branch", "dgummy")
+    done = desk.inv("collect", document["run_id"])
+    assert done.code == 75 and "git branch -m dgummy" in done.err, done
+    git(desk, "branch", "-q", "-D", "dgummy")
+    assert collect(desk, document["run_id"])["branch"] == document["branch"]
+
+
 def test_from_another_folder_and_for_one_that_was_started_and_left(desk: Desk) -> None:
     started = desk.inv("run", *NODE, "--detach", "--collect", "echo more >>README.md")
     run_id = started.out.strip()
