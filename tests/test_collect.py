@@ -118,6 +118,17 @@ def test_no_base_commit_where_what_was_sent_is_what_head_is(desk: Desk) -> None:
     assert (desk.project / "README.md").read_text().endswith("more\n")
 
 
+def test_where_nothing_was_committed_the_advice_can_be_followed(desk: Desk) -> None:
+    git(desk, "update-ref", "-d", "HEAD")
+    done = desk.inv("run", *NODE, "--collect", "echo x >>README.md")
+    told = done.err + done.out
+    assert done.code == 0 and "git merge" not in told, done
+    (advice,) = [line.partition(", then git ")[2] for line in told.splitlines() if "take it:" in line]
+    git(desk, "commit", "-qm", "first")
+    git(desk, *advice.split())
+    assert (desk.project / "README.md").read_text().endswith("x\n")
+
+
 def test_an_agents_work_comes_home_by_itself(desk: Desk) -> None:
     before = state(desk)
     done = desk.inv("task", *NODE, "optimize database queries")
