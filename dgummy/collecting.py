@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from dgummy import asked, fanout
+from dgummy import asked, fanout, gitbranch
 from dgummy.asked import Asked
 from dgummy.errors import DgummyError, ExitCode, UsageError
 from dgummy.events import Notice, WorkHome
@@ -24,7 +24,7 @@ from dgummy.luggage import Luggage, Porter
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState
 from dgummy.runfolder import RunFolder
 from dgummy.unpacking import unpack
-from dgummy.work import Homecoming, WorkState
+from dgummy.work import Base, Homecoming, WorkState, decode_base
 
 _AGAIN = frozenset({FailureKind.LOST, FailureKind.DROPPED})
 _SETTLED = {
@@ -98,7 +98,8 @@ class Collector:
         if isinstance(home, Homecoming):
             return Outcome(row, home)
         known = _SETTLED.get(row.work) if not fetch else None
-        if known is None:
+        base = decode_base(row.base) or Base()
+        if known is None or (row.branch and not gitbranch.is_there(Path(row.project), base, row.branch)):
             return Outcome(row, failure=home)
         where = f", as branch {row.branch}" if row.branch else ""
         return Outcome(row, replace(self._blank(row), notices=(known + where,)))

@@ -175,7 +175,9 @@ class Dispatcher:
         agent = self._settings.agent
         failure = outcomes.decisive([*course.failures, *seen], pick.choice.verdicts, agent.tool, agent.install)
         stands_in = outcomes.might_have_run(course.attempts) and order.fallback == LOCAL_HOST
-        if order.wish.hosts or not stands_in:
+        # A host that was reached would take it as soon as what is there is collected.
+        in_the_way = any(failed.kind is FailureKind.UNCOLLECTED for failed in course.failures)
+        if order.wish.hosts or in_the_way or not stands_in:
             return self.gave_up(course, failure)
         lacking = self._lacking_here(order, course)
         if lacking:

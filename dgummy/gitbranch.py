@@ -39,16 +39,29 @@ def publish(bench: Bench, pack: Path, branch: str, tip: str, previous: Collectio
     raise GitError(f"there are {_MAX_NAMES} branches {branch}-N", "Delete those that you do not need: git branch -D")
 
 
-def tips_of(project_root: Path, base: Base, branch: str, trailer: str) -> frozenset[str]:
-    """Return the newest commits of a run's branches as they were left by an earlier collection: with its `trailer`."""
+def is_there(project_root: Path, base: Base, branch: str) -> bool:
+    """Whether a repository of the project has that branch."""
+    ref = f"refs/heads/{branch}"
+    return any(
+        Git(project_root / one.prefix).ask("show-ref", "--verify", "--quiet", ref)[2] == 0
+        for one in base.repositories
+        if (project_root / one.prefix).is_dir()
+    )
+
+
+def tips_of(project_root: Path, base: Base, branch: str, trailer: str, ended: int) -> frozenset[str]:
+    """Return the newest commits of a run's branches as an earlier collection left them.
+
+    They have its `trailer`, and are as old as the run's end (in seconds); one that the user amended is younger.
+    """
     found: set[str] = set()
     for one in base.repositories:
-        shape = "--format=%(objectname) %(contents:trailers)%00"
+        shape = "--format=%(objectname) %(committerdate:unix) %(contents:trailers)%00"
         refs = (f"refs/heads/{branch}", f"refs/heads/{branch}-*")
         out, _, status = Git(project_root / one.prefix).ask("for-each-ref", shape, *refs)
         if status == 0:
-            entries = (entry.strip().partition(" ") for entry in out.decode("utf-8", "replace").split("\0"))
-            found |= {ident for ident, _, trailers in entries if trailer in trailers.splitlines()}
+            entries = (entry.strip().split(" ", 2) for entry in out.decode("utf-8", "replace").split("\0")[:-1])
+            found |= {ident for ident, at, trailers in entries if at == str(ended) and trailer in trailers.splitlines()}
     return frozenset(found)
 
 

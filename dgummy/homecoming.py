@@ -179,6 +179,7 @@ def _prepare(work: _Work, branch: str, message: Message, bundle: Bundle | None) 
         files=_diffstat(work, base, tip),
         has_local=base != bench.base.head,
         agent_commits=replayed.commits if replayed else 0,
+        is_root=not bench.base.head,
     )
 
 

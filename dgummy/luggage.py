@@ -111,7 +111,8 @@ class Porter:
         if isinstance(rules, Failure):
             return rules
         left = self._left([one.path for one in look.sifted.changed], rules)
-        aside = {name for name in map(os.fsencode, self._base.extra) if name in left}
+        # Also where the run's .gitignore, or that of today, no longer names them: they never go into git.
+        aside = frozenset(map(os.fsencode, self._base.extra))
         wanted = [one for one in look.sifted.changed if one.path not in left or one.path in aside]
         brought = self._bring(wanted, "changed")
         if isinstance(brought, Failure):

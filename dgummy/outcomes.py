@@ -57,15 +57,17 @@ def waiting_for(choice: Choice) -> str:
 
 
 def decisive(failures: Sequence[Failure], verdicts: Sequence[Verdict], tool: str, install: str) -> Failure:
-    """The failure that decides the exit code: a refusal, else a failed sync, else something lacking, else the rest.
+    """The failure that decides the exit code.
 
+    A refusal, else a failed sync, else uncollected work in the way, else something lacking, else the rest.
     `tool` is the agent's program, `install` the command that installs it.
     """
     refused = [failure for failure in failures if failure.kind in _REFUSED]
     unsynced = [failure for failure in failures if failure.kind.is_about_sync]
+    uncollected = [failure for failure in failures if failure.kind is FailureKind.UNCOLLECTED]
     lacking = [verdict for verdict in verdicts if verdict.obstacle is Obstacle.REQUIREMENT]
-    if refused or unsynced:
-        return (refused or unsynced)[-1]
+    if refused or unsynced or uncollected:
+        return (refused or unsynced or uncollected)[-1]
     if failures and not lacking:
         return failures[-1]
     reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in lacking or verdicts) or "no host is left"

@@ -75,6 +75,9 @@ def _state(found: _Unpacked, *, has_files: bool) -> WorkState:
 def _make_branches(found: _Unpacked, row: RunRow, luggage: Luggage, state_dir: Path, owner: str) -> bool:
     root, name = Path(row.project), _PREFIX + row.run_id
     bundle = Bundle(luggage.bundle, luggage.head, luggage.bases) if luggage.bundle is not None else None
+    text = message(row, owner)
+    if not root.is_dir():
+        raise BaseGoneError(f"the project is gone: {root}", "Its work can still be brought home as a folder.")
     home = homecoming.build(
         root,
         snapshot.store_of(state_dir, root),
@@ -82,9 +85,9 @@ def _make_branches(found: _Unpacked, row: RunRow, luggage: Luggage, state_dir: P
         luggage.changed,
         luggage.missing,
         branch=name,
-        message=message(row, owner),
+        message=text,
         bundle=bundle,
-        previous=gitbranch.tips_of(root, luggage.base, name, _trailer(row)),
+        previous=gitbranch.tips_of(root, luggage.base, name, _trailer(row), max(0, int(text.ended.timestamp()))),
     )
     found.branches = home.branches
     found.skipped += home.skipped

@@ -114,7 +114,8 @@ class Branch:
 
     base, tip: its commits; between them is the run's work. tree: the tree of the tip. has_local: the base holds
     changes of the user's that were not committed: merging wants them committed or stashed first. is_new: the branch was
-    made or moved now. agent_commits: how many of the agent's own are on it.
+    made or moved now. agent_commits: how many of the agent's own are on it. is_root: nothing was committed here when
+    the run began, so git sees no common history to merge by.
     """
 
     prefix: bytes
@@ -126,6 +127,7 @@ class Branch:
     has_local: bool
     is_new: bool = True
     agent_commits: int = 0
+    is_root: bool = False
 
     @property
     def insertions(self) -> int:

@@ -118,6 +118,17 @@ def test_no_base_commit_where_what_was_sent_is_what_head_is(desk: Desk) -> None:
     assert (desk.project / "README.md").read_text().endswith("more\n")
 
 
+def test_where_nothing_was_committed_the_advice_can_be_followed(desk: Desk) -> None:
+    git(desk, "update-ref", "-d", "HEAD")
+    done = desk.inv("run", *NODE, "--collect", "echo x >>README.md")
+    told = done.err + done.out
+    assert done.code == 0 and "git merge" not in told, done
+    (advice,) = [line.partition(", then git ")[2] for line in told.splitlines() if "take it:" in line]
+    git(desk, "commit", "-qm", "first")
+    git(desk, *advice.split())
+    assert (desk.project / "README.md").read_text().endswith("x\n")
+
+
 def test_an_agents_work_comes_home_by_itself(desk: Desk) -> None:
     before = state(desk)
     done = desk.inv("task", *NODE, "optimize database queries")
@@ -220,6 +231,24 @@ def test_a_project_without_git(desk: Desk) -> None:
     assert (other / "README.md").read_text().endswith("more\n")
 
 
+def test_a_project_that_is_gone_gets_its_work_as_files(desk: Desk) -> None:
+    run_id = run(desk, "echo x >new; echo y >>README.md")["run_id"]
+    shutil.rmtree(desk.project)
+    elsewhere = Desk(desk.nodes, desk.nodes.project("elsewhere"))
+    result = collect(elsewhere, run_id)
+    assert result["work"] == "collected" and {"README.md", "new"} <= {*result["files"]} and not result["branches"]
+
+
+def test_a_branch_that_is_gone_is_not_said_to_be_there(desk: Desk) -> None:
+    document = run(desk, "echo x >>README.md", "--collect")
+    git(desk, "branch", "-q", "-D", document["branch"])
+    git(desk, "branch", "dgummy")
+    done = desk.inv("collect", document["run_id"])
+    assert done.code == 75 and "git branch -m dgummy" in done.err, done
+    git(desk, "branch", "-q", "-D", "dgummy")
+    assert collect(desk, document["run_id"])["branch"] == document["branch"]
+
+
 def test_from_another_folder_and_for_one_that_was_started_and_left(desk: Desk) -> None:
     started = desk.inv("run", *NODE, "--detach", "--collect", "echo more >>README.md")
     run_id = started.out.strip()
@@ -267,6 +296,15 @@ def test_a_sync_and_another_run_are_refused(desk: Desk) -> None:
     done = desk.inv("run", *NODE, "--collect-first", "cat README.md")
     assert done.code == 0 and "again" not in done.out, done
     assert git(desk, "show", f"dgummy/{second}:README.md").endswith("again\n")
+
+
+def test_this_machine_does_not_stand_in_where_work_is_in_the_way(tmp_path: Path) -> None:
+    with open_desk(tmp_path, 1) as desk:  # another node is down
+        first = run(desk, "echo x >>README.md")["run_id"]
+        before = (desk.project / "README.md").read_bytes()
+        done = desk.inv("run", "--fallback", "local", "echo x >>README.md")
+        refused(done, first)
+        assert (desk.project / "README.md").read_bytes() == before
 
 
 def test_what_a_build_makes_anew_is_in_nobodys_way(desk: Desk) -> None:
@@ -409,6 +447,27 @@ def test_secrets_that_were_sent_stay_out_of_git(desk: Desk) -> None:
     assert changed(home) == {"README.md": "changed"} and home["files"] == [".env"]
     assert (Path(home["folder"]) / ".env").read_text() == "KEY=2\n"
     assert ".env" not in git(desk, "ls-tree", "-r", "--name-only", document["branch"]).split()
+
+
+def test_a_secret_stays_out_of_git_though_the_run_says_that_it_need_not(desk: Desk) -> None:
+    (desk.project / ".gitignore").write_text(".env\n")
+    (desk.project / ".env").write_text("KEY=1\n")
+    (desk.project / "invoke.yaml").write_text("dgummy: {sync_extra: [.env]}\n")
+    document = run(desk, "echo KEY=2 >.env; : >.gitignore", "--collect")
+    home = document["collected"]
+    assert changed(home) == {".gitignore": "changed"} and home["files"] == [".env"] and not home["skipped"]
+    assert (Path(home["folder"]) / ".env").read_text() == "KEY=2\n"
+
+
+def test_a_branch_that_the_user_amended_stays(desk: Desk) -> None:
+    document = run(desk, "echo x >>README.md", "--collect")
+    branch = document["branch"]
+    git(desk, "switch", "-q", branch)
+    git(desk, "commit", "-q", "--amend", "--no-edit", "--allow-empty", "--reset-author", "--date=2001-01-01T00:00:00Z")
+    mine = git(desk, "rev-parse", "HEAD")
+    git(desk, "switch", "-q", "-")
+    again = collect(desk, document["run_id"])
+    assert again["branch"] == f"{branch}-2" and git(desk, "rev-parse", branch) == mine
 
 
 @pytest.mark.parametrize("words", [["nonsense"], [], ["last", "--discard", "--fetch", "x"]])

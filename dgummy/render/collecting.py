@@ -55,6 +55,10 @@ def _branch(branch: Branch, host: str) -> list[tuple[str, str]]:
     if not branch.has_local:
         told.append((f"  take it:    {git} merge {branch.name}", ""))
         return told
+    if branch.is_root:
+        pick = f"{git} cherry-pick {branch.base[:_SHORT]}..{branch.name}"
+        told.append((f"  take it:    commit your own changes, then {pick}", ""))
+        return told
     told.append((f"  take it:    commit your own changes, on which it stands, then {git} merge {branch.name}", ""))
     told.append((f"  or only what it did: {git} cherry-pick {branch.base[:_SHORT]}..{branch.name}", ""))
     return told
