@@ -34,6 +34,7 @@ MADE_BY = (
     "settings_reader.py",
     "units.py",
     "wording.py",
+    "work.py",
     "yamltext.py",
 )
 """The modules that results come from: in a checkout they change without the version."""

@@ -538,7 +538,7 @@ def test_a_task_is_streamed_and_proven(desk: Desk) -> None:
     assert done.code == 0, done
     assert "Task: optimize database queries\n" in done.out
     assert "COMPLETED\n" in done.out
-    assert "1 file changed, +1\n  A queries.sql  +1 -0\n" in done.err
+    assert "1 file changed, +1\n  M queries.sql  +1 -0\n" in done.err
     assert "CREATE INDEX" in (desk.there() / "queries.sql").read_text()
     assert "CREATE INDEX" not in (desk.project / "queries.sql").read_text()
 

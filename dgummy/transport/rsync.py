@@ -43,7 +43,7 @@ from dgummy.transport.rsync_text import (
 )
 
 TICK_S = 0.25
-_ASK_AGAIN = 3
+_ASK_AGAIN = 6
 KILL_AFTER_S = 1.0
 MAX_STDERR_BYTES = MAX_STDOUT_BYTES = 64 * 1024
 
