@@ -145,10 +145,10 @@ def test_while_it_counts_the_workspace_is_not_given_away(make_box: MakeBox) -> N
         box = make_box(kind)
         work = Workspace(box)
         work.send(SENT)
-        counter = box.bin / "wc"
+        counter = box.bin / "xargs"
         real = str(counter.readlink())
         counter.unlink()
-        counter.write_text(f'#!/bin/sh\nsleep 1.5\nexec {real} {"wc " if "busybox" in real else ""}"$@"\n')
+        counter.write_text(f'#!/bin/sh\nsleep 1.5\nexec {real} {"xargs " if "busybox" in real else ""}"$@"\n')
         counter.chmod(0o755)
         folder = str(work.folder)
         box.run("echo 1 >a.txt", "r1", follow=False, directory=folder, workspace=folder)
@@ -186,6 +186,7 @@ def test_a_clock_that_was_set_back_may_hide_anything(box: Box, shift_s: int, cou
     fake_date(box, shift_s)
     (box.bin / "date").rename(box.bin / "date2")
     (box.bin / "date").symlink_to("/bin/busybox" if box.kind == "busybox" else "/bin/date")
+    fake += "; sleep 2.1"  # what is shorter is told by files: the clock of this machine stays as it is
     assert work.run(fake, collect=False).first("work") == str(count)
     assert set(work.changed()) == (set(SENT) if count else set())
 
@@ -194,6 +195,22 @@ def test_a_clock_that_is_set_back_later_changes_nothing(work: Workspace) -> None
     work.run("echo 1 >a.txt")
     fake_date(work.box, -7200)
     assert set(work.changed()) == {b"a.txt"}
+
+
+def test_a_project_on_another_disk(work: Workspace) -> None:
+    """There time is told by a file on that disk, of which nothing is left."""
+    (work.state / "apart").touch()
+    assert work.run("ls -A; echo 1 >a.txt").out.split() == [b"a.txt", b"node_modules", b"src"]
+    assert (work.box.run_dir("r1") / "began").read_text().split()[0].isdigit()
+    assert set(work.changed()) == {b"a.txt"}
+
+
+def test_what_cannot_be_counted_stays_marked(make_box: MakeBox) -> None:
+    work = Workspace(make_box("dash"))
+    work.send(SENT)
+    (work.box.bin / "xargs").unlink()
+    assert not work.run("true").has("work")
+    assert work.mark[0] == "r1" and work.open("r2").first("uncollected").startswith("r1 ?")
 
 
 def test_a_file_system_that_counts_in_seconds(work: Workspace) -> None:

@@ -76,6 +76,8 @@ is_last() {
 # more); facts as in tell_own_git, and told at the end.
 tell_changes() {
     enter_work "$1" "$2" || return
+    DG_TELL=names
+    export DG_TELL
     choose_way
     tell_files=$run/telling.$$
     if ! tell_listed; then
@@ -113,7 +115,7 @@ tell_listed() {
 # list_moved: a folder that was renamed keeps the times of what is in it. So: all that is below folders that are not known
 # from what was sent and whose status changed, and below those that changed their status but not what is in them.
 list_moved() {
-    walk -type d ! -path . | only_changed >"$tell_files.dirs"
+    walk -type d ! -path . >"$tell_files.dirs"
     [ "$WAY" != all ] && [ -s "$tell_files.dirs" ] || return 0
     [ -f "$DG_WS/sent" ] || : >>"$DG_WS/sent"
     {

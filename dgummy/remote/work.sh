@@ -1,11 +1,12 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2016,SC2154 # what the inner shells and awk expand; run, DG_WS and the rest are set by the caller
+# shellcheck disable=SC2016,SC2153,SC2154 # what the inner shells and awk expand; run, DG_WS and the rest are set by the caller
 # shellcheck disable=SC3013 # -nt is not in POSIX 2008, but in dash, bash, BusyBox, ksh and zsh
 # What a run changed in its workspace: names and counts. The supervisor counts with it, collect.sh lists with it. Goes with
 # lib.sh, workspace.sh and sync.sh. Needs run, DG_WS, LC_ALL=C, and the project folder as the current one.
 #
 # Changed means: its status changed (ctime, which nobody can set) since $run/began was made, which was after the last sync
-# and before the command. Names are "./NAME", each with a NUL behind it. Nothing here follows a link.
+# and before the command. Names are "./NAME", each with a NUL behind it (or
+# just counted, see list_work). Nothing here follows a link.
 
 # choose_way: sets WAY, how changed files are told: exact (find -cnewer), stamp (stat, where find cannot or clocks are
 # coarse; may name one too many) or all (the clock was set back, or nothing can tell). Sets BEGAN_S.
@@ -22,7 +23,7 @@ choose_way() {
     export DG_BEGAN
     # What changes from now on is newer than `launched` or as old. Where that is not newer than `began`, this file system
     # counts in too large steps (or this shell compares whole seconds).
-    if [ "$run/launched" -nt "$run/began" ] && find "$run/began" -cnewer "$run/began" >/dev/null 2>&1; then
+    if [ "$run/launched" -nt "$run/began" ] && find_knows_cnewer; then
         WAY=exact
     elif choose_stat; then
         WAY=stamp
@@ -31,11 +32,35 @@ choose_way() {
     fi
 }
 
+# find_knows_cnewer: whether find here can compare with ctime (that of BusyBox cannot). Remembered until find is another one.
+find_knows_cnewer() {
+    on_path find || return
+    cnewer_told=$DG_STATE/cnewer cnewer_find='' cnewer_is=''
+    if [ "$cnewer_told" -nt "$FOUND" ] && [ "$cnewer_told" -nt "${FOUND%/*}" ]; then
+        { read -r cnewer_is cnewer_find <"$cnewer_told"; } 2>/dev/null
+    fi
+    if [ "$cnewer_find" != "$FOUND" ]; then
+        cnewer_is=no
+        ! find "$run/began" -cnewer "$run/began" >/dev/null 2>&1 || cnewer_is=yes
+        printf '%s %s\n' "$cnewer_is" "$FOUND" 2>/dev/null >"$cnewer_told"
+    fi
+    [ "$cnewer_is" = yes ]
+}
+
 # clock_was_set_back: whether the clock shows less than what has passed since the run began, as far as that can be told.
 clock_was_set_back() {
+    seconds_up
+    case $UP:$began_up in
+    :* | *:) ;;
+    *)
+        # A run that was short: its end was written after its beginning, and a second more or less cannot be told anyway.
+        if [ "$UP" -ge "$began_up" ] && [ "$((UP - began_up))" -le 1 ] && [ "$run/exit" -nt "$run/began" ]; then
+            return 1
+        fi
+        ;;
+    esac
     clock_now=$(date +%s) || return 0
     [ "$clock_now" -ge "$BEGAN_S" ] || return 0
-    seconds_up
     case $UP:$began_up in
     :* | *:) return 1 ;;
     esac
@@ -56,74 +81,116 @@ choose_stat() {
 }
 
 # list_work [new]: what changed; with `new` also names that were never sent. What was sent and is not there any more goes
-# to fd 3.
+# to fd 3. With DG_TELL=counts numbers are printed instead, which add up to how many names there are, and a "?" where a
+# program was killed that should have told.
 list_work() {
-    if [ -n "${1-}" ]; then
-        walk ! -type d | only_changed
-        sent_names pruned | only_changed
-    else
-        sent_names | only_changed
+    SENT_PRUNED=
+    if [ -z "${1-}" ]; then
+        sent_names | only_changed || told_all $?
+        return 0
+    fi
+    walk ! -type d || told_all $?
+    sent_names pruned
+    if [ -n "$SENT_PRUNED" ]; then
+        each_name "$SENT_PRUNED" | only_changed || told_all $?
     fi
 }
 
-# walk TEST…: all below the current folder that passes the test and may have changed, but for what is no work of a run.
+# told_all STATUS: find and xargs fail also for a name that has gone away, or a folder that nobody may read.
+told_all() {
+    [ "$1" -lt 124 ] || printf '?\n'
+}
+
+# walk TEST…: all below the current folder that passes the test and changed, but for what is no work of a run.
 walk() {
     set -- . \( -name .git -o -name .gummy -o -name node_modules -o -name __pycache__ \) -prune -o "$@"
-    case $WAY in
-    exact) set -- "$@" -cnewer "$run/began" ;;
-    stamp)
+    case $WAY:$DG_TELL in
+    exact:counts) find "$@" -cnewer "$DG_BEGAN" -exec sh -c 'echo "$#"' sh '{}' + 2>/dev/null ;;
+    exact:*) find "$@" -cnewer "$DG_BEGAN" -print0 2>/dev/null ;;
+    stamp:*)
         walk_minutes=$((($(date +%s) - BEGAN_S) / 60 + 2))
         ! find . -prune -cmin "-$walk_minutes" >/dev/null 2>&1 || set -- "$@" -cmin "-$walk_minutes"
+        find "$@" -print0 2>/dev/null | only_changed
         ;;
+    *) find "$@" -print0 2>/dev/null | only_changed ;;
     esac
-    find "$@" -print0 2>/dev/null
 }
 
 # only_changed: of these names the ones that changed. A name that goes away meanwhile may be told or not.
 only_changed() {
-    case $WAY in
-    exact) xargs -0 sh -c '[ "$#" -eq 0 ] || exec find "$@" -prune -cnewer "$DG_BEGAN" -print0 2>/dev/null' sh ;;
-    stamp)
-        TZ=UTC0 xargs -0 sh -c '
-            flags=$(stat "$DG_STAT" "$DG_STAT_CTIME" "$@" 2>/dev/null | awk -v least="$DG_BEGAN_AT" -v names="$#" "
-                { print ((\$0 \"\") >= (least \"\")) ? 1 : 0 }
-                END { if (NR != names) print \"gone\" }")
-            case $flags in
-            *gone) [ "$#" -eq 0 ] || printf "%s\0" "$@" ;;
-            *)
-                for flag in $flags; do
-                    [ "$flag" = 0 ] || printf "%s\0" "$1"
-                    shift
-                done
-                ;;
+    case $WAY:$DG_TELL in
+    exact:*)
+        xargs -0 sh -c '
+            [ "$#" -gt 0 ] || exit 0
+            case $DG_TELL in
+            counts) exec find "$@" -prune -cnewer "$DG_BEGAN" -exec sh -c "echo \$#" sh "{}" + 2>/dev/null ;;
+            *) exec find "$@" -prune -cnewer "$DG_BEGAN" -print0 2>/dev/null ;;
             esac' sh
         ;;
-    all) cat ;;
+    stamp:*)
+        TZ=UTC0 xargs -0 sh -c '
+            [ "$#" -gt 0 ] || exit 0
+            flags=$(stat "$DG_STAT" "$DG_STAT_CTIME" "$@" 2>/dev/null | awk -v least="$DG_BEGAN_AT" -v names="$#" "
+                { print ((\$0 \"\") >= (least \"\")) ? 1 : 0 }
+                END { print (NR == names) ? \"whole\" : \"gone\" }")
+            case $DG_TELL:$flags in
+            counts:*whole)
+                count=0
+                for flag in $flags; do
+                    [ "$flag" != 1 ] || count=$((count + 1))
+                done
+                echo "$count"
+                ;;
+            counts:*) echo "$#" ;;
+            *whole)
+                for flag in $flags; do
+                    [ "$flag" != 1 ] || printf "%s\0" "$1"
+                    [ "$flag" = whole ] || shift
+                done
+                ;;
+            *) printf "%s\0" "$@" ;;
+            esac' sh
+        ;;
+    all:counts) xargs -0 sh -c 'echo "$#"' sh ;;
+    all:*) cat ;;
     esac
 }
 
-# sent_names [pruned]: what was sent to this workspace, as far as it is there (with `pruned` only what a walk does not come
-# to); what is not goes to fd 3.
+# sent_names [pruned]: what was sent to this workspace, as far as it is there; what is not goes to fd 3. With `pruned`
+# SENT_PRUNED is set to what of it a walk does not come to, as in the manifest, and nothing printed.
 sent_names() {
     [ -f "$DG_WS/sent" ] || return 0
-    sent_wanted=${1-}
-    sent_ifs=$IFS
+    sent_lines=$(cat "$DG_WS/sent")
+    sent_missing=0
+    each_name "$sent_lines" "${1-}"
+    [ "$sent_missing" -eq 0 ] || [ "$DG_TELL" != counts ] || printf '%s\n' "$sent_missing" >&3
+}
+
+# each_name LINES [pruned]: what sent_names does, for these lines of the manifest.
+each_name() {
+    each_wanted=${2-}
+    each_ifs=$IFS
     IFS=$NL
     set -f
-    # shellcheck disable=SC2046 # a name on each line
-    set -- $(cat "$DG_WS/sent")
+    # shellcheck disable=SC2086 # a name on each line
+    set -- $1
     set +f
-    IFS=$sent_ifs
-    for sent_name; do
+    IFS=$each_ifs
+    for each_line; do
+        sent_name=$each_line
         case $sent_name in
         *%*) decode_name ;;
         esac
         if ! is_ours "$sent_name"; then
-            printf './%s\0' "$sent_name" >&3
+            sent_missing=$((sent_missing + 1))
+            [ "$DG_TELL" = counts ] || printf './%s\0' "$sent_name" >&3
             continue
         fi
-        case $sent_wanted/$sent_name/ in
-        pruned*/.git/* | pruned*/.gummy/* | pruned*/node_modules/* | pruned*/__pycache__/* | /*) printf './%s\0' "$sent_name" ;;
+        case $each_wanted/$sent_name/ in
+        pruned*/.git/* | pruned*/.gummy/* | pruned*/node_modules/* | pruned*/__pycache__/*)
+            SENT_PRUNED=$SENT_PRUNED$each_line$NL
+            ;;
+        /*) printf './%s\0' "$sent_name" ;;
         esac
     done
 }
@@ -153,17 +220,30 @@ count_work() {
         drop_mark "$DG_ID"
         return
     fi
-    work_count=$(
-        LC_ALL=C
-        export LC_ALL
-        cd "$DG_WORKSPACE" 2>/dev/null || exit
+    work_count=0 work_ended=
+    for work_part in $(
+        LC_ALL=C DG_TELL=counts
+        export LC_ALL DG_TELL
+        if ! cd "$DG_WORKSPACE" 2>/dev/null; then
+            printf '?'
+            exit
+        fi
         choose_way
         [ "$WAY" != all ] || true 2>/dev/null >"$run/clock"
-        list_work "$DG_COLLECT" 3>&1 | tr -cd '\000' | wc -c
-    )
-    work_count=${work_count##*[!0-9]}
-    [ -n "$work_count" ] || return 0
+        list_work "$DG_COLLECT" 3>&1
+        printf 'end\n'
+    ); do
+        case $work_part in
+        end) work_ended=1 ;;
+        *[!0-9]*) work_count=unknown ;;
+        *) [ "$work_count" = unknown ] || work_count=$((work_count + work_part)) ;;
+        esac
+    done
+    [ -n "$work_ended" ] || return 0
+    case $work_count in
+    *[!0-9]*) return 0 ;;
+    esac
     printf '%s\n' "$work_count" 2>/dev/null >"$run/work"
-    [ "$work_count" != 0 ] || drop_mark "$DG_ID"
     wake_follower
+    [ "$work_count" != 0 ] || drop_mark "$DG_ID"
 }

@@ -153,7 +153,7 @@ open_workspace() {
         fact failed "disk cannot write $DG_STATE"
         return 1
     }
-    [ -s "$DG_WS/path" ] || printf '%s\n' "$DIR" >"$DG_WS/path"
+    [ -s "$DG_WS/path" ] || remember_workspace
     if ! lock_workspace "$2" "$3" "$4"; then
         if [ -z "$HOLDER$HOLDER_OWNER" ] && [ ! -d "$DG_WS/lock" ]; then
             fact failed "disk cannot write $DG_WS"
@@ -289,10 +289,20 @@ end_sync() {
 # $DG_WS/uncollected holds the run's id and its owner. $DG_WS/last is the last run that this workspace was opened for: what
 # an earlier one changed cannot be told apart any more.
 
-# mark_work RUN OWNER: before the command of RUN can begin. $run/began is as old by the clock of the project's own disk.
+# remember_workspace: notes where $DG_WS is about, and whether that is on another disk than we are.
+remember_workspace() {
+    apart=$(df -P "$DIR" "$DG_WS" 2>/dev/null | awk 'NR == 2 { first = $NF } NR == 3 && $NF == first { print "together" }')
+    [ "$apart" = together ] || true 2>/dev/null >"$DG_WS/apart"
+    printf '%s\n' "$DIR" >"$DG_WS/path"
+}
+
+# mark_work RUN OWNER: before the command of RUN can begin. $run/began is as old by the clock of the project's own disk (a
+# server's, maybe).
 mark_work() {
     printf '%s\n%s\n' "$1" "$2" 2>/dev/null >"$DG_WS/uncollected" && enter_last "$1" || return 1
-    if ! printf '%s %s\n' "$DG_NOW" "$DG_UP" 2>/dev/null >"$DG_WORKSPACE/.dgummy-$1" ||
+    if [ ! -f "$DG_WS/apart" ]; then
+        printf '%s %s\n' "$DG_NOW" "$DG_UP" 2>/dev/null >"$run/began"
+    elif ! printf '%s %s\n' "$DG_NOW" "$DG_UP" 2>/dev/null >"$DG_WORKSPACE/.dgummy-$1" ||
         ! mv -f "$DG_WORKSPACE/.dgummy-$1" "$run/began" 2>/dev/null; then
         rm -f "$DG_WORKSPACE/.dgummy-$1"
         printf '%s %s\n' "$DG_NOW" "$DG_UP" 2>/dev/null >"$run/began"
