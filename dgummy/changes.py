@@ -10,18 +10,14 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dgummy.syncplan import is_safe_name
+from dgummy.syncplan import folded, is_git_name, is_safe_name
 from dgummy.units import format_bytes
 from dgummy.work import Changed, Kind, Skipped
 
 END = b"/"
 """The last name of a list that is whole."""
 
-_HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
-"""What HFS+ ignores in a name (git's next_hfs_char)."""
-
-_GIT_FOLDER = frozenset((".git", "git~1"))
-_GIT_MODULES = re.compile(r"\.gitmodules|gitmod~[1-4]|gi7eba~[1-9]")
+_GIT_MODULES = re.compile(rb"\.gitmodules|gitmod~[1-4]|gi7eba~[1-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +110,7 @@ def _judge(name: bytes, entry: Entry, *, unreadable: bool) -> Changed | Skipped:
     kind = kind_of(entry.mode)
     if kind is None:
         return Skipped(name, f"{_special(entry.mode)}, neither file nor link", is_work=False)
-    if kind is Kind.LINK and _GIT_MODULES.fullmatch(_folded(name.rpartition(b"/")[2])):
+    if kind is Kind.LINK and _GIT_MODULES.fullmatch(folded(name.rpartition(b"/")[2]).rstrip(b". ")):
         return Skipped(name, "git takes no link of that name")
     if unreadable and kind is not Kind.LINK:
         return Skipped(name, "its host's user cannot read it")
@@ -125,20 +121,9 @@ def _refused(name: bytes) -> Skipped | None:
     """Why that name is not brought whatever it is; None for an ordinary one."""
     if not is_safe_name(name):
         return Skipped(name, "not a name within the project", is_work=False)
-    if is_git_folder(name):
+    if is_git_name(name):
         return Skipped(name, "git's own folder is not brought home", is_work=False)
     return None
-
-
-def is_git_folder(name: bytes) -> bool:
-    """Whether a part of the name is .git, in any spelling that some file system takes for it."""
-    return any(_folded(part) in _GIT_FOLDER for part in name.split(b"/"))
-
-
-def _folded(part: bytes) -> str:
-    """A part of a name as the least particular file system has it (git's is_hfs_dotgit and is_ntfs_dotgit)."""
-    text = _HFS_IGNORED.sub("", part.decode("utf-8", "replace"))
-    return re.split(r"[\\:]", text, maxsplit=1)[0].rstrip(" .").casefold()
 
 
 def _special(mode: int) -> str:
@@ -182,18 +167,3 @@ def case_clashes(names: Iterable[bytes]) -> tuple[tuple[bytes, ...], ...]:
                 continue
             spellings.add(whole)
     return tuple(sorted(tuple(sorted(group)) for group in seen.values() if len(group) > 1))
-
-
-def leads_out(path: bytes, target: bytes) -> bool:
-    """Whether a link at `path` leads out of the project."""
-    if target.startswith(b"/"):
-        return True
-    depth = path.count(b"/")
-    for part in target.split(b"/"):
-        if part == b"..":
-            depth -= 1
-        elif part not in (b"", b"."):
-            depth += 1
-        if depth < 0:
-            return True
-    return False

@@ -21,7 +21,7 @@ from dgummy.errors import ConfigError, SyncError
 from dgummy.gitcommand import Git, GitError, NoGitError
 from dgummy.quickcheck import LINK
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE
-from dgummy.syncplan import Listing, is_agents_memory
+from dgummy.syncplan import Listing, is_agents_memory, leads_out
 
 if TYPE_CHECKING:
     import subprocess
@@ -90,7 +90,7 @@ class _Gathering:
         if stat.S_ISLNK(mode):
             self.sizes[path] = info[stat.ST_SIZE]
             self.states[path] = LINK
-            if _leads_out(path, self.targets[path]):
+            if leads_out(path, self.targets[path]):
                 self.leading_out.append(path)
         elif stat.S_ISDIR(mode):
             return False
@@ -105,13 +105,6 @@ class _Gathering:
         except OSError:
             return 0
         return mode if stat.S_ISDIR(mode) else 0
-
-
-def _leads_out(path: bytes, target: bytes) -> bool:
-    if target.startswith(b"/"):
-        return True
-    joined = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120 - bytes
-    return joined == b".." or joined.startswith(b"../")
 
 
 def list_files(

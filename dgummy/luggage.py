@@ -15,7 +15,7 @@ from dgummy.harvest import Harvester, Look
 from dgummy.ledger_rows import RunRow
 from dgummy.model import LOCAL_HOST, Failure, Host
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE, Settings
-from dgummy.syncplan import is_agents_memory
+from dgummy.syncplan import is_agents_memory, leads_out
 from dgummy.work import Base, Brought, Changed, Kind, Skipped, decode_base
 
 
@@ -171,7 +171,7 @@ class Porter:
         for one in brought:
             if one.kind is Kind.LINK:
                 target = Path(one.content).read_bytes()
-                if changes.leads_out(one.path, target):
+                if leads_out(one.path, target):
                     shown = (one.path + b" -> " + target).decode("utf-8", "replace")
                     self._notices.append(f"a link leads out of the project: {shown}")
         for group in changes.case_clashes(one.path for one in brought):

@@ -116,6 +116,21 @@ def is_safe_name(path: bytes) -> bool:
     return b"\0" not in path and not any(part in (b"", b".", b"..") for part in parts)
 
 
+def leads_out(path: bytes, target: bytes) -> bool:
+    """Whether a link at `path` leads out of the project."""
+    if target.startswith(b"/"):
+        return True
+    depth = path.count(b"/")
+    for part in target.split(b"/"):
+        if part == b"..":
+            depth -= 1
+        elif part not in (b"", b"."):
+            depth += 1
+        if depth < 0:
+            return True
+    return False
+
+
 _HFS_IGNORES = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 """What HFS+ leaves out of a name when it compares it (as git's utf8.c has it)."""
 
