@@ -27,7 +27,9 @@ class CollectFlags:
 
 @command_with(CollectFlags)
 def collect(c: Context, flags: CollectFlags) -> int:
-    """Bring home what a run changed, as branch dgummy/RUN-ID of its project; without git as files and a patch.
+    """Bring home what runs changed, as a git branch.
+
+    The branch is dgummy/RUN-ID, in the project; of a project without git come the files and a patch.
 
     Example: inv collect last
     """
@@ -66,7 +68,7 @@ class ReportFlags:
 
 @command_with(ReportFlags)
 def report(c: Context, flags: ReportFlags) -> int:
-    """Show what an agent wrote about its work: its report, and its plan.
+    """Show an agent's report, and its plan.
 
     Example: inv report last
     """

@@ -37,7 +37,9 @@ class CleanFlags(HostFlags):
 
 @command_with(ListFlags, name="list")
 def list_workspaces(c: Context, flags: ListFlags) -> int:
-    """List the workspaces on hosts, projects' own and the copies of --isolate: size, age, and who has them.
+    """List the folders that runs have on hosts.
+
+    Projects' own and the copies of --isolate: size, age, and who has them.
 
     Example: inv workspace.list --host node-1
     """
@@ -53,9 +55,9 @@ def list_workspaces(c: Context, flags: ListFlags) -> int:
 
 @command_with(CleanFlags)
 def clean(c: Context, flags: CleanFlags) -> int:
-    """Remove copies of --isolate that were not used for a while. Never a project's own folder.
+    """Remove copies of --isolate that are old.
 
-    One that is in use stays, and so does one with work that was not brought home: it is named, and the exit code is 75.
+    Never a project's own folder. One that is in use stays, and so does one with work that was not brought home: it is named, and the exit code is 75.
 
     Example: inv workspace.clean --older 2d --dry
     """
