@@ -57,7 +57,8 @@ def list_workspaces(c: Context, flags: ListFlags) -> int:
 def clean(c: Context, flags: CleanFlags) -> int:
     """Remove copies of --isolate that are old.
 
-    Never a project's own folder. One that is in use stays, and so does one with work that was not brought home: it is named, and the exit code is 75.
+    Never a project's own folder. One that is in use stays, and so does one with work that was not brought home: it is
+    named, and the exit code is 75.
 
     Example: inv workspace.clean --older 2d --dry
     """
