@@ -84,7 +84,8 @@ class Porter:
             luggage = step(luggage)
         if isinstance(luggage, Failure):
             return luggage
-        return replace(luggage, skipped=tuple(self._skipped), notices=tuple(self._notices))
+        skipped = tuple(dict.fromkeys(self._skipped))  # a .gitignore was asked for twice: first for what it says
+        return replace(luggage, skipped=skipped, notices=tuple(self._notices))
 
     def reports(self) -> list[Brought] | Failure:
         """What the agent wrote for people."""
