@@ -536,7 +536,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_change_to_any_tree(desk: Desk, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     (desk.project / "invoke.yaml").write_text("dgummy: {sync_exclude: []}\n")

@@ -67,7 +67,9 @@ def test_the_mark_is_there_before_the_command_begins(work: Workspace) -> None:
     assert heard.out == b"r1\nr1@client\n"
 
 
-def test_a_run_that_never_begins_leaves_no_mark(work: Workspace) -> None:
+def test_a_run_that_never_begins_leaves_no_mark(make_box: MakeBox) -> None:
+    work = Workspace(make_box("dash"))  # ten seconds are waited for it: once is enough
+    work.send(SENT)
     (work.box.run_dir("r1")).mkdir(parents=True)
     assert work.run("echo new >a.txt").first("run") == "attached"
     assert work.mark == []
@@ -118,7 +120,8 @@ def test_a_supervisor_that_was_killed_leaves_the_mark(work: Workspace) -> None:
     os.killpg(command, signal.SIGKILL)
     wait_for(lambda: not is_alive(supervisor) and not is_alive(command))
     assert work.open("r2").first("uncollected").split() == ["r1", "?"]
-    assert work.changed() == {b"a.txt": "file"}
+    # What the command had started may take a moment to be gone: until then it counts as at work.
+    wait_for(lambda: work.changed() == {b"a.txt": "file"})
 
 
 @pytest.mark.parametrize("why", ["removed", "void", "nothing"])
@@ -178,7 +181,7 @@ def fake_date(box: Box, shift_s: int) -> None:
     (box.bin / "date").chmod(0o755)
 
 
-@pytest.mark.parametrize(("shift_s", "count"), [(-3600, 4), (-5, 4), (3600, 0), (0, 0)])
+@pytest.mark.parametrize(("shift_s", "count"), [(-3600, 4), (-5, 4), (3600, 0)])
 def test_a_clock_that_was_set_back_may_hide_anything(box: Box, shift_s: int, count: int) -> None:
     work = Workspace(box)
     work.send(SENT)
