@@ -16,6 +16,7 @@ from dgummy.ledger_rows import RunRow
 from dgummy.model import LOCAL_HOST, Failure, Host
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE, Settings
 from dgummy.syncplan import is_agents_memory, leads_out
+from dgummy.units import format_count
 from dgummy.work import Base, Brought, Changed, Kind, Skipped, decode_base
 
 
@@ -128,7 +129,7 @@ class Porter:
             missing=tuple(name for name in look.sifted.missing if not is_agents_memory(name)),
             aside=tuple(one for one in brought if one.path in aside),
             bundle=bundle,
-            head=look.own_git.head if look.own_git is not None else "",
+            head=look.own_git.head if look.own_git is not None and bundle is not None else "",
             bases=look.own_git.bases if look.own_git is not None else (),
             left=len(left - aside),
         )
@@ -186,7 +187,8 @@ class Porter:
             return None
         size_bytes = own.size_bytes or 0
         if size_bytes > self._limits.max_total_bytes:
-            self._notices.append(f"its own {own.commits} commits stay there: more than collect.max_total_bytes")
+            reason = f"its own {format_count(own.commits, 'commit')}: more than collect.max_total_bytes"
+            self._skipped.append(Skipped(b".git", reason))
             return None
         target = self._folder / "bundle"
         row = self._row

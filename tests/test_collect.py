@@ -185,6 +185,19 @@ def test_the_agents_own_commits_are_kept(desk: Desk) -> None:
     assert git(desk, "fsck", "--full", "--strict") == ""
 
 
+def test_commits_that_are_too_much_are_not_taken_for_collected(desk: Desk) -> None:
+    commit = "git -c user.name=bot -c user.email=bot@x commit -qm"
+    large = f"head -c 90000 /dev/urandom >big && git add -A && {commit} big && git rm -q big && {commit} without"
+    run_id = run(desk, f"git init -q && echo 1 >>README.md && {large}", "--no-collect")["run_id"]
+    (desk.project / "invoke.yaml").write_text("dgummy: {collect: {max_total_bytes: 30000}}\n")
+    first = collect(desk, run_id, code=1)
+    assert first["work"] == "uncollected" and first["skipped"][0]["path"] == ".git"
+    refused(desk.inv("sync", *NODE), run_id)
+    (desk.project / "invoke.yaml").unlink()
+    second = collect(desk, run_id)
+    assert second["work"] == "collected" and second["branches"][0]["commits"] == 2
+
+
 def test_files_that_git_ignores_come_when_they_are_asked_for(desk: Desk) -> None:
     command = "mkdir -p dist/deep; echo 1 >dist/a.whl; echo 2 >dist/deep/b.whl; echo 3 >dist/c.txt"
     document = run(desk, command, "--fetch", "dist/**/*.whl")
