@@ -281,12 +281,7 @@ class Attempter:
         wanted = order.collect == "auto" and (work is WorkState.UNCOLLECTED or bool(order.mode))
         if self._stop.cancelled or not (wanted or order.fetch):
             return result
-        outcome = self._means.collector().collect(self._row(order, site, result), order.fetch)
-        if outcome.home is None:
-            why = outcome.failure.detail if outcome.failure is not None else ""
-            self._emit(Notice(f"not collected: {why}", "warning", site.host.name))
-            return result
-        return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
+        return self._means.collector().finish(result, self._row(order, site, result), order.fetch)
 
     def _row(self, order: Order, site: Site, result: RunResult) -> RunRow:
         """The run as the ledger will have it; it may have no room for it."""

@@ -108,15 +108,21 @@ class Collector:
         """A run that somebody came back to, collected if it was to be and nobody did: its client had left."""
         row = self._access.journal.ledger().find(result.run_id)
         request = asked.decode(row.request)
-        is_due = request is not None and request.collect == "auto" and row.is_uncollected
-        if not (is_due and row.state.is_final) or result.state is RunState.LOST:
-            return msgspec.structs.replace(result, work=row.work)
-        outcome = self.collect(row, request.fetch if request is not None else ())
-        if outcome.home is None:
-            text = f"not collected: {outcome.failure.detail if outcome.failure is not None else ''}"
-            self._access.emit(Notice(text, "warning", row.host))
-            return msgspec.structs.replace(result, work=row.work)
-        return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
+        result = msgspec.structs.replace(result, work=row.work)
+        if request is None or request.collect != "auto" or not row.is_uncollected:
+            return result
+        if not row.state.is_final or result.state is RunState.LOST:
+            return result
+        return self.finish(result, row, request.fetch)
+
+    def finish(self, result: RunResult, row: RunRow, fetch: Sequence[str]) -> RunResult:
+        """A run that has just ended, with its work brought home; if that cannot be done now, a notice says why."""
+        outcome = self.collect(row, fetch)
+        if outcome.home is not None:
+            return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
+        why = outcome.failure.detail if outcome.failure is not None else ""
+        self._access.emit(Notice(f"not collected: {why}", "warning", row.host))
+        return result
 
     def reports(self, row: RunRow) -> list[Path]:
         """The files that an agent wrote about its work, brought here if need be. DgummyError if there are none."""

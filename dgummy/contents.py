@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +27,6 @@ class Contents:
 
     wanted: Sequence[Changed]
     paths: Sequence[Path]
-    on_bytes: Callable[[int], None] | None = None
     differs: bool = False
     _stats: bytearray = field(default_factory=bytearray)
     _entries: list[Entry | None] | None = None
@@ -62,8 +61,6 @@ class Contents:
         return not self.differs and self._at == len(self.wanted) and not self._left
 
     def _take(self, data: bytes) -> None:
-        if self.on_bytes is not None:
-            self.on_bytes(len(data))
         while data and not self.differs:
             if self._file is None:
                 raise TooMuchError

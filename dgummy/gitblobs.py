@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dgummy.gitcommand import joined, quoted, records
+from dgummy.gitcommand import Git, joined, quoted, records
 from dgummy.workbench import Bench
 
 _ATTRIBUTES = ("text", "crlf", "eol", "filter", "ident", "working-tree-encoding")
@@ -25,12 +25,12 @@ Item = tuple[bytes, str]
 """A name relative to the repository, and the path of a file with its content."""
 
 
-def write_as_is(bench: Bench, contents: Sequence[str]) -> list[str]:
+def write_as_is(git: Git, contents: Sequence[str]) -> list[str]:
     """Write contents as blobs, unconverted. Returns their ids."""
     if not contents:
         return []
     lines = b"".join(quoted(path) + b"\n" for path in contents)
-    return bench.git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=lines).decode().split()
+    return git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=lines).decode().split()
 
 
 def write(bench: Bench, items: Sequence[Item]) -> list[str]:
@@ -41,7 +41,7 @@ def write(bench: Bench, items: Sequence[Item]) -> list[str]:
     for batch in _batches([(index, items[index]) for index in special]):
         ids |= _convert(bench, batch)
     plain = [index for index in range(len(items)) if index not in ids]
-    ids |= zip(plain, write_as_is(bench, [items[index][1] for index in plain]), strict=True)
+    ids |= zip(plain, write_as_is(bench.git, [items[index][1] for index in plain]), strict=True)
     return [ids[index] for index in range(len(items))]
 
 

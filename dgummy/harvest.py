@@ -5,7 +5,7 @@ Every call can be repeated. What changes on the host while it is read is a failu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -133,18 +133,14 @@ class Harvester:
         directory: str,
         wanted: Sequence[Changed],
         folder: Path,
-        on_bytes: Callable[[int], None] | None = None,
     ) -> list[Brought] | Failure:
-        """What these hold, each in a new file in `folder` (for a link: where it leads). In the order of `wanted`.
-
-        on_bytes is told how many bytes came, as they come; what had to be read again is told twice.
-        """
-        return self._bring(host, ("send_files", "send_links"), [run_id, directory], wanted, folder, on_bytes)
+        """What these hold, each in a new file in `folder` (for a link: where it leads). In the order of `wanted`."""
+        return self._bring(host, ("send_files", "send_links"), [run_id, directory], wanted, folder)
 
     def bring_reports(self, host: Host, reports: Sequence[Changed], folder: Path) -> list[Brought] | Failure:
         """The same for what `list_reports` found."""
         files = [one for one in reports if one.kind is not Kind.LINK]
-        return self._bring(host, ("send_reports", ""), [], files, folder, None)
+        return self._bring(host, ("send_reports", ""), [], files, folder)
 
     def _bring(
         self,
@@ -153,13 +149,12 @@ class Harvester:
         args: Sequence[str],
         wanted: Sequence[Changed],
         folder: Path,
-        on_bytes: Callable[[int], None] | None,
     ) -> list[Brought] | Failure:
         brought: dict[bytes, Brought] = {}
         numbered = {one.path: folder / f"{number:06d}" for number, one in enumerate(wanted)}
         for function, links in zip(functions, (False, True), strict=True):
             for batch in batches([one for one in wanted if (one.kind is Kind.LINK) is links]):
-                failure = self._bring_batch(host, function, args, batch, numbered, on_bytes)
+                failure = self._bring_batch(host, function, args, batch, numbered)
                 if failure is not None:
                     return failure
                 brought |= {one.path: Brought(one.path, one.kind, str(numbered[one.path])) for one in batch}
@@ -172,10 +167,9 @@ class Harvester:
         args: Sequence[str],
         batch: Sequence[Changed],
         numbered: dict[bytes, Path],
-        on_bytes: Callable[[int], None] | None,
     ) -> Failure | None:
         for _ in range(_ATTEMPTS):
-            with Contents(batch, [numbered[one.path] for one in batch], on_bytes) as contents:
+            with Contents(batch, [numbered[one.path] for one in batch]) as contents:
                 answer = self._ask(
                     host, function, [*args, *(one.path for one in batch)], self._timeouts.sync_idle_s, contents, told=""
                 )

@@ -143,7 +143,7 @@ def _set_up(
         if not (theirs[prefix] or gone[prefix] or (has_bundle and not prefix)):
             continue
         bench = set_up(root, store, one, scratch / str(number))
-        submodules = (path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK.decode())
+        submodules = (path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK)
         nested = (other[len(prefix) :] for other in prefixes if other != prefix and other.startswith(prefix))
         files = [replace(brought_by_name[prefix + name], path=name) for name in theirs[prefix]]
         works.append(_Work(bench, prefix, files, gone[prefix], tuple({*submodules, *nested}), extra[prefix]))
@@ -190,7 +190,7 @@ def _changes(work: _Work) -> dict[bytes, Entry | None]:
     regular = [one for one in files if one.kind is not Kind.LINK]
     links = [one for one in files if one.kind is Kind.LINK]
     ids = dict(
-        zip((one.path for one in links), gitblobs.write_as_is(bench, [one.content for one in links]), strict=True)
+        zip((one.path for one in links), gitblobs.write_as_is(bench.git, [one.content for one in links]), strict=True)
     )
     written = gitblobs.write(bench, [(one.path, one.content) for one in regular])
     ids |= zip((one.path for one in regular), written, strict=True)

@@ -51,7 +51,7 @@ def ignored_by(
     bench: Bench, names: Collection[bytes], rules: Mapping[bytes, str | None] | None = None
 ) -> frozenset[bytes]:
     """Return the same for one repository; names, those of `rules` too, are relative to it."""
-    links = tuple(path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK.decode())
+    links = tuple(path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK)
     new = [name for name in names if name not in bench.entries and not name.startswith(links)]
     if not new:
         return frozenset()

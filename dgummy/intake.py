@@ -42,21 +42,13 @@ class RunOptions:
 def command_order(command: str, wish: Wish, options: RunOptions, settings: Settings) -> Order:
     """A shell command as an order. UsageError for one that no shell can take."""
     _check(command, options)
-    return Order(
+    order = Order(
         kind="run",
         command=f" {command}" if command.startswith("-") else command,  # a shell would take it for its own option
         shown=command,
         wish=replace(wish, text=wish.text or command),
-        sync=options.sync,
-        timeout_s=options.timeout_s,
-        env=options.env,
-        fallback=_fallback(options, settings),
-        detach=options.detach,
-        collect="auto" if options.collect else "off",
-        fetch=options.fetch,
-        collect_first=options.collect_first,
-        isolate=options.isolate,
     )
+    return _as_asked(order, options, settings, collect="off")
 
 
 def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: Settings) -> Order:
@@ -67,20 +59,28 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
         raise UsageError("there is no task", _TASK_EXAMPLE)
     command = agents.command_line(settings.agent.command, mode, text, options.verify)
     _check(command, options)
-    return Order(
+    order = Order(
         kind="task",
         command=command,
         shown=text,
         wish=replace(wish, text=text, requires=(*wish.requires, settings.agent.tool)),
-        sync=options.sync,
-        timeout_s=options.timeout_s,
-        env=options.env,
         mode=mode,
         text=text,
         verify=options.verify,
+    )
+    return _as_asked(order, options, settings, collect=settings.collect.when)
+
+
+def _as_asked(order: Order, options: RunOptions, settings: Settings, *, collect: str) -> Order:
+    """An order with the options that commands and tasks have in common; `collect` is what holds if nothing is said."""
+    return replace(
+        order,
+        sync=options.sync,
+        timeout_s=options.timeout_s,
+        env=options.env,
         fallback=_fallback(options, settings),
         detach=options.detach,
-        collect=settings.collect.when if options.collect is None else "auto" if options.collect else "off",
+        collect=collect if options.collect is None else "auto" if options.collect else "off",
         fetch=options.fetch,
         collect_first=options.collect_first,
         isolate=options.isolate,

@@ -111,11 +111,15 @@ _SYNC_KINDS = frozenset(
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A typed failure of one host: `detail` is one line of what was seen, `remedy` one line of what to do."""
+    """A typed failure of one host: `detail` is one line of what was seen, `remedy` one line of what to do.
+
+    `run_id` is the run whose work stands in the way, where that is what failed.
+    """
 
     kind: FailureKind
     detail: str = ""
     remedy: str = ""
+    run_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value

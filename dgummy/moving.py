@@ -18,7 +18,7 @@ from dgummy.errors import DgummyError, TryAgainError, UsageError
 from dgummy.events import Notice
 from dgummy.model import LOCAL_HOST, Failure, Host
 from dgummy.moverules import TRANSCRIPT, Item, Look, Proof
-from dgummy.refusals import uncollected, uncollected_run
+from dgummy.refusals import uncollected
 from dgummy.transport.base import Answer, Limits, failed
 from dgummy.transport.framing import Data, Fact, Frame
 from dgummy.units import format_bytes, format_count
@@ -136,7 +136,7 @@ class Mover:
 
     def _clear_the_way(self, old: Place, in_the_way: Failure, *, collect: bool) -> None:
         """TryAgainError unless the work that a run left beside the specialist is brought home."""
-        failure = self._cluster.collector.clear_the_way(uncollected_run(in_the_way)) if collect else in_the_way
+        failure = self._cluster.collector.clear_the_way(in_the_way.run_id) if collect else in_the_way
         if failure is not None:
             raise TryAgainError(f"{old.name} stays on {old.host.name}: {failure.detail}", failure.remedy)
 

@@ -21,10 +21,10 @@ class Order:
     """What is to be run. `command` is what a shell on the host gets; `shown` is what people are shown of it.
 
     `sync` brings the project there first and gives the run its workspace. `mode` is set for agent tasks (see `agents`).
-    `detach` starts it and does not wait for its end. `collect` says whether
-    what it changes comes home at its end (auto, ask or off), `fetch` which files do beside that, as patterns.
-    `collect_first` brings home what an earlier run left in the way; `isolate` gives it a copy of the project to itself.
-    `group_id` and `label` say what it is part of, "" for nothing.
+    `detach` starts it and does not wait for its end. `collect` says whether what it changes comes home at its end
+    (auto, ask or off), `fetch` which files do beside that, as patterns. `collect_first` brings home what an earlier run
+    left in the way; `isolate` gives it a copy of the project to itself. `group_id` and `label` say what it is part of,
+    "" for nothing.
     """
 
     kind: str

@@ -13,7 +13,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgummy.gitcommand import Git, NoGitError, joined, quoted, records
+from dgummy.changes import kind_of
+from dgummy.gitblobs import write_as_is
+from dgummy.gitcommand import Git, NoGitError, joined, records
 from dgummy.syncplan import is_git_name, is_safe_name
 from dgummy.work import Base, Brought, Kind, Skipped
 from dgummy.workbench import MODES
@@ -109,14 +111,14 @@ def _original(root: bytes, name: bytes, sent_at_ns: int, target: Path) -> _Side 
         raise _ChangedError(f"it cannot be read here: {error.strerror}") from error
     if info.st_ctime_ns > sent_at_ns:
         raise _ChangedError("it was changed here too")
-    if stat.S_ISLNK(info.st_mode):
-        target.write_bytes(os.readlink(full))  # noqa: PTH115 - bytes
-        return _Side(name, MODES[Kind.LINK], str(target))
-    if not stat.S_ISREG(info.st_mode):
+    kind = kind_of(info.st_mode)
+    if kind is None:
         raise _ChangedError("it is no file here")
+    if kind is Kind.LINK:
+        target.write_bytes(os.readlink(full))  # noqa: PTH115 - bytes
+        return _Side(name, MODES[kind], str(target))
     if not os.access(full, os.R_OK):
         raise _ChangedError("it cannot be read here")
-    kind = Kind.PROGRAM if info.st_mode & stat.S_IXUSR else Kind.FILE
     return _Side(name, MODES[kind], os.fsdecode(full))
 
 
@@ -137,8 +139,7 @@ def _diff(scratch: Path, old: Sequence[_Side], new: Sequence[_Side]) -> tuple[Pa
 
 
 def _tree(git: Git, sides: Sequence[_Side]) -> str:
-    lines = b"".join(quoted(side.content) + b"\n" for side in sides)
-    ids = git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=lines).decode().split()
+    ids = write_as_is(git, [side.content for side in sides])
     entries = (f"{side.mode} {ident}\t".encode() + side.path for side, ident in zip(sides, ids, strict=True))
     git.run("update-index", "-z", "--index-info", stdin=joined(entries))
     return git.run("write-tree").decode().strip()

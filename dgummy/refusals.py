@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.base import Answer, failed
 from dgummy.units import format_count
-
-_LEFT = re.compile(r"run ([a-z0-9-]+) .*left ")
 
 
 def refusal(answer: Answer) -> Failure:
@@ -28,10 +24,4 @@ def uncollected(value: str) -> Failure:
     left = format_count(int(count), "changed file") if count.isdigit() else "changed files"
     detail = f"run {run_id}{f' of {owner}' if owner else ''} left {left} there that are not collected"
     remedy = f"collect them first: inv collect {run_id}, or add --collect-first"
-    return Failure(FailureKind.UNCOLLECTED, detail, remedy)
-
-
-def uncollected_run(failure: Failure) -> str:
-    """The run whose work stands in the way, "" for any other failure than `uncollected`."""
-    found = _LEFT.match(failure.detail) if failure.kind is FailureKind.UNCOLLECTED else None
-    return found[1] if found else ""
+    return Failure(FailureKind.UNCOLLECTED, detail, remedy, run_id)

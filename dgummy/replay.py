@@ -14,13 +14,13 @@ from pathlib import Path
 
 from dgummy import gitblobs
 from dgummy.gitcommand import Git, GitError, quoted
-from dgummy.workbench import FOREIGN_OBJECTS, Bench
+from dgummy.snapshot import GITLINK
+from dgummy.work import Kind
+from dgummy.workbench import FOREIGN_OBJECTS, MODES, Bench
 
 MAX_COMMITS = 1000
 MAX_BUNDLE_BYTES = 2 << 30
 _MAX_HEADER_BYTES = 1 << 20
-_GITLINK = "160000"
-_LINK = "120000"
 _REF = "refs/heads/replayed"
 _IDENT = re.compile(rb"([^<>\n\0]*)<([^<>\n\0]*)> (\d{1,12}) ([+-])(\d\d)([0-5]\d)")
 
@@ -191,8 +191,8 @@ def _read_changes(source: Git, commits: Sequence[_Commit]) -> None:
 
 def _change(path: bytes, old_mode: str, mode: str, ident: str) -> _Change | None:
     """Make one of a line of diff-tree. A repository within the agent's comes by itself or not at all."""
-    if mode in ("000000", _GITLINK):
-        return None if old_mode in ("000000", _GITLINK) else _Change(path)
+    if mode in ("000000", GITLINK):
+        return None if old_mode in ("000000", GITLINK) else _Change(path)
     return _Change(path, mode, ident)
 
 
@@ -205,7 +205,7 @@ def _keep_takable(bench: Bench, source: Git, commits: Sequence[_Commit], takable
         (change.path, change.ident)
         for commit in commits
         for change in commit.changes
-        if change.ident and change.mode != _LINK
+        if change.ident and change.mode != MODES[Kind.LINK]
     }
     rules = gitblobs.rules_for(bench, (path for path, _ in changed))
     unchanged = {(path, entry[1]) for path, entry in bench.entries.items()}
@@ -216,7 +216,7 @@ def _keep_takable(bench: Bench, source: Git, commits: Sequence[_Commit], takable
     for commit in commits:
         commit.changes = [
             _Change(change.path, change.mode, converted.get((change.path, change.ident), change.ident))
-            if change.mode != _LINK
+            if change.mode != MODES[Kind.LINK]
             else change
             for change in commit.changes
         ]

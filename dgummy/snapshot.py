@@ -29,7 +29,7 @@ INDEX_CONFIG = (
     "core.safecrlf=false",
     "core.bigFileThreshold=2g",  # below it every object is a file of its own, in the store too
 )
-GITLINK = b"160000"
+GITLINK = "160000"
 Names = list[bytes]
 
 
@@ -141,7 +141,9 @@ def _not_submodules(git: Git, paths: Names) -> Names:
     """Return those that are in the index and no submodules: files were tracked there."""
     wanted = frozenset(paths)
     entries = (entry.partition(b"\t") for entry in records(git.run("ls-files", "-s", "-z")))
-    return list(dict.fromkeys(path for info, _, path in entries if path in wanted and not info.startswith(GITLINK)))
+    return list(
+        dict.fromkeys(path for info, _, path in entries if path in wanted and not info.startswith(GITLINK.encode()))
+    )
 
 
 def _write_tree(git: Git) -> str:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from dgummy import fanout
 from dgummy.ledger_rows import new_run_id
 from dgummy.model import Host, SyncResult
-from dgummy.refusals import uncollected_run
 from dgummy.stop import Stop
 from dgummy.workspaces import Synced, WorkspaceSync
 
@@ -48,10 +47,9 @@ def after_collecting(
     """Sync to one host; where uncollected work is in the way, once more after it was brought home."""
     synced = syncer.to(host, run_id, keep=keep, isolate=isolate)
     failure = synced.result.failure
-    in_the_way = uncollected_run(failure) if failure is not None and collector is not None else ""
-    if collector is None or not in_the_way:
+    if collector is None or failure is None or not failure.run_id:
         return synced
-    not_collected = collector.clear_the_way(in_the_way)
+    not_collected = collector.clear_the_way(failure.run_id)
     if not_collected is not None:
         return Synced(replace(synced.result, failure=not_collected))
     return syncer.to(host, run_id, keep=keep, isolate=isolate)

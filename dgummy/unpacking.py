@@ -39,8 +39,10 @@ def unpack(row: RunRow, luggage: Luggage, state_dir: Path, owner: str) -> Homeco
     """Put everything in its place. Done again with the same, it changes nothing. DgummyError if it cannot be."""
     found = _Unpacked(skipped=list(luggage.skipped), notices=list(luggage.notices))
     folder = RunFolder(state_dir, row.run_id, row.host)
+    in_git = bool(luggage.base.repositories)
     try:
-        in_git = bool(luggage.base.repositories) and _make_branches(found, row, luggage, state_dir, owner)
+        if in_git:
+            _make_branches(found, row, luggage, state_dir, owner)
     except BaseGoneError as error:
         found.notices.append(f"{error.message}: its work comes as files")
         in_git = False
@@ -72,7 +74,7 @@ def _state(found: _Unpacked, *, has_files: bool) -> WorkState:
     return WorkState.COLLECTED if found.branches or has_files else WorkState.NONE
 
 
-def _make_branches(found: _Unpacked, row: RunRow, luggage: Luggage, state_dir: Path, owner: str) -> bool:
+def _make_branches(found: _Unpacked, row: RunRow, luggage: Luggage, state_dir: Path, owner: str) -> None:
     root, name = Path(row.project), _PREFIX + row.run_id
     bundle = Bundle(luggage.bundle, luggage.head, luggage.bases) if luggage.bundle is not None else None
     text = message(row, owner)
@@ -92,7 +94,6 @@ def _make_branches(found: _Unpacked, row: RunRow, luggage: Luggage, state_dir: P
     found.branches = home.branches
     found.skipped += home.skipped
     found.notices += home.notices
-    return True
 
 
 def _make_files(found: _Unpacked, row: RunRow, luggage: Luggage, folder: RunFolder) -> None:

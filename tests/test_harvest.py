@@ -14,7 +14,7 @@ import pytest
 
 from dgummy.harvest import Harvester, Look, OwnGit
 from dgummy.model import Failure, FailureKind, Host
-from dgummy.refusals import refusal, uncollected, uncollected_run
+from dgummy.refusals import refusal, uncollected
 from dgummy.runs import Supervision
 from dgummy.runscript import RunSpec
 from dgummy.settings import Timeouts
@@ -455,8 +455,8 @@ def test_the_refusal_names_the_run(value: str, run_id: str, detail: str) -> None
     failure = refusal(Answer(1, (Fact("uncollected", value),)))
     assert failure == uncollected(value) and failure.kind is FailureKind.UNCOLLECTED and failure.kind.exit_code == 75
     assert failure.detail == detail and f"inv collect {run_id}" in failure.remedy
-    assert uncollected_run(failure) == run_id
-    assert uncollected_run(Failure(FailureKind.BUSY, failure.detail)) == ""
+    assert failure.run_id == run_id
+    assert Failure(FailureKind.BUSY, failure.detail).run_id == ""
 
 
 def test_a_runs_end_tells_how_much_it_changed(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

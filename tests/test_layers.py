@@ -6,12 +6,16 @@ Read from the source, by its syntax tree. A new module has no floor and fails un
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import pytest
+
+from dgummy import copies, harvest, moving, remote, runscript, watching
 
 REPO = Path(__file__).parents[1]
 
@@ -649,6 +653,24 @@ def test_modules_and_functions_are_short() -> None:
     assert unexplained == {}, "split these, or give a reason"
     assert LONG_MODULES.keys() <= modules.keys(), "short enough now: take it out"
     assert LONG_FUNCTIONS.keys() <= functions.keys(), "short enough now: take it out"
+
+
+# What goes to a host together; each has lib.sh besides.
+COMPOSED = (
+    *(module._FILES for module in (copies, harvest, moving)),
+    watching._LOOK_FILES,
+    (*runscript._HISTORY_FILES, "workspace"),
+    (*runscript._SUPERVISOR_FILES, *runscript._WORKSPACE_FILES),
+)
+
+
+@pytest.mark.parametrize("names", COMPOSED, ids="+".join)
+def test_scripts_that_go_together_share_no_functions_name(names: tuple[str, ...]) -> None:
+    """The later one would be called for both."""
+    defined = [
+        found for name in {"lib", *names} for found in re.findall(r"^(\w+)\(\)", remote.source(name), re.MULTILINE)
+    ]
+    assert [name for name, count in Counter(defined).items() if count > 1] == []
 
 
 # -- the rules, held to what they are for -----------------------------------------------------------------------------

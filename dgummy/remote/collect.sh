@@ -429,6 +429,6 @@ settle_work() {
         fact failed "disk cannot write $DG_STATE/runs/$1"
         return 1
     fi
-    drop_mark "$1"
+    drop_work_mark "$1"
     fact settled "$1"
 }

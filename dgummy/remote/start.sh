@@ -65,7 +65,7 @@ start_run() {
     if ! fill_run "$1"; then
         # Nothing was launched, and with `launch` taken nothing ever will be.
         void_run "$1" >/dev/null
-        [ -z "$DG_WORKSPACE" ] || drop_mark "$1"
+        [ -z "$DG_WORKSPACE" ] || drop_work_mark "$1"
         fact failed "disk cannot write $run (is the disk full?)"
         return 1
     fi

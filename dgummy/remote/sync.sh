@@ -121,11 +121,11 @@ sent_states() {
     ! have timeout || set -- timeout "$STATES_S" xargs -0 "$@"
     [ "$1" = timeout ] || set -- xargs -0 "$@"
     # The size and mtime of a folder say nothing of what was sent; those of a link are not compared either.
-    sent_names | "$@" 2>/dev/null | sed 's/^\(4[^ ]*\) [^ ]* [^ ]* /\1 /; s/^a[^ ]* [^ ]* [^ ]* /a /'
+    sent_paths | "$@" 2>/dev/null | sed 's/^\(4[^ ]*\) [^ ]* [^ ]* /\1 /; s/^a[^ ]* [^ ]* [^ ]* /a /'
 }
 
-# sent_names: what was last sent, and before each name the folders on the way that were not named yet; each ends in a NUL.
-sent_names() {
+# sent_paths: what was last sent, and before each name the folders on the way that were not named yet; each ends in a NUL.
+sent_paths() {
     # shellcheck disable=SC2016 # awk's own
     ! grep -q '%0A' "$DG_WS/sent" && awk '{
         gsub(/%25/, "%")

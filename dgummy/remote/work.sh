@@ -217,7 +217,7 @@ decode_name() {
 count_work() {
     if [ -z "$command_pid" ]; then # the command never began
         [ ! -f "$run/exit" ] || printf '0\n' 2>/dev/null >"$run/work"
-        drop_mark "$DG_ID"
+        drop_work_mark "$DG_ID"
         return
     fi
     work_count=0 work_ended=
@@ -245,5 +245,5 @@ count_work() {
     esac
     printf '%s\n' "$work_count" 2>/dev/null >"$run/work"
     wake_follower
-    [ "$work_count" != 0 ] || drop_mark "$DG_ID"
+    [ "$work_count" != 0 ] || drop_work_mark "$DG_ID"
 }

@@ -316,8 +316,8 @@ read_mark() {
     case $MARKED in *[!a-z0-9-]*) MARKED= ;; esac
 }
 
-# drop_mark RUN: take the mark away, if it is that of RUN.
-drop_mark() {
+# drop_work_mark RUN: take the mark away, if it is that of RUN.
+drop_work_mark() {
     read_mark
     [ "$MARKED" != "$1" ] || [ -z "$1" ] || rm -f "$DG_WS/uncollected"
 }

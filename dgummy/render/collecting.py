@@ -171,21 +171,8 @@ def _outcome(one: Outcome) -> dict[str, Any]:
         "ok": failure is None,
         "reason": None if failure is None else clean(str(failure)),
         "remedy": None if failure is None else failure.remedy or None,
-        **(homecoming(one.home) if one.home else _NOTHING),
+        **homecoming(one.home or Homecoming(one.row.run_id, one.row.host, one.row.project, WorkState.UNKNOWN)),
     }
-
-
-_NOTHING: dict[str, Any] = {
-    "work": None,
-    "branch": None,
-    "branches": [],
-    "skipped": [],
-    "notices": [],
-    "folder": None,
-    "files": [],
-    "patch": None,
-    "reports": [],
-}
 
 
 def homecoming(home: Homecoming) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dgummy.app import App
     from dgummy.chooser import Wish
     from dgummy.intake import RunOptions
+    from dgummy.ledger_rows import RunRow
+    from dgummy.model import Failure
     from dgummy.render.console import Console
     from dgummy.tails import Tails
     from dgummy.tasks._flags import ChoiceFlags, HostFlags, WorkFlags
@@ -195,3 +197,20 @@ def variables(given: Sequence[str], *, colour: bool) -> dict[str, str]:
             value = os.environ[name]
         found[name] = value
     return found
+
+
+def only(rows: Sequence[RunRow], what: str) -> RunRow:
+    """The one run that a command is about. UsageError if several, or none, are meant."""
+    if len(rows) != 1:
+        raise UsageError(f"inv {what} is about one run, and {len(rows)} are meant", "name one of them: inv runs")
+    return rows[0]
+
+
+def say_who_was_silent(console: Console, silent: Mapping[str, Failure]) -> int:
+    """Say which hosts did not answer; the exit code for that."""
+    from dgummy.errors import ExitCode
+    from dgummy.render import history as screen
+
+    for line in screen.silent(silent):
+        console.note(line, "error" if line.startswith("✗") else "")
+    return ExitCode.SOME_FAILED if silent else 0

@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from dgummy.errors import UsageError
 from dgummy.tasks._flags import all_words, command_with, flag, repeated
-from dgummy.tasks._shared import session
+from dgummy.tasks._shared import only, session
 
 if TYPE_CHECKING:
     from dgummy.render.console import Console
@@ -77,13 +77,11 @@ def report(c: Context, flags: ReportFlags) -> int:
 
     with session(c, json=flags.json) as now:
         cluster = now.app.cluster
-        rows = cluster.history.find(flags.run)
-        if len(rows) != 1:
-            raise UsageError(f"inv report is about one run, and {len(rows)} are meant", "name one of them: inv runs")
-        paths = cluster.collector.reports(rows[0])
+        row = only(cluster.history.find(flags.run), "report")
+        paths = cluster.collector.reports(row)
         texts = [(path.name, str(path), path.read_text("utf-8", "replace")) for path in paths]
         if flags.json:
-            now.console.result(documents.dump(screen.document(rows[0].run_id, rows[0].host, texts)))
+            now.console.result(documents.dump(screen.document(row.run_id, row.host, texts)))
         else:
             _show(now.console, texts)
     return 0

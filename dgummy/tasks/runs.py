@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from dgummy.boundary import command
 from dgummy.errors import UsageError
-from dgummy.tasks._shared import duration_s, session
+from dgummy.tasks._shared import duration_s, only, say_who_was_silent, session
 
 if TYPE_CHECKING:
     from dgummy.history import Query, Seen
-    from dgummy.ledger_rows import RunRow
-    from dgummy.model import Failure
     from dgummy.render.console import Console
 
 _JSON_HELP = {"json": "print one JSON document on stdout"}
@@ -76,7 +74,7 @@ def logs(c: Context, run: list[str], follow: bool = False, stderr: bool = False,
         history = now.app.cluster.history
         rows = history.find(run)
         if follow:
-            return rejoin.watch(history, _only(rows, "logs --follow"), streams).process_exit_code
+            return rejoin.watch(history, only(rows, "logs --follow"), streams).process_exit_code
         for row in rows:
             if len(rows) > 1:
                 now.console.note(screen.header(row), "bold")
@@ -120,7 +118,7 @@ def attach(c: Context, run: list[str], json: bool = False) -> int:
 
     with session(c, json=json) as now:
         history = now.app.cluster.history
-        row = _only(history.find(run), "attach")
+        row = only(history.find(run), "attach")
         result = now.app.cluster.collector.completed(rejoin.attach(history, row))
         for line, style in collecting.lines(result.home) if result.home is not None else ():
             now.console.note(line, style)
@@ -192,7 +190,7 @@ def prune(
         collect = now.app.cluster.collector.collect_all if collect_first else None
         done = upkeep.prune(older_s, dry=dry, all_owners=all_owners, uncollected=uncollected, collect=collect)
         now.console.result(documents.dump(documents.pruned(done)) if json else screen.pruned(done))
-        code = _say_who_was_silent(now.console, done.silent)
+        code = say_who_was_silent(now.console, done.silent)
         for line in screen.uncollected(done.uncollected):
             now.console.note(line, "error" if line.startswith("✗") else "")
         return ExitCode.TRY_AGAIN if done.uncollected else code
@@ -211,7 +209,7 @@ def rebuild(c: Context, all_owners: bool = False, json: bool = False) -> int:
     with session(c, json=json) as now:
         done = Upkeep(now.app.cluster.history).rebuild(all_owners=all_owners)
         now.console.result(documents.dump(documents.rebuilt(done)) if json else screen.rebuilt(done))
-        return _say_who_was_silent(now.console, done.silent)
+        return say_who_was_silent(now.console, done.silent)
 
 
 def _query(state: list[str], since: str | None, group: str | None, host: list[str], limit: int) -> Query:
@@ -238,12 +236,6 @@ def _query(state: list[str], since: str | None, group: str | None, host: list[st
     return Query(tuple(known[name] for name in state), begun, group or None, hosts, limit)
 
 
-def _only(rows: Sequence[RunRow], what: str) -> RunRow:
-    if len(rows) != 1:
-        raise UsageError(f"inv {what} is about one run, and {len(rows)} are meant", "name one of them: inv runs")
-    return rows[0]
-
-
 def _show(console: Console, found: Sequence[Seen], *, json: bool) -> None:
     from dgummy.app import utc_now
     from dgummy.render import documents
@@ -251,12 +243,3 @@ def _show(console: Console, found: Sequence[Seen], *, json: bool) -> None:
 
     text = documents.dump(documents.runs(found)) if json else screen.runs(found, utc_now(), console.width)
     console.result(text)
-
-
-def _say_who_was_silent(console: Console, silent: Mapping[str, Failure]) -> int:
-    from dgummy.errors import ExitCode
-    from dgummy.render import history as screen
-
-    for line in screen.silent(silent):
-        console.note(line, "error" if line.startswith("✗") else "")
-    return ExitCode.SOME_FAILED if silent else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,10 @@ from invoke.context import Context
 
 from dgummy.errors import UsageError
 from dgummy.tasks._flags import HostFlags, command_with, flag
-from dgummy.tasks._shared import duration_s, host_wish, session
+from dgummy.tasks._shared import duration_s, host_wish, say_who_was_silent, session
 
 if TYPE_CHECKING:
     from dgummy.copyrules import Workspace
-    from dgummy.model import Failure
-    from dgummy.render.console import Console
 
 
 @dataclass
@@ -50,7 +47,7 @@ def list_workspaces(c: Context, flags: ListFlags) -> int:
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
         found = Copies(now.app.cluster).look(host_wish(flags), project=flags.project)
         now.console.result(documents.dump(screen.document(found)) if flags.json else screen.table(found))
-        return _say_who_was_silent(now.console, found.silent)
+        return say_who_was_silent(now.console, found.silent)
 
 
 @command_with(CleanFlags)
@@ -83,16 +80,7 @@ def clean(c: Context, flags: CleanFlags) -> int:
         )
         text = documents.dump(screen.cleaned_document(done)) if flags.json else screen.cleaned(done)
         now.console.result(text)
-        code = _say_who_was_silent(now.console, done.silent)
+        code = say_who_was_silent(now.console, done.silent)
     if any(one.is_work for one in done.kept):
         return ExitCode.TRY_AGAIN
     return code or (ExitCode.SOME_FAILED if any(one.is_trouble for one in done.kept) else 0)
-
-
-def _say_who_was_silent(console: Console, silent: Mapping[str, Failure]) -> int:
-    from dgummy.errors import ExitCode
-    from dgummy.render import history as screen
-
-    for line in screen.silent(silent):
-        console.note(line, "error" if line.startswith("✗") else "")
-    return ExitCode.SOME_FAILED if silent else 0
