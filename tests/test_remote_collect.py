@@ -114,7 +114,7 @@ def test_who_lost_the_right_to_overwrite_starts_nothing(work: Workspace) -> None
 def test_a_supervisor_that_was_killed_leaves_the_mark(work: Workspace) -> None:
     folder = str(work.folder)
     work.box.start("echo 1 >a.txt; sleep 60", "r1", directory=folder, workspace=folder)
-    wait_for((work.folder / "a.txt").read_text)
+    wait_for(lambda: (work.folder / "a.txt").read_text() == "1\n")  # something was there before
     supervisor, command = work.box.pids("r1")
     os.kill(supervisor, signal.SIGKILL)
     os.killpg(command, signal.SIGKILL)
