@@ -134,6 +134,12 @@ def bounded(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
     """Do the work; gives back the exit code."""
+    code = _run(work, as_json=as_json)
+    _settle_notices(code)
+    return code
+
+
+def _run(work: Callable[[], Any], *, as_json: bool) -> int:
     try:
         code = work()
         if sys.stdout is not None:
@@ -146,9 +152,10 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
         if error.message:
             _note(error.message)
         return error.code
-    except KeyboardInterrupt:
-        _complain(DgummyError("interrupted", code=ExitCode.INTERRUPTED), as_json=as_json)
-        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt as pressed:
+        stopped = _interrupted(pressed)
+        _complain(stopped, as_json=as_json)
+        return int(stopped.code)
     except BrokenPipeError:
         _forget_stdout()
         return _SIGPIPE_CODE
@@ -156,6 +163,24 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
         _complain(_bug(error), as_json=as_json)
         return ExitCode.BUG
     return code if isinstance(code, int) else 0
+
+
+def _settle_notices(code: int) -> None:
+    """Show what was kept back, if there is anything to tell."""
+    if "dgummy.render.holding" in sys.modules:
+        from dgummy.render.holding import HOLDING
+
+        with suppress(OSError, DgummyError):
+            HOLDING.end(well=code == 0)
+
+
+def _interrupted(pressed: KeyboardInterrupt) -> DgummyError:
+    from dgummy.stop import DEADLINE, DeadlinePassed
+
+    if not isinstance(pressed, DeadlinePassed):
+        return DgummyError("interrupted", code=ExitCode.INTERRUPTED)
+    remedy = "see how far it came: inv runs; or give it longer: --deadline 2h"
+    return DgummyError(DEADLINE, remedy, code=ExitCode.TIMED_OUT)
 
 
 _aside: dict[str, str] = {}
@@ -183,6 +208,7 @@ def _complain(error: DgummyError, *, as_json: bool) -> None:
     from dgummy.render.text import one_line
 
     console = Console()
+    _settle_notices(int(error.code))
     with suppress(OSError, DgummyError):  # whom to tell, if nobody reads?
         console.note(f"✗ {one_line(error.message, 1000)}", "error")
         if error.remedy:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from dgummy.events import Event, Listener
+from dgummy.stop import DEADLINE, INTERRUPTED, DeadlinePassed
 
 if TYPE_CHECKING:
     from dgummy.stop import Stop
@@ -61,19 +62,25 @@ class Job(Generic[R]):
 
 
 def interruptible(work: Callable[[], R], stop: Stop) -> R:
-    """Do work in the background, and tell it of Ctrl-C: the first cancels, the second leaves, a third gets through."""
+    """Do work in the background, and tell it of Ctrl-C: the first cancels, the second leaves, a third gets through.
+
+    A deadline that passes is a Ctrl-C with another reason.
+    """
     job = Job(work, "work")
     while True:
         try:
             job.wait()
             return job.result()
-        except KeyboardInterrupt:  # noqa: PERF203 - waiting goes on after it
+        except KeyboardInterrupt as pressed:  # noqa: PERF203 - waiting goes on after it
+            by_clock = isinstance(pressed, DeadlinePassed)
+            if job.wait(0) and by_clock:
+                continue
             if job.wait(0) or stop.left:
                 raise
             if stop.cancelled:
                 stop.leave()
             else:
-                stop.cancel()
+                stop.cancel(DEADLINE if by_clock else INTERRUPTED)
 
 
 class Crew(Generic[K, R]):

@@ -286,5 +286,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     collect: CollectSettings = CollectSettings()
     workspace: WorkspaceSettings = WorkspaceSettings()
     suites: dict[str, dict[str, SuiteJob]] = {}
+    notices: str = "auto"
     state_dir: str = "~/.local/state/distributed-gummy"
     pricing: Pricing = Pricing()  # last, for whoever has all settings shown: it is long
