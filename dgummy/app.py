@@ -8,7 +8,8 @@ import platform
 import random
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -189,6 +190,20 @@ class App:
             on_notice=lambda host, text: self.bus(Notice(text, "warning", host)),
             ssh_config_path=self.ssh_config,
         )
+
+    def key_files(self, hosts: Iterable[str]) -> list[str]:
+        """The files of keys that log in to hosts without an agent and without a passphrase, as ssh's config has it."""
+        from dgummy.transport.keyfiles import read_key_file
+
+        resolve = Resolver(self.inventory, self.ssh_config, self.state_dir / "cache" / "ssh.json")
+        found: dict[str, None] = {}
+        for host in hosts:
+            with suppress(ConfigError):
+                for path in resolve(self.inventory.hosts[host].ssh_names()[0]).identity_files:
+                    key = read_key_file(path)
+                    if key is not None and not (key.encrypted or key.public_only):
+                        found[key.path] = None
+        return list(found)
 
     def _ask_about_host_key(self, question: HostKeyQuestion) -> bool:
         """Ask, at a terminal, whether the user knows this key."""

@@ -8,12 +8,14 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
+from invoke.parser import Parser
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.program import Program
@@ -21,7 +23,7 @@ from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from dgummy import layers
-from dgummy.errors import DgummyError, ExitCode
+from dgummy.errors import DgummyError, ExitCode, UsageError
 
 _SIGPIPE_CODE = 141
 
@@ -181,6 +183,32 @@ def _interrupted(pressed: KeyboardInterrupt) -> DgummyError:
         return DgummyError("interrupted", code=ExitCode.INTERRUPTED)
     remedy = "see how far it came: inv runs; or give it longer: --deadline 2h"
     return DgummyError(DEADLINE, remedy, code=ExitCode.TIMED_OUT)
+
+
+_collections: list[Collection] = []
+
+
+def set_collection(collection: Collection) -> None:
+    """Say which tasks there are, for `parsed`. To be called while they are loaded."""
+    _collections[:] = [collection]
+
+
+def parsed(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Read a command line that names one of our tasks: the task's name, and its arguments. UsageError for any other."""
+    known = {name for one in _collections for name in one.task_names}
+    if not words or words[0] not in {*known, *(alias for one in _collections for alias in one.collections)}:
+        name = ascii(words[0])[1:-1] if words else "nothing"
+        raise UsageError(f"there is no command {name[:80]}", "write it as after `dgummy`: run 'make test'")
+    before, sys.argv[1:] = sys.argv[1:], list(words)  # `Command` looks there
+    try:
+        found = Parser(contexts=_collections[0].to_contexts()).parse_argv(list(words))
+    except ParseError as error:
+        raise UsageError(str(error), f"see inv --help {words[0]}") from error
+    finally:
+        sys.argv[1:] = before
+    if len(found) != 1:
+        raise UsageError(f"these are {len(found)} commands", "give one; quote what belongs together: run 'make test'")
+    return str(found[0].name), dict(found[0].as_kwargs)
 
 
 _aside: dict[str, str] = {}

@@ -31,6 +31,7 @@ class RunOptions:
     fetch: tuple[str, ...] = ()
     collect_first: bool = False
     isolate: bool = False
+    job: str = ""
 
     def __post_init__(self) -> None:
         """UsageError for what makes no sense together."""
@@ -84,6 +85,7 @@ def _as_asked(order: Order, options: RunOptions, settings: Settings, *, collect:
         fetch=options.fetch,
         collect_first=options.collect_first,
         isolate=options.isolate,
+        job=options.job,
     )
 
 

@@ -55,6 +55,8 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.changes",
         "dgummy.copyrules",
         "dgummy.costs",
+        "dgummy.cronenv",
+        "dgummy.cronline",
         "dgummy.dhelp",
         "dgummy.dtext",
         "dgummy.explain",
@@ -73,6 +75,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.reconcile",
         "dgummy.requirement",
         "dgummy.routing",
+        "dgummy.schedule",
         "dgummy.scoring",
         "dgummy.sharing",
         "dgummy.specialists",
@@ -81,6 +84,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.summaries",
         "dgummy.syncplan",
         "dgummy.tails",
+        "dgummy.timerunits",
         "dgummy.views",
         "dgummy.wording",
         "dgummy.testformats",
@@ -96,6 +100,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
     ),
     Floor.LOCAL_STATE: (
         "dgummy.cache",
+        "dgummy.cronstore",
         "dgummy.discovery",
         "dgummy.fileset",
         "dgummy.gitblobs",
@@ -104,6 +109,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.homecoming",
         "dgummy.ignoring",
         "dgummy.inventory",
+        "dgummy.jobrecord",
         "dgummy.layers",
         "dgummy.ledger",
         "dgummy.ledger_rows",
@@ -174,6 +180,8 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.intake",
         "dgummy.history",
         "dgummy.interrupt",
+        "dgummy.jobcheck",
+        "dgummy.jobrun",
         "dgummy.journal",
         "dgummy.lodging",
         "dgummy.luggage",
@@ -186,6 +194,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.rejoin",
         "dgummy.runs",
         "dgummy.runscript",
+        "dgummy.scheduling",
         "dgummy.spending",
         "dgummy.spread",
         "dgummy.stop",
@@ -205,6 +214,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.render.collecting",
         "dgummy.render.console",
         "dgummy.render.copies",
+        "dgummy.render.cron",
         "dgummy.render.dashboard",
         "dgummy.render.documents",
         "dgummy.render.fullscreen",
@@ -255,6 +265,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.tasks.again",
         "dgummy.tasks.collect",
         "dgummy.tasks.config",
+        "dgummy.tasks.cron",
         "dgummy.tasks.demo",
         "dgummy.tasks.groups",
         "dgummy.tasks.hosts",
@@ -282,6 +293,8 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
         "dgummy.transport.sshscript",
         "dgummy.transport.auth",
     ),
+    "cronsim": ("dgummy.schedule",),
+    "crontab": ("dgummy.cronline",),
     "rich": ("dgummy.render",),
     "tabulate": ("dgummy.render",),
     "invoke": (
@@ -298,7 +311,18 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     ),
 }
 # These cost time, and whoever types `inv --list` must not pay for them.
-NEVER_AT_ONCE_FROM_TASKS = ("fabric", "paramiko", "rich", "tabulate", "msgspec", "yaml", "sqlite3", "asyncio")
+NEVER_AT_ONCE_FROM_TASKS = (
+    "fabric",
+    "paramiko",
+    "rich",
+    "tabulate",
+    "msgspec",
+    "yaml",
+    "sqlite3",
+    "asyncio",
+    "cronsim",
+    "crontab",
+)
 
 THREADS_IN = {
     "dgummy.fanout": "the place for threads",

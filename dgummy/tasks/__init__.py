@@ -9,7 +9,21 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work, workspace
+from dgummy.tasks import (
+    again,
+    collect,
+    config,
+    cron,
+    demo,
+    groups,
+    hosts,
+    lab,
+    runs,
+    specialists,
+    watch,
+    work,
+    workspace,
+)
 
 ns = Collection("dgummy")
 for _task in (
@@ -34,6 +48,7 @@ for _task in (
 ):
     ns.add_task(_task)
 ns.add_collection(Collection("config", config.show, config.init, config.check, config.path))
+ns.add_collection(Collection("cron", cron.add, cron.list_jobs, cron.remove, cron.run, cron.exec_job))
 _runs = Collection("runs", runs.prune, runs.rebuild)
 _runs.add_task(runs.list_runs, default=True)
 ns.add_collection(_runs)
@@ -43,5 +58,6 @@ ns.add_collection(_specialists)
 ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.clean))
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 boundary.set_env_aside()
+boundary.set_collection(ns)
 
 __all__ = ["ns"]

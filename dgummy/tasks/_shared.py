@@ -174,6 +174,7 @@ def duration_s(text: str | None, flag: str = "--timeout", example: str = "20m") 
 def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: bool = False) -> RunOptions:
     """Flags as options of a run. `colour`: its output goes to our stdout as it is. `agent`: it is for an agent."""
     from dgummy.intake import RunOptions
+    from dgummy.jobrun import JOB
 
     return RunOptions(
         sync=not flags.no_sync,
@@ -185,6 +186,7 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: 
         fetch=tuple(flags.fetch),
         collect_first=flags.collect_first,
         isolate=flags.isolate,
+        job=os.environ.get(JOB, ""),
     )
 
 
