@@ -79,10 +79,10 @@ def line(job: Job) -> bytes:
         raise UsageError(what, remedy)
     item = CronItem(text)
     item.setall(job.fields)
-    written = item.render()
-    if not is_same(parse(" ".join(written.split(None, 5)[:5])), job.fields):
+    when = item.slices.clean_render()
+    if not is_same(parse(when), job.fields):
         raise UsageError(f"the schedule {job.fields} cannot be written safely", "write `*` where any day is meant")
-    return _bytes(f"{written} # dgummy:{job.name}\n")
+    return _bytes(f"{when}{item.render().removeprefix(item.slices.render())} # dgummy:{job.name}\n")
 
 
 def entries(table: bytes) -> list[Entry]:
@@ -143,7 +143,8 @@ def _entry(name: str, text: bytes, number: int) -> Entry:
     if not found:
         return Entry(name, "", "", enabled=False, number=number)
     (item,) = found
-    return Entry(name, item.slices.render(), item.command or "", enabled=item.is_enabled(), number=number)
+    when = "@reboot" if str(item.slices.special) == "@reboot" else item.slices.clean_render()
+    return Entry(name, when, item.command or "", enabled=item.is_enabled(), number=number)
 
 
 def _quoted(word: str) -> str:

@@ -51,9 +51,7 @@ class JobRun:
 
     def told_to_end(self) -> None:
         """Hand SIGTERM on, and write down that it came."""
-        if self._child is not None:
-            with suppress(OSError):
-                self._child.send_signal(signal.SIGTERM)
+        self._hand_on(signal.SIGTERM)
         self._keep(128 + signal.SIGTERM, "told to end (SIGTERM)")
 
     def not_run(self, error: DgummyError) -> None:
@@ -81,14 +79,24 @@ class JobRun:
     def _to_its_end(self, program: str, descriptor: int) -> int:
         environ = {_NOTICES: "always", **os.environ, JOB: self._name}
         self._child = subprocess.Popen(
-            [program, *self._words], stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, env=environ
+            [program, *self._words],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            env=environ,
+            start_new_session=True,  # Ctrl-C and the like come through us, each once
         )
         while True:
             try:
                 code = self._child.wait()
                 return code if code >= 0 else 128 - code
-            except KeyboardInterrupt:  # noqa: PERF203 - the child has heard it too, and ends what runs on its host
-                continue
+            except KeyboardInterrupt:  # noqa: PERF203 - the child ends what runs on its host, and then itself
+                self._hand_on(signal.SIGINT)
+
+    def _hand_on(self, number: signal.Signals) -> None:
+        if self._child is not None:
+            with suppress(OSError):
+                self._child.send_signal(number)
 
     def _say(self, text: str) -> None:
         stamp = self._now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -104,7 +112,7 @@ class JobRun:
 def summary(name: str, code: int, why: str, log: Path) -> tuple[str, str]:
     """What is said of a job that failed, to whoever reads cron's mail: what happened, and where to look."""
     text = f"✗ {name}: exit code {code}" + (f": {why}" if why else "")
-    return text, f"all it said is in {shlex.quote(str(log))}; inv cron.list"
+    return text, f"  all it said is in {shlex.quote(str(log))}; inv cron.list"
 
 
 def _why(said: bytes) -> str:

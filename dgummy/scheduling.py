@@ -211,7 +211,7 @@ class Jobs:
             os.close(descriptor)
 
 
-_UNTESTED = "nothing was written; --force writes it all the same"
+_UNTESTED = "nothing was written (cron.add --force writes it all the same)"
 
 
 def _entries(store: Crontab | Timers) -> Sequence[Entry]:
@@ -231,7 +231,8 @@ def _heard(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
             code = ExitCode(int(error["exit_code"]))
         except (ValueError, TypeError, KeyError):
             code = ExitCode.BUG
-        remedy = f"{one_line(str(error.get('remedy') or ''))}; {_UNTESTED}".removeprefix("; ")
+        remedy = one_line(str(error.get("remedy") or ""))
+        remedy = f"{remedy}{' ' if remedy.endswith(('?', '.')) else '; '}{_UNTESTED}" if remedy else _UNTESTED
         raise DgummyError(f"cron could not run it: {one_line(str(error.get('message')))}", remedy, code=code)
     if done.returncode or not isinstance(told, dict):
         said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]

@@ -26,6 +26,7 @@ COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
     *("specialists", "specialists.move", "watch"),
     *("collect", "report"),
+    *("cron.add", "cron.list", "cron.remove", "cron.run", "cron.exec"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     "specialists.move",
     *("workspace.list", "workspace.clean"),

@@ -21,6 +21,7 @@ SCHEMAS = {
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
     *("collect", "report"),
+    *("cron-add", "cron-list", "cron-remove"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 

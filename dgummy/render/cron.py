@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dgummy.scheduling import Listed
 
 _HEADERS = ("NAME", "SCHEDULE", "NEXT", "LAST", "RESULT", "COMMAND")
-_STATES = {0: "ok", 75: "try again", 77: "refused", 78: "settings", 124: "timed out", 130: "interrupted", 143: "ended"}
+_STATES = {0: "ok", 75: "try again", 77: "refused", 78: "settings", 124: "timed out", 130: "interrupted", 143: "told to end"}
 
 
 def table(found: Sequence[Listed]) -> str:
@@ -45,7 +45,10 @@ def _cells(one: Listed) -> tuple[str, ...]:
 
 
 def _result(one: Listed) -> str:
-    last = one.last
+    last, holder = one.last, one.holder
+    if holder is not None and (last is None or last.pid != holder.pid):
+        since = f" since {_local(datetime.fromisoformat(holder.since))}" if holder.since else ""
+        return f"running{since} (process {holder.pid})"
     if last is None:
         return "never ran"
     state, code = state_of(one), last.exit_code
@@ -85,9 +88,15 @@ def _standing(one: Listed) -> dict[str, Any]:
     return {
         "enabled": one.entry.enabled,
         "next_run_at": None if one.next_at is None else _utc(one.next_at),
+        "running": _running(one),
         "last": _last(one, one.last),
         "problems": list(one.problems),
     }
+
+
+def _running(one: Listed) -> dict[str, Any] | None:
+    holder = one.holder
+    return None if holder is None else {"pid": holder.pid, "since": holder.since or None, "command": holder.command}
 
 
 def _last(one: Listed, last: LastRun | None) -> dict[str, Any] | None:
