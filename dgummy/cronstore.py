@@ -111,8 +111,9 @@ class Timers:
             raise NoHostError("there is no systemd here (no systemctl)", "leave out --timer, and let cron run it")
         command = cronline.command(job)
         service, timer = (self.folder / timerunits.unit_name(job.name, kind) for kind in ("service", "timer"))
-        for path in (service, timer):
-            if path.exists() and not path.read_text("utf-8", "replace").startswith(timerunits.MARK):
+        before = {path: path.read_text("utf-8", "surrogateescape") for path in (service, timer) if path.exists()}
+        for path, text in before.items():
+            if not text.startswith(timerunits.MARK):
                 raise RefusedError(f"{path} is there, and not ours", "take another name for the job")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,8 @@ class Timers:
             self._systemctl("daemon-reload")
             self._systemctl("enable", "--now", timer.name)
         except (DgummyError, OSError) as error:
-            self._take_away(job.name)
+            with suppress(OSError):
+                self._put_back(job.name, before)
             if isinstance(error, OSError):
                 what = f"{self.folder}: {error.strerror}"
                 raise DgummyError(what, "make the folder writable", code=ExitCode.CONFIG) from error
@@ -132,6 +134,13 @@ class Timers:
         with suppress(DgummyError):  # the units go in any case, and what is not there runs no more after a reload
             self._systemctl("disable", "--now", timerunits.unit_name(name, "timer"))
         self._take_away(name)
+
+    def _put_back(self, name: str, before: Mapping[Path, str]) -> None:
+        """What was there before a job could not be written down."""
+        if not before:
+            self._take_away(name)
+        for path, text in before.items():
+            _write(path, text)
 
     def _take_away(self, name: str) -> None:
         timer = timerunits.unit_name(name, "timer")

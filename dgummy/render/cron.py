@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from dgummy.scheduling import Listed
 
 _HEADERS = ("NAME", "SCHEDULE", "NEXT", "LAST", "RESULT", "COMMAND")
-_STATES = {0: "ok", 75: "try again", 77: "refused", 78: "settings", 124: "timed out", 130: "interrupted", 143: "told to end"}
+_STATES = {
+    0: "ok",
+    75: "try again",
+    77: "refused",
+    78: "settings",
+    124: "timed out",
+    130: "interrupted",
+    143: "told to end",
+}
 
 
 def table(found: Sequence[Listed]) -> str:

@@ -67,7 +67,7 @@ def add(c: Context, flags: AddFlags) -> int:
         jobs = _jobs(now.app)
         store = jobs.check_new(name, timer=flags.timer, replace=flags.replace)
         job, notes = _job(now.app, name, fields, lock, command)
-        text = cronline.command(job) if flags.timer else cronline.line(job).decode("utf-8", "replace").rstrip("\n")
+        text = _written(job, timer=flags.timer)
         tried = _tried(now, jobs, job, notes, force=flags.force)
         if not flags.dry:
             jobs.add(job, store)
@@ -308,6 +308,15 @@ def _tried(now: Session, jobs: Jobs, job: Job, notes: list[str], *, force: bool)
         notes[0] += f"; keys used: {keys}"
     notes += [f"{host['host']} does not answer now: {host['reason']}" for host in told["hosts"] if not host["ok"]]
     return told
+
+
+def _written(job: Job, *, timer: bool) -> str:
+    """What is written down of a job, for people."""
+    from dgummy import cronline, schedule
+
+    if not timer:
+        return cronline.line(job).decode("utf-8", "replace").rstrip("\n")
+    return "\n".join([*(f"OnCalendar={text}" for text in schedule.calendar(job.fields)), cronline.command(job)])
 
 
 def _warnings(kind: str) -> list[str]:
