@@ -92,7 +92,7 @@ class Jobs:
         with self._alone():
             store.add(job)
             for other in self._stores:
-                if other is not store and any(entry.name == job.name for entry in _entries(other)):
+                if other != store and any(entry.name == job.name for entry in _entries(other)):
                     other.remove(job.name)
         JobFiles(Path(job.log)).keep(added_at=self._place.now(), last=None)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dgummy import cronenv, cronline, timerunits
+from dgummy import cronenv, cronline, schedule, timerunits
 from dgummy.cronline import Entry, Job
 from dgummy.errors import UsageError
 
@@ -127,7 +127,7 @@ def test_a_line_that_was_changed_by_hand() -> None:
 def test_every_schedule_is_written_as_it_is_meant() -> None:
     for fields in ("*/5 * * * *", "0 0 * * 7", "0 0 * * *", "5 4 1,15 jan-mar mon", "0-59 * * * 1-7"):
         (entry,) = cronline.entries(cronline.line(replace(JOB, fields=fields)))
-        assert cronline.is_same(entry.fields, fields)
+        assert schedule.is_same(entry.fields, fields)
     with pytest.raises(UsageError, match="cannot be written safely"):  # python-crontab would make it "every Monday"
         cronline.line(replace(JOB, fields="0 2 1-31 * 1"))
 

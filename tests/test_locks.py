@@ -116,7 +116,7 @@ def told(*lines: tuple[str, str], well: bool) -> list[str]:
     holding, shown = Holding(), Told()
     assert not holding.keeps("before", "")
     holding.begin(shown)
-    assert all([holding.keeps(text, style) for text, style in lines])
+    assert all(holding.keeps(text, style) for text, style in lines)
     assert shown.lines == []
     holding.end(well=well)
     assert not holding.keeps("after", "")
