@@ -17,6 +17,8 @@ from dgummy.stop import DEADLINE, INTERRUPTED, DeadlinePassed
 if TYPE_CHECKING:
     from dgummy.stop import Stop
 
+_HEARING_S = 0.5
+
 K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,21 +68,32 @@ def interruptible(work: Callable[[], R], stop: Stop) -> R:
 
     A deadline that passes is a Ctrl-C with another reason.
     """
-    job = Job(work, "work")
-    while True:
-        try:
-            job.wait()
-            return job.result()
-        except KeyboardInterrupt as pressed:  # noqa: PERF203 - waiting goes on after it
-            by_clock = isinstance(pressed, DeadlinePassed)
-            if job.wait(0) and by_clock:
-                continue
-            if job.wait(0) or stop.left:
-                raise
-            if stop.cancelled:
-                stop.leave()
-            else:
-                stop.cancel(DEADLINE if by_clock else INTERRUPTED)
+    try:
+        job = Job(work, "work")
+        while True:
+            try:
+                while not job.wait(_HEARING_S):
+                    pass  # a signal that another thread was given is heard here all the same
+                return job.result()
+            except KeyboardInterrupt as pressed:  # noqa: PERF203 - waiting goes on after it
+                _pass_on(pressed, job, stop)
+    except BaseException:
+        # It may have come at any moment, so also when the work had just begun and nobody waited for it yet.
+        stop.cancel()
+        raise
+
+
+def _pass_on(pressed: KeyboardInterrupt, job: Job[R], stop: Stop) -> None:
+    """Tell the work of Ctrl-C, or of the deadline; raises what came once too often, or after the work was done."""
+    by_clock = isinstance(pressed, DeadlinePassed)
+    if job.wait(0) and by_clock:
+        return
+    if job.wait(0) or stop.left:
+        raise pressed
+    if stop.cancelled:
+        stop.leave()
+    else:
+        stop.cancel(DEADLINE if by_clock else INTERRUPTED)
 
 
 class Crew(Generic[K, R]):

@@ -13,28 +13,52 @@ from typing import TYPE_CHECKING
 
 from dgummy.render.holding import HOLDING
 from dgummy.stop import DeadlinePassed
+from dgummy.transport import alarms
 
 if TYPE_CHECKING:
     from dgummy.render.console import Console
 
 _LAST_WORDS_S = 10.0
+_UNHEARD_S = 0.3
 
 
 class Alarm:
     """A deadline that passes like Ctrl-C: first what runs is ended, then it is left to itself, then all is left.
 
-    `grace_s` is how long a host gets to end what runs there.
+    `grace_s` is how long a host gets to end what runs there. The clock is a thread that gives a signal to the main
+    thread itself, again if it was not heard: what the system gives to any thread does not wake one that waits.
     """
 
     def __init__(self, grace_s: float = 40.0) -> None:
         self.grace_s = grace_s
         self.passed = 0
+        self._next: alarms.Alarm | None = None
+        self._off = False
+
+    def set(self, after_s: float) -> None:
+        """Let it pass so much later."""
+        heard = self.passed
+        self._next = alarms.ALARMS.after(after_s, lambda: self._strike(heard))
+
+    def off(self) -> None:
+        """Let it pass no more."""
+        self._off = True
+        if self._next is not None:
+            self._next.cancel()
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         """Be heard in the main thread."""
+        if self._off:
+            return
         self.passed += 1
-        signal.setitimer(signal.ITIMER_REAL, self.grace_s if self.passed == 1 else _LAST_WORDS_S)
+        self.set(self.grace_s if self.passed == 1 else _LAST_WORDS_S)
         raise DeadlinePassed
+
+    def _strike(self, heard: int) -> None:
+        if self._off or self.passed != heard:
+            return
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        self._next = alarms.ALARMS.after(_UNHEARD_S, lambda: self._strike(heard))
 
 
 @contextmanager
@@ -45,11 +69,11 @@ def deadline(after_s: float | None) -> Iterator[Alarm]:
         yield alarm
         return
     before = signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, after_s)
+    alarm.set(after_s)
     try:
         yield alarm
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        alarm.off()
         signal.signal(signal.SIGALRM, before)
 
 

@@ -18,8 +18,11 @@ import pytest
 
 import standin_crontab
 from cli_lab import Desk, Result, open_desk
-from dgummy import cronstore
+from dgummy import cronstore, unattended
 from dgummy import lab as dlab
+from dgummy.chooser import Wish
+from dgummy.events import Event, Notice
+from dgummy.intake import RunOptions
 from labs import REPO, until
 
 pytestmark = pytest.mark.lab
@@ -98,18 +101,15 @@ def test_a_command_that_is_told_to_end_shows_what_it_kept_back(desk: Desk) -> No
 
 
 def test_a_run_is_ended_on_its_host_when_the_deadline_passes(desk: Desk) -> None:
-    words = [str(word) for word in desk.argv(["run", "--json", "--no-sync", "--deadline", "1h", "sleep 60"])]
-    with subprocess.Popen(words, cwd=desk.project, env=desk.environment(), stdin=-3, stdout=-1, stderr=-1) as process:
-        assert until(lambda: desk.nodes.active_runs("node-1"))
-        process.send_signal(signal.SIGALRM)  # the clock strikes
-        out, err = process.communicate(timeout=30)
-    document = json.loads(out)
-    assert (process.returncode, document["state"], document["exit_code"]) == (124, "timed_out", 124)
-    assert document["reason"] == "the deadline passed; its process group was ended"
-    assert "the deadline passed: ending it on node-1" in err.decode()
+    heard: list[Event] = []
+    with desk.nodes.cluster(desk.project, heard) as cluster, unattended.deadline(2.5) as alarm:
+        result = cluster.run("sleep 60", Wish(hosts=("node-1",)), RunOptions(sync=False))
+    assert (alarm.passed, result.state.value, result.process_exit_code) == (1, "timed_out", 124)
+    assert result.reason == "the deadline passed; its process group was ended"
+    assert Notice("the deadline passed: ending it on node-1 (KILL after 10 s)", "warning") in heard
     assert not desk.nodes.active_runs("node-1")
     row = desk.nodes.ledger()[0]
-    assert (row.run_id, row.state.value, row.exit_code) == (document["run_id"], "timed_out", 124)
+    assert (row.run_id, row.state.value, row.exit_code) == (result.run_id, "timed_out", 124)
 
 
 @pytest.mark.parametrize(
