@@ -18,7 +18,7 @@ from dgummy.errors import DgummyError, ExitCode, NoHostError, RefusedError, TryA
 from dgummy.transport.plaintext import one_line
 
 _TIMEOUT_S = 30.0
-_DAEMONS = {"cron", "crond", "fcron", "cronie", "dcron", "busybox"}
+_DAEMONS = {"cron", "crond", "fcron", "dcron"}
 _NONE_YET = ("no crontab for", "can't open")
 """What crontab says where there is none yet: Vixie's and its heirs, BusyBox."""
 

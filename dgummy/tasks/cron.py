@@ -344,19 +344,14 @@ def _say_added(now: Session, job: Job, next_at: datetime | None, notes: list[str
 
 
 def _local_now() -> datetime:
-    """The time by this machine's clock, in its time zone where that has a name: jobs run by it, summer and winter."""
+    """The time by this machine's own clock: jobs run by it, in summer and in winter, whatever TZ says here."""
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    name = os.environ.get("TZ", "").lstrip(":")
-    if not name:
-        try:
-            name = str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]
-        except OSError:
-            name = ""
     try:
+        name = str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]
         return datetime.now(ZoneInfo(name)) if name else datetime.now().astimezone()
-    except (ValueError, OSError, KeyError):
+    except (ValueError, OSError, KeyError):  # no link, or a zone that is not known here
         return datetime.now().astimezone()
 
 
