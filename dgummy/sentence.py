@@ -214,9 +214,7 @@ def _edits_at_most_one(one: str, other: str) -> bool:
 _HOST = r"(?:the )?⟦[hu]\d*⟧"
 _HOSTS = rf"{_HOST}(?:(?:, and | and |, | or |/){_HOST})*"
 _ON = r"(?:on|onto|to|over to|at|in|into|via|using|from|with|across)"
-_SUPERLATIVE = (
-    r"(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
-)
+_SUPERLATIVE = r"(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
 _END = r"(?=\s*(?:$|[.,;:!?)]|-\s|and\b|please\b|then\b|for\b|to\b|but\b|now\b|is\b|can\b))"
 _DO_IT = r"(?:(?:and )?(?:please )?(?:do|run|put|send|start) (?:it|that|this|this one|that one) )"
 _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
@@ -345,13 +343,17 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _is_here(cutter: _Cutter) -> bool:
-    return cutter.any((rf"(?:{pattern})(?=\s*(?:$|[.,;:!?)]|-\s|on\b|and\b|please\b|not\b|with\b))" for pattern in _HERE))
+    return cutter.any(
+        (rf"(?:{pattern})(?=\s*(?:$|[.,;:!?)]|-\s|on\b|and\b|please\b|not\b|with\b))" for pattern in _HERE)
+    )
 
 
 def _hosts(cutter: _Cutter, hosts: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[tuple[str, ...], bool, bool]:
     """Cut out where hosts are named; whether it is one or another of them, and whether they stand apart."""
     before = cutter.text
-    phrases = cutter.cut(rf"(?:{_DO_IT}?{_ON}|(?:and )?(?:use|pick|choose|take|select)) {_HOSTS}(?: {MACHINE})?(?! as\b)")
+    phrases = cutter.cut(
+        rf"(?:{_DO_IT}?{_ON}|(?:and )?(?:use|pick|choose|take|select)) {_HOSTS}(?: {MACHINE})?(?! as\b)"
+    )
     phrases = phrases or cutter.cut(rf"^(?:the )?{_HOSTS}\s*[:,]")
     said = [_marked(match, hosts) for match in phrases]
     if not any(said):

@@ -68,11 +68,22 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
     text, sync = core, False
     if (match := _SYNC.match(text)) is not None and _syncs(match, text):
         text, sync = text[match.end() :], True
-    text = re.sub(r"\s*[,;]?\s*\b(?:and |then )*(?:sync|syncing)(?: (?:it|first|everything))*(?: first| before(?:hand)?)?$", "", text, flags=re.I)
+    text = re.sub(
+        r"\s*[,;]?\s*\b(?:and |then )*(?:sync|syncing)(?: (?:it|first|everything))*(?: first| before(?:hand)?)?$",
+        "",
+        text,
+        flags=re.I,
+    )
     text = _without_doer(tidy(text))
     launch = re.match(rf"(?:ssh(?:ing)?(?: in| over)? (?:and|to) )?{_LAUNCH}\b[\s:]*", text, re.IGNORECASE)
-    object_ = tidy(text[launch.end() :]) if launch else tidy(re.sub(r"^ssh(?: in)? and ", "", text, flags=re.IGNORECASE))
-    if launch and (again := re.match(rf"(?:and )?{_LAUNCH}\b\s*", object_, re.IGNORECASE)) and again.end() < len(object_):
+    object_ = (
+        tidy(text[launch.end() :]) if launch else tidy(re.sub(r"^ssh(?: in)? and ", "", text, flags=re.IGNORECASE))
+    )
+    if (
+        launch
+        and (again := re.match(rf"(?:and )?{_LAUNCH}\b\s*", object_, re.IGNORECASE))
+        and again.end() < len(object_)
+    ):
         object_ = tidy(object_[again.end() :])
     gummy = _GUMMY.search(text) is not None
     command = _command(object_, quotes)
@@ -97,12 +108,18 @@ def is_command(text: str) -> bool:
         return first in _WITH_WORDS[program].split() or first.startswith("-")
     known = program in _PROGRAMS
     if known and first.lower() not in _ENGLISH_AFTER:
-        return not (program in ("find", "who", "date", "top", "free", "node", "make") and len(after) > 2 and not _shellish(after))
+        return not (
+            program in ("find", "who", "date", "top", "free", "node", "make")
+            and len(after) > 2
+            and not _shellish(after)
+        )
     return _shellish(after) and program.islower() and not re.search(r"[,;.]$", program) and program not in VERBS
 
 
 def _shellish(words: list[str]) -> bool:
-    return any(re.match(r"--?[A-Za-z][\w-]*(?:=|$)", word) for word in words) or any(word in ("&&", "||", "|", ">") for word in words)
+    return any(re.match(r"--?[A-Za-z][\w-]*(?:=|$)", word) for word in words) or any(
+        word in ("&&", "||", "|", ">") for word in words
+    )
 
 
 def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, ...]:
@@ -112,13 +129,23 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
         return ()
     if not looking or work.is_command:
         return (text,)
-    head = re.match(r"^[^:]*\b(?:jobs|tasks|things|pieces|items|these|those|them|following|up)\b[^:]*:\s*", text, re.IGNORECASE)
+    head = re.match(
+        r"^[^:]*\b(?:jobs|tasks|things|pieces|items|these|those|them|following|up)\b[^:]*:\s*", text, re.IGNORECASE
+    )
     body = text[head.end() :] if head else text
     marked = re.findall(r"⟦[qc]\d+⟧", body)
     if len(marked) > 1 and not re.sub(r"⟦[qc]\d+⟧|\band\b|[,;+&\s]|\bin parallel\b", "", body):
         return tuple(marked)
-    pieces = [tidy(piece) for piece in re.split(r"\s*(?:,\s*(?:and|plus)\s+|;\s*(?:and\s+)?|\s\+\s|,\s+|\s+and(?: also)?\s+|\s+plus\s+|\s+as well as\s+|\s&\s)", body)]
-    pieces = [re.sub(r"^(?:have |got )?(?:a|an|some|the) (?=\w)", "", _without_launch(piece)) for piece in pieces if piece]
+    pieces = [
+        tidy(piece)
+        for piece in re.split(
+            r"\s*(?:,\s*(?:and|plus)\s+|;\s*(?:and\s+)?|\s\+\s|,\s+|\s+and(?: also)?\s+|\s+plus\s+|\s+as well as\s+|\s&\s)",
+            body,
+        )
+    ]
+    pieces = [
+        re.sub(r"^(?:have |got )?(?:a|an|some|the) (?=\w)", "", _without_launch(piece)) for piece in pieces if piece
+    ]
     if len(pieces) < 2 or any(re.search(r"\b(?:it|its|them|that)\b", piece) for piece in pieces[1:]):
         return (tidy(body),)
     verbs = [_first(piece) in VERBS for piece in pieces]
@@ -131,7 +158,9 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
 def tidy(text: str) -> str:
     """Without what a phrase that was cut out left behind: blanks, commas, `there`, `please`."""
     text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
-    text = re.sub(r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently)\b", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently)\b", "", text, flags=re.IGNORECASE
+    )
     while True:
         shorter = re.sub(r"^(?:[\s,;:.!?-]+|(?:and|then|please|just|for|also)\b\s*)+", "", text, flags=re.IGNORECASE)
         shorter = re.sub(
@@ -165,7 +194,12 @@ def _without_doer(text: str) -> str:
 
 
 def _without_launch(text: str) -> str:
-    return re.sub(rf"^(?:i |we )?(?:have|need|got|i've got|we've got|(?:i )?(?:need|want) to)\s+|^{_LAUNCH}\s+", "", text, flags=re.I)
+    return re.sub(
+        rf"^(?:i |we )?(?:have|need|got|i've got|we've got|(?:i )?(?:need|want) to)\s+|^{_LAUNCH}\s+",
+        "",
+        text,
+        flags=re.I,
+    )
 
 
 def _first(text: str) -> str:
@@ -197,7 +231,12 @@ _NO_TASK = re.compile(
 
 def _task(text: str) -> str | None:
     """The task that a text names, None for `this gummy task` and `a specialist`."""
-    text = re.sub(r"^(?:(?:a |the |this )?gummy(?:[- ]agent)? )?(?:tasks?|jobs?)(?: to|:)?\s+(?=\S)", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"^(?:(?:a |the |this )?gummy(?:[- ]agent)? )?(?:tasks?|jobs?)(?: to|:)?\s+(?=\S)",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
     text = re.sub(r"^(?:this|that|it|the following)\s*:\s*", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^gummy(?: to|:)?\s+(?=(?!tasks?\b)\S)", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:(?:the|a|an|my|this|these) )+(?=\S)", "", tidy(text), flags=re.IGNORECASE)

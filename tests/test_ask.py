@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from dgummy.intents import Reading, understand
+from dgummy.intents import understand
+from dgummy.readings import Reading
 from dgummy.sentence import Names
 
 DATA = Path(__file__).parent / "data" / "asking"
@@ -51,21 +52,31 @@ def problem(case: dict[str, Any]) -> str:
         return f"unsure: {found.doubt} {first}"
     if first.intent.value != case["intent"]:
         return f"{first}"
-    for key, get in (("hosts", list(first.hosts)), ("exclude", list(first.exclude)), ("group", first.group), ("everywhere", first.everywhere), ("what", first.detail), ("command", first.text)):
+    for key, get in (
+        ("hosts", list(first.hosts)),
+        ("exclude", list(first.exclude)),
+        ("group", first.group),
+        ("everywhere", first.everywhere),
+        ("what", first.detail),
+        ("command", first.text),
+    ):
         if key in case and case[key] != get:
             return f"{key}: {get} {first}"
     if case["intent"] not in ("command",) and "task" in case and not alike(case["task"], first.text):
         return f"task: {first}"
-    if "tasks" in case and not (len(case["tasks"]) == len(first.texts) and all(alike(a, b) for a, b in zip(case["tasks"], first.texts))):
+    if "tasks" in case and not (
+        len(case["tasks"]) == len(first.texts) and all(alike(a, b) for a, b in zip(case["tasks"], first.texts))
+    ):
         return f"tasks: {first.texts}"
     return ""
 
 
 if __name__ == "__main__":
     import sys
+
     cases = yaml.safe_load((DATA / sys.argv[1]).read_text())
     bad = [(c, p) for c in cases if (p := problem(c))]
     if "-q" not in sys.argv:
         for c, p in bad:
             print(c["intent"], repr(c["say"]), "\n     ", p)
-    print(len(cases) - len(bad), "of", len(cases), f"{(len(cases)-len(bad))/len(cases):.1%}")
+    print(len(cases) - len(bad), "of", len(cases), f"{(len(cases) - len(bad)) / len(cases):.1%}")

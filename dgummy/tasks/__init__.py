@@ -9,13 +9,28 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work, workspace
+from dgummy.tasks import (
+    again,
+    ask,
+    collect,
+    config,
+    demo,
+    groups,
+    hosts,
+    lab,
+    runs,
+    specialists,
+    watch,
+    work,
+    workspace,
+)
 
 ns = Collection("dgummy")
 for _task in (
     hosts.status,
     hosts.load,
     hosts.pick,
+    ask.ask,
     work.sync,
     work.run,
     work.task,
