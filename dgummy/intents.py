@@ -28,7 +28,7 @@ def understand(text: str, names: Names) -> Understood:
 
 
 _HARM = re.compile(
-    r"\b(?:wipe|erase|destroy|format|nuke|rm -rf|reboot|shut ?down|power ?off|kill (?:all|every)|delete (?:all|every)|uninstall)\b",
+    r"\b(?:wipe|erase|delete everything|drop the database|destroy|format (?:the|all|every|my) (?:disk|drive)s?|nuke|rm -rf|reboot|shut ?down|power ?off|kill (?:all|every)|delete (?:all|every)|uninstall)\b",
     re.I,
 )
 

@@ -12,10 +12,11 @@ SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me 
 _ASKS = re.compile(
     rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have any|any\b|status\b|overview\b"
     r"|should|could|can\b|would|am\b|was\b|were\b|will\b|why|state\b|current\b|history\b|tail\b|follow\b|wait\b|cancel\b"
+    r"|let me|notify\b|block\b|abort\b|grab\b|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last|running)\b|logs?\b|retry\b|rerun\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
-_AGENTS = r"(?:specialists?|(?:gummy |ai |active |running )?agents?|gummy(?: (?:tasks?|sessions?|agents?|jobs?|work))|gummies)"
+_AGENTS = r"(?:specialists?|(?:gummy )?experts?|(?:gummy |ai |active |running )?agents?|gummy(?: (?:tasks?|sessions?|agents?|jobs?|work))|gummies)"
 _THING = re.compile(
     r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b", re.I
 )
@@ -61,7 +62,7 @@ def _about_agents(frame: Frame) -> Reading | None:
 
 _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
 _RUN_NOUN = (
-    r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old|newest)\s+)+(?:gummy )?"
+    r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old|newest|running|two|three|few|most)\s+)+(?:gummy )?"
     r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:history|page|button|table|list|view))"
 )
 
@@ -72,14 +73,25 @@ def _about_runs(frame: Frame) -> Reading | None:
     run = re.search(_RUN_ID, frame.core)
     noun = run is not None or re.search(rf"\b{_RUN_NOUN}", frame.core, re.IGNORECASE) is not None
     core = frame.core
+    launched = re.match(r"(?:run|execute|start|launch|ssh)\b", core, re.IGNORECASE) is not None
     verbs = (
-        ("logs", r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b", noun or frame.has(r"run\b|runs\b")),
+        (
+            "logs",
+            r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b",
+            (noun or frame.has(r"(?:run|runs|ran|job)\b")) and not launched,
+        ),
+        ("logs", r"^(?:(?:show|see|get|tail|view|print) )?(?:me )?(?:the )?logs?$", True),
         ("retry", r"^(?:retry|re-?run|repeat|restart|resume)\b", noun),
-        ("wait", r"^wait\b|\buntil\b.*\b(?:finish|done|over|end)", noun),
-        ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate)\b", noun),
+        (
+            "wait",
+            r"^(?:wait|block|hold|sit tight)\b|\buntil\b.*\b(?:finish|done|over|end|complete)|^(?:let me know|tell me|notify me|ping me|alert me)\b.*"
+            r"\b(?:when|once|as soon as)\b.*\b(?:finish|done|over|end|complete)",
+            noun or frame.has(r"(?:run|runs|job|jobs)\b"),
+        ),
+        ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", noun),
         (
             "collect",
-            r"^(?:collect|fetch|bring (?:back|home)|get|pull|download)\b.*\b(?:artifacts?|changes?|results?|work|files?|diff|branch|run)\b",
+            r"^(?:collect|fetch|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?|changes?|results?|work|files?|diff|branch|run)\b",
             noun or frame.has(r"the run\b"),
         ),
         ("runs", r"\bhistory\b", noun or frame.has(r"runs?\b")),
@@ -90,7 +102,11 @@ def _about_runs(frame: Frame) -> Reading | None:
             True,
         ),
         ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", True),
-        ("runs", r"^(?:did|has|have|is|was|were|how did|what happened|what did|when did)\b", noun),
+        (
+            "runs",
+            r"^(?:did|has|have|is|was|were|how did|how'?s|how is|how are|what happened|what did|when did|are|any)\b",
+            noun or frame.has(r"(?:failed |finished |recent |my )(?:runs|jobs)\b"),
+        ),
         ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", len(core.split()) > 1 or core.lower() == "runs"),
     )
     for detail, pattern, fits in verbs:
@@ -115,11 +131,28 @@ def _about_a_host(frame: Frame) -> Reading | None:
         rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{best}) {MACHINE}"
         r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
         r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
+        rf"(?:a |any |good |best )*(?:{MACHINE}) for(?P<topic>\b.*)",
+        rf"(?:tell me |say |find out )?(?:on |to )?(?:which|what) (?:of my |of the |of our )?{MACHINE}(?: of mine)? (?:should|would|could|ought|shall|do|does|might|can) (?:i|you|we|it|one)"
+        r"(?: to)? (?:do|run|give|put|send|use for|choose for|pick for|recommend for|suggest for|go for|use to run|use|choose|pick|recommend)(?P<topic>\b.*?)?(?: (?:to|on))?",
+        rf"(?:which|what) (?:one )?(?:of (?:my|the|our|these) )?{MACHINE} (?:is|are|would be|looks|seems)(?: the)? (?:most suitable|best suited|best|ideal|right|fittest|free enough|most suited|good)"
+        r"(?: (?:one|choice|place|home))?(?: (?:for|to run|to do|to handle))(?P<topic>\b.*)",
+        r"who(?:'s| is| has|'s got| has got|'d have)?(?: got)? (?:the )?(?:spare|free|enough|most|some) (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources)(?: left)?(?: (?:for|to run|to do))(?P<topic>\b.*)",
+        rf"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do |start )?(?P<topic>.+?), (?:then )?(?:what|which|where|who)\b.*",
+        rf"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do |send |start )?(?P<topic>.+?)"
+        r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
+        r"(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
+        rf"(?:tell me |say |find out )?(?:which|what) {MACHINE} (?:should|would|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
         rf"(?:(?:what|which|who)(?:'?s| is| are| would be) |find |show me |tell me |give me |get me )(?:the )?{best} (?:(?:available )?(?:{MACHINE}|one))"
         r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
     )
+    whole = re.sub(
+        r"(?:,|;|\.| -)? ?(?:but )?(?:do(?:n'?t| not) (?:start|run|do) anything.*|i'?ll .*)$",
+        "",
+        frame.whole,
+        flags=re.IGNORECASE,
+    )
     for pattern in patterns:
-        match = re.match(rf"(?:{pattern})\s*$", frame.whole, re.IGNORECASE)
+        match = re.match(rf"(?:{pattern})\s*$", whole, re.IGNORECASE)
         if match is not None and not re.search(
             r"\b(?:ran|down|up|has the)\b(?! most)", frame.whole[:40], re.IGNORECASE
         ):
@@ -129,15 +162,18 @@ def _about_a_host(frame: Frame) -> Reading | None:
 
 def _topic(text: str) -> str | None:
     bare = re.sub(
-        r"^(?:\s*(?:a|an|the|this|that|my|our|some)\b)+|\b(?:go|right now|now|today|best)\s*$", "", text, flags=re.I
+        r"^(?:\s*(?:a|an|the|this|that|my|our|some|running|doing|to|for)\b)+|\b(?:go|right now|now|today|best|at the moment|to|on)\s*$",
+        "",
+        text,
+        flags=re.I,
     )
     return tidy(bare) or None
 
 
-_LOAD = r"(?:load|busy|busiest|cpu|memory|ram|utili[sz]ation|usage|metrics|loaded|idle|io wait|free (?:memory|ram|cpu))"
+_LOAD = r"(?:load|busy|busiest|cpu|memory|ram|utili[sz]ation|usage|metrics|loaded|overloaded|idle|io wait|load averages?|headroom|swap|disk|free (?:memory|ram|cpu))"
 _UP = (
     r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected|reach|ping|status|state"
-    r"|healthy|health|answer(?:ing)?|respond|running ok)"
+    r"|healthy|health|overview|currently use|on right now|answer(?:ing)?|respond|running ok)"
 )
 
 
@@ -153,7 +189,14 @@ def _about_hosts(frame: Frame) -> Reading | None:
     about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or bool(
         frame.place.hosts or frame.place.groups
     )
-    who = re.match(r"(?:who|who'?s|whos|anyone|anybody|everyone|everybody)\b", whole, re.IGNORECASE) is not None
+    who = (
+        re.match(
+            r"(?:(?:is|are) )?(?:who|who'?s|whos|anyone|anybody|anything|everyone|everybody|everything)\b",
+            whole,
+            re.IGNORECASE,
+        )
+        is not None
+    )
     work = re.search(
         r"\b(?:run|test|tests|task|sync|fix|deploy|restart|should|balanc\w+|installed|handle|optimi[sz]e)\b",
         whole,
@@ -166,7 +209,7 @@ def _about_hosts(frame: Frame) -> Reading | None:
     ):
         return None
     bare = re.match(
-        rf"(?:{SHOW} )?(?:me )?(?:the |current |my )*(?:cpu |system |cluster |host )?(?:load|loads|load metrics)$",
+        rf"(?:{SHOW} )?(?:me )?(?:the |current |my )*(?:cpu |system |cluster |host )?(?:load|loads|load metrics|load averages?|loads? of everything)$",
         core,
         re.I,
     )

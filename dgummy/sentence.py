@@ -11,19 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dgummy import hostset
+from dgummy.plainer import CLUSTER, HOSTS, MACHINE, ONE_MACHINE, plainly
 from dgummy.spelling import correct
 
 MAX_LENGTH = 2000
 """A longer text is no sentence."""
 
-MACHINE = r"(?:hosts?|nodes?|machines?|boxe?s?|servers?|computers?|workers?|platforms?)"
-_ONE_MACHINE = r"(?:host|node|machine|box|server|computer)"
-_CLUSTER = r"(?:cluster|network|fleet|tailnet|farm)"
 _VOCABULARY = frozenset(
     "run execute start launch tests test sync specialists specialist agents hosts host nodes node machines machine which "
     "where should show list status load least loaded best optimal available every each everywhere across locally gummy "
     "distribute parallel cluster network logs cancel collect whole except with and the this that what does have most many "
-    "some first work machine's would could task tasks platforms online reach reachable busy least-loaded".split()
+    "some first work machine's would could task tasks platforms check online reach reachable busy least-loaded".split()
 )
 
 
@@ -80,6 +78,7 @@ def read(text: str, names: Names) -> Sentence:
     marked, quotes = _mark_quotes(" ".join(clean.split()))
     marked = correct(marked, _VOCABULARY)
     marked, hosts, unknown = _mark_hosts(_spelt_out(marked), names)
+    marked = plainly(marked, names.groups)
     rest, place = _take_places(marked, hosts, names)
     return Sentence(text, marked, rest, replace(place, unknown=(*unknown, *place.unknown)), quotes, hosts)
 
@@ -211,8 +210,6 @@ def _edits_at_most_one(one: str, other: str) -> bool:
 
 # --- places ---------------------------------------------------------------------------------------------------------
 
-_HOST = r"(?:the )?⟦[hu]\d*⟧"
-_HOSTS = rf"{_HOST}(?:(?:, and | and |, | or |/){_HOST})*"
 _ON = r"(?:on|onto|to|over to|at|in|into|via|using|from|with|across)"
 _SUPERLATIVE = r"(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
 _END = r"(?=\s*(?:$|[.,;:!?)]|-\s|and\b|please\b|then\b|for\b|to\b|but\b|now\b|is\b|can\b))"
@@ -222,36 +219,50 @@ _BEST = (
     rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{_SUPERLATIVE}"
     rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one))\b|(?: available| loaded)?{_END})"
     r"(?: (?:for (?:that|it|this|them|the job)|available))?",
-    rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {_ONE_MACHINE}\b",
+    rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {ONE_MACHINE}\b",
     r"(?:on )?where(?:ver)? (?:there(?:'s| is) (?:the )?most room|it fits(?: best)?|is free|there(?:'s| is) room|has room)",
     rf"(?:{_ON} )?(?:whichever|whatever) (?:{MACHINE}|one) (?:is|has|fits|suits) [^,;.]*",
 )
+_SPREAD = r"(?:spread|split|divide|share|farm|balance|paralleli[sz]e|fan|hand|deal|scatter|distribute|dole|allocate|assign|orchestrate|schedule)"
+_THEM = r"(?: (?:them|it|these|those|that|the (?:work|load|jobs|tasks)|all of them))"
+_EVENLY = (
+    r"(?: (?:optimally|evenly|sensibly|well|best|accordingly|out|up|fairly|smartly|efficiently|pls|please|for me))"
+)
+_SEVERAL = rf"(?:(?:the|my|all|whatever|separate|different|several|distinct|best|free|available|right|optimal|suitable|idle|other|our|whole) )*(?:{MACHINE}|{CLUSTER})\b"
+_OVER = rf"(?: (?:over|across|among|amongst|between|to|on|onto|around|through) {_SEVERAL}(?: (?:are free|is free|you think best|as you see fit))?)"
 _EACH = (
-    r"(?:and )?(?:please )?(?:put|send|run|give|start|place)? ?\beach(?: of them| one| task| job)?"
-    r" (?:on|to|onto|where(?:ver)?|at|its own|gets)\b[^,;.]*",
+    r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand)? ?\beach(?: of them| one| task| job)?"
+    r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.]*",
+    r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{_SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
-    rf"(?:{_ON} )?whichever {MACHINE} suits? (?:them|each)(?: best)?",
-    rf"(?:and )?(?:spread|split|balance|share|distribute)(?: (?:them|these|it|those|the work))? (?:over|across|among|between|to)"
-    rf" (?:the |my )?(?:(?:best|right|optimal|suitable) )?{MACHINE}",
-    r"(?:and )?distribute(?: (?:them|these|it|those))?(?: (?:optimally|well|best|accordingly))?(?=\s*(?:$|[.,;:!?]))",
+    rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
+    rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as|whichever way) you [^,;.]*)?",
+    rf"(?:and )?(?:can you |could you |please )*{_SPREAD}(?:{_EVENLY}*{_THEM}{_EVENLY}*|{_EVENLY}*)(?=\s*(?:$|[.,;:!?]))",
+    rf"(?:on|to|onto|over|across|at) (?:separate|different|distinct|several|whichever|their own) {MACHINE}(?:,? whichever are (?:best|free))?",
     r"(?<=\w )optimally(?=\s*(?:$|[.,;:!?]))",
 )
 _ADJECTIVES = r"(?:(?:available|remote|other|online|idle|tailscale|single|different|configured) )*"
 _ALL = (
     rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our| these)? {_ADJECTIVES}{MACHINE}\b",
-    rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{_CLUSTER}\b",
+    rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}\b",
     rf"(?:across|throughout) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
     r"\beverywhere\b",
 )
 _HERE = (
     r"(?:right )?(?:\bhere\b(?! in)|\blocally\b)",
-    rf"on (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this|my) (?:own )?{_ONE_MACHINE}\b"
-    rf"|on (?:the|my) local {_ONE_MACHINE}\b|\bon localhost\b",
+    rf"on (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this|my) (?:own )?{ONE_MACHINE}\b"
+    rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )
-_EXCEPT = r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding|apart from|minus)"
+_EXCEPT = r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding|apart from|minus|bar|save for)"
 _NO_GROUP = frozenset(
     "all the my our these those every each some any few available remote other online idle best optimal same right two three "
-    "both which what more single different least-loaded loaded busy of and configured tailscale free".split()
+    "both which what more single different whichever whatever separate several idle quiet wherever page list remote least-loaded loaded busy of and configured tailscale free".split()
+)
+
+
+_ASIDE = (
+    r"(?<!^)\b(?:how (?:to|do|can|does|should)|(?:that|which|who) (?:pick|choose|find|run|list|show|select|return|report|count|check|decide|sync|print)s?)\b"
+    r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
 
 
@@ -281,8 +292,8 @@ def _take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, 
         asides.append(match.group())
         return f"⟦o{len(asides) - 1}⟧"
 
-    cutter = _Cutter(re.sub(r"\bhow (?:to|do|can|does|should)\b[^,;:]*?(?=[,;:.!?]|\s-\s|$)", set_aside, text))
-    cutter.cut(rf"(?:and )?not (?:on |across |over )?(?:(?:the |my )?{_CLUSTER}|anywhere else|remotely|the others)\b")
+    cutter = _Cutter(re.sub(_ASIDE, set_aside, text, flags=re.IGNORECASE))
+    cutter.cut(rf"(?:and )?not (?:on |across |over )?(?:(?:the |my )?{CLUSTER}|anywhere else|remotely|the others)\b")
     exclude = _excluded(cutter, hosts, names)
     each = cutter.any(_EACH)
     groups, strange = _groups(cutter, names)
@@ -313,7 +324,7 @@ def _marked(match: re.Match[str], hosts: tuple[str, ...]) -> list[str]:
 
 
 def _excluded(cutter: _Cutter, hosts: tuple[str, ...], names: Names) -> tuple[str, ...]:
-    found = [host for match in cutter.cut(rf"{_EXCEPT} {_HOSTS}") for host in _marked(match, hosts)]
+    found = [host for match in cutter.cut(rf"{_EXCEPT} {HOSTS}") for host in _marked(match, hosts)]
     for group, members in names.groups.items():
         if cutter.cut(rf"{_EXCEPT} (?:the )?{re.escape(group)}(?: group| {MACHINE})\b"):
             found += members
@@ -330,6 +341,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
         for pattern in (
             rf"{lead}({any_of})(?: group| {MACHINE})\b",
             rf"{lead}group ({any_of})\b",
+            rf"^(?:the )?({any_of})\s*[:,]",
             rf"(?:on|across) (?:the )?({any_of})(?=\s*(?:$|[.,;:!?]))",
         )
         for match in cutter.cut(pattern)
@@ -352,9 +364,9 @@ def _hosts(cutter: _Cutter, hosts: tuple[str, ...], exclude: tuple[str, ...]) ->
     """Cut out where hosts are named; whether it is one or another of them, and whether they stand apart."""
     before = cutter.text
     phrases = cutter.cut(
-        rf"(?:{_DO_IT}?{_ON}|(?:and )?(?:use|pick|choose|take|select)) {_HOSTS}(?: {MACHINE})?(?! as\b)"
+        rf"(?:{_DO_IT}?{_ON}|(?:and )?(?:use|pick|choose|take|select)) {HOSTS}(?: {MACHINE})?(?! as\b)"
     )
-    phrases = phrases or cutter.cut(rf"^(?:the )?{_HOSTS}\s*[:,]")
+    phrases = phrases or cutter.cut(rf"^(?:the )?{HOSTS}\s*[:,]")
     said = [_marked(match, hosts) for match in phrases]
     if not any(said):
         said = [[host for host in hosts if host not in exclude]]

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 _LAUNCH = (
     r"(?:run|running|execute|executing|start|launch|perform|do|put|send|dispatch|place|schedule|kick off|trigger|fire off|submit|"
-    r"queue|process|carry out|try|distribute|delegate|assign|hand|invoke|spin up|balance|spread|give)"
+    r"queue|process|carry out|try|distribute|delegate|assign|hand|invoke|spin up|balance|spread|give|farm out|fan out|share out|split up|split|divide|parallelise|parallelize|orchestrate|hand out|deal out|get going(?: on| with)?|begin|rerun|re-run|have a go at|take care of|handle|crank through|work on)"
+)
+_CODE = (
+    r"(?:(?:my|the|this|our|all|all of|local|current|whole|latest|new|newest|own) )*"
+    r"(?:codebase|code|project|repo(?:sitory)?|changes|everything|it|files?|sources?|(?:working )?tree|work(?:space)?|folder|directory"
+    r"|app|checkout|edits|branch|stuff)"
 )
 _SYNC = re.compile(
-    r"^(?:(?:after|once) (?:syncing|a sync|you (?:have )?synced)(?: (?:the |my |our )?\w+)?|(?:sync|rsync|push|copy|upload|transfer|send)"
-    r"(?:\s+(?:up\s+)?(?:(?:my|the|this|our|all|local|current|whole|latest|of)\s+)*"
-    r"(?:codebase|code|project|repo(?:sitory)?|changes|everything|it|files|sources?|tree|work(?:ing tree|space)?|folder|directory|app))?"
-    r"(?:\s+over)?(?:\s+first)?)(?=$|\s*[,;+&]|\s+and\b|\s+then\b|\s+before\b)(?:[\s,;+&]|and\b|then\b)*",
+    rf"^(?:(?:after|once) (?:syncing|a sync|you (?:have )?synced)(?: (?:the |my |our )?\w+)?|(?:sync|synchroni[sz]e|rsync|resync)(?:\s+up)?(?:\s+{_CODE})?"
+    rf"|(?:push|copy|upload|transfer|send|ship|mirror|get|bring|move)(?:\s+(?:up|over))?\s+{_CODE})(?:\s+over)?(?:\s+first)?"
+    r"(?=$|\s*[,;+&]|\s+and\b|\s+then\b|\s+before\b)(?:[\s,;+&]|and\b|then\b)*",
     re.IGNORECASE,
 )
 VERBS = frozenset(
@@ -66,7 +70,7 @@ class Work:
 def work_of(core: str, quotes: tuple[str, ...]) -> Work:
     """Read the work out of what is left of a sentence."""
     text, sync = core, False
-    if (match := _SYNC.match(text)) is not None and _syncs(match, text):
+    if (match := _SYNC.match(text)) is not None:
         text, sync = text[match.end() :], True
     text = re.sub(
         r"\s*[,;]?\s*\b(?:and |then )*(?:sync|syncing)(?: (?:it|first|everything))*(?: first| before(?:hand)?)?$",
@@ -91,7 +95,7 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
         return Work(command, is_command=True, launched=True, sync=sync)
     plain = _task(object_)
     verb = re.match(r"[A-Za-z]+", plain or "")
-    starts = verb is not None and verb.group().lower() in VERBS
+    starts = verb is not None and _is_verb(verb.group().lower())
     return Work(plain, launched=launch is not None or gummy, verb=starts, gummy=gummy, sync=sync)
 
 
@@ -148,7 +152,7 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
     ]
     if len(pieces) < 2 or any(re.search(r"\b(?:it|its|them|that)\b", piece) for piece in pieces[1:]):
         return (tidy(body),)
-    verbs = [_first(piece) in VERBS for piece in pieces]
+    verbs = [_is_verb(_first(piece)) for piece in pieces]
     nouns = [not verb and len(piece.split()) >= 2 for verb, piece in zip(verbs, pieces, strict=True)]
     if all(verbs) or (all(nouns) and not any(verbs)) or (head and len(pieces) > 1):
         return tuple(pieces)
@@ -202,14 +206,14 @@ def _without_launch(text: str) -> str:
     )
 
 
+def _is_verb(word: str) -> bool:
+    """Whether a word is a verb by which tasks begin, in its plain form or as `adding`."""
+    stem = word.removesuffix("ing")
+    return word in VERBS or (stem != word and (stem in VERBS or f"{stem}e" in VERBS or stem[:-1] in VERBS))
+
+
 def _first(text: str) -> str:
     return (text.split() or [""])[0].lower()
-
-
-def _syncs(match: re.Match[str], text: str) -> bool:
-    """Whether it is the project that is brought: `send`, `push` and `copy` may be anything's."""
-    said = match.group().strip(" ,;+&").lower()
-    return said.split()[0] not in ("send", "push", "copy", "upload", "transfer") or len(said.split()) > 1
 
 
 def _command(text: str, quotes: tuple[str, ...]) -> str | None:

@@ -1,0 +1,206 @@
+"""Roundabout sentences put plainly: `node-1 should be the one to run X` as `run X on node-1`. Pure.
+
+Rules are tried in order, each once; what none of them knows stays as it is. Hosts and quotes are marks by then (`sentence`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MACHINE = r"(?:hosts?|nodes?|machines?|box(?:es)?|servers?|computers?|workers?|platforms?)"
+ONE_MACHINE = r"(?:host|node|machine|box|server|computer|worker)"
+CLUSTER = r"(?:cluster|network|fleet|tailnet|farm|pool)"
+HOST = r"(?:the )?⟦[hu]\d*⟧"
+HOSTS = rf"{HOST}(?:(?:, and | and |, | or |/){HOST})*"
+_EVERY = rf"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: [\w-]+)? {MACHINE}(?: (?:i|we) (?:own|have))?)"
+_BEST = rf"(?:the )?(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest)(?: available| free)? {ONE_MACHINE}"
+_MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|could|will|would|might)"
+_CODE = (
+    r"(?:(?:my|the|this|that|our|all|all of|local|current|whole|latest|new|newest|recent|own|working|uncommitted|dirty) )*"
+    r"(?:codebase|code base|code|project|repo(?:sitory)?|changes|everything|it|them|files?|sources?|(?:working )?tree|working copy"
+    r"|work(?:space)?|folder|directory|dir|app|checkout|edits|branch|stuff|state)"
+)
+_THEN = r"(?:\s*[,;&+.]+\s*(?:and |then )*|\s+(?:and|then|before)\s+(?:then )?|\s+'?n'?\s+)"
+_GOING = r"(?:run(?:ning)?|do(?:ing)?|start(?:ing)?|execut(?:e|ing)|launch(?:ing)?|kick(?:ing)? off|fir(?:e|ing) off|hav(?:e|ing))"
+
+
+def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
+    any_of = "|".join(re.escape(group) for group in groups) or r"(?!)"
+    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:{any_of})(?: group| {MACHINE}))"
+    place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{_EVERY}|{_BEST}|everyone|everything)"
+    where = rf"(?P<where>{place})"
+    return [
+        # Courtesies and remarks, before and after.
+        (
+            r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one|question)|no rush|fyi|ok(?:ay)?"
+            r"|hey(?: there)?|hi(?: there)?|hello(?: there)?|listen|look|ah|oh|um+|please|real quick|actually|anyway)\b\s*[,!.:-]?\s*)+",
+            "",
+        ),
+        (
+            r"^(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:great|nice|good|lovely|cool|helpful|wonderful) if"
+            r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if|(?:is there )?any (?:chance|way)(?: that)?"
+            r"|do you think|would it be possible (?:for|that)|is it possible (?:for|that))\s+",
+            "",
+        ),
+        (
+            r"^(?:(?:could|would|can|will) )?you (?:could |can |would |please |might )*(?:be so (?:kind|good) as to |kindly )?(?!mind\b|reach|be\b|should\b|['r])",
+            "",
+        ),
+        (
+            r"^(?:you'?re to|you are to|your (?:task|job) is to|the (?:task|job) is to|the user (?:wants|wishes|would like)(?: you)? to) ",
+            "",
+        ),
+        (r"^be so (?:kind|good) as to ", ""),
+        (
+            r"^(?:my (?:todo|to-do|list|plan)(?: today| now)? is (?:to )?|i'?m (?:trying|looking|hoping) to |i have to |i must )",
+            "",
+        ),
+        (r"^what (?:i|we) (?:need|want|would like) is ", "i need "),
+        (r"^i (?:don'?t|do not) (?:care|mind) (?:where|which|what)[^,;.:-]*[,;.:-]+ *(?:just )?", ""),
+        (
+            r"^i'?(?:ve| have) (?:just )?(?:edited|changed|updated|pushed|committed|modified|fixed|finished|made)\b[^;,.]*[;,.] *(?:so |now |please )*",
+            "",
+        ),
+        (r"^[^,.;:]{8,80}(?:,|;|\.| -) ?so (?:please |now |just |could you |can you )*(?=\w)", ""),
+        (
+            r"(?:\s*[,.;(-]+\s*(?:and |but )?|\s+(?:and |but ))(?:nothing else|that'?s (?:all|it)|no more|do(?:n'?t| not) (?:start|run|do|launch|execute) anything"
+            r"(?: yet| else)?|i'?ll [^,;]*|thanks[^,;]*|thank you[^,;]*|thx|cheers|ta|no hurry|no rush|nothing more|if (?:at all )?possible|when(?:ever)? you can)\)?[.!]*$",
+            "",
+        ),
+        (
+            r"[,\s]*\b(?:if you (?:please|don'?t mind|can|could|would|want|like)|without (?:involving|bothering|touching|using) (?:the |any )?(?:others?|other \w+|rest)"
+            r"|at the moment|for the moment|right away|at your convenience|when you get (?:a chance|to it)|as soon as (?:possible|you can)|for me|once more)\b[.!]*$",
+            "",
+        ),
+        (r"\bover on (?=⟦|the\b|my\b|all\b)|\bover at (?=⟦)|\s@\s*(?=⟦)", " on "),
+        (r"\b(?:out|off|over|up|down|across|along) (?:to|onto|on) (?=⟦|the\b|my\b|all\b|every|each)", "to "),
+        (r"\b(kick|fire|spin|start|boot) (?!off|up)([^,;.]{3,60}?) (?:off|up)\b(?=\s|$)", r"start \2"),
+        # Here.
+        (
+            r"^(?:no remote (?:hosts?|machines?)|nothing remote|keep (?:it|this|that) (?:local|here)|(?:do|run) (?:it|this|that) (?:locally|here)|stay local|not remotely|locally)"
+            r"\s*(?:please)?\s*[:;,.-]+\s*(.+)$",
+            r"\1 here",
+        ),
+        (
+            r"^(?:use|take) (?:my|this) (?:own )?(?:machine|laptop|computer|box)(?:, this one,)? (?:for|to) (.+)$",
+            r"\1 here",
+        ),
+        (r"(?:,| -| \() ?local(?:ly)?\)?[.!]?$", " here"),
+        (
+            r"\bon my end\b|\bon this end\b|\bon my side\b|\bin this (?:very )?(?:folder|directory|checkout|terminal|shell)\b",
+            "here",
+        ),
+        # The best one.
+        (r"^load[- ]balance (?:this|it|that)(?: one| task)?(?: for me)?\s*[:,-]\s*(.+)$", r"\1 on the best host"),
+        (
+            r"[,;.\s-]*\b(?:(?:you|dgummy|the scheduler) (?:choose|pick|decide|can choose|can pick)|let (?:the scheduler|it|dgummy|the tool) (?:decide|choose|pick))"
+            r"(?: (?:the |a )?(?:host|node|machine|where|which|which one))*(?=[.!,;]|$)",
+            " on the best host",
+        ),
+        (
+            rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:with|that has|which has|having|of) (?:the )?(?:most|lowest|least|smallest|highest|minimum|minimal|fewest)"
+            r" (?:cpu |current |free |spare |available )*(?:headroom|load|room|capacity|cpu|memory|ram|work|usage|utili[sz]ation|score|resources|jobs|runs)"
+            r"(?: (?:available|free|on it|right now|now))?",
+            "the best host",
+        ),
+        (
+            rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?: (?:{ONE_MACHINE}|one)s?)? (?:is|has|looks|seems|happens to be|that is|that'?s|are|you think is)"
+            r" (?:currently |the )?(?:least|most|free|idle|best|available|quiet|room|lowest|not|sitting|bored|freest|idlest|optimal|suited|suitable|doing nothing)"
+            r"(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|suited|suitable|idle|capacity|idling|doing much))*(?: (?:right now|now|at the moment|for it))?",
+            "on the best host",
+        ),
+        (
+            rf"^(?:who|which)ever (?:{ONE_MACHINE} )?(?:has|is) [^,;.]*? (?:gets|should get|takes|should take|does|should do|can have|can take) (.+)$",
+            r"run \1 on the best host",
+        ),
+        (
+            rf"^(?:find|pick|choose|get|take|grab|select|identify|determine|see)(?: me| out| us)? (?:a|an|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
+            rf"(?:{ONE_MACHINE}|least to do|least|best|free|idle|one|is quiet|load|most room)(?: is)?(?:,? and(?: then)?|,? then|;|,) (?:have it |let it |make it |use it to |use that to |use it for )?"
+            r"(.+?)(?: (?:on it|there|with it|on that one|on that))?$",
+            r"\1 on the best host",
+        ),
+        # Who is to do it.
+        (rf"^{where},? {_MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+        (
+            rf"^{where} (?:is|are) where (?:i|we)(?:'d| would)? (?:want|like|need) (?P<rest>.+?)(?: to (?:run|go|happen|be run|be done|take place))?[.]?$",
+            r"run \g<rest> on \g<where>",
+        ),
+        (rf"^(?:it'?s )?{where}'?s? turn (?:to|for) (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+        (
+            rf"^(?:i(?:'d| would)? (?:want|like|need) )?(?:have|let|make|get|tell|ask|instruct|want) {where},? (?:to |please )*(?P<rest>.+)$",
+            r"\g<rest> on \g<where>",
+        ),
+        (rf"^(?:i(?:'d| would)? (?:want|like|need)) {where} (?:to |for )(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+        (rf"^(?:give|hand|assign) {where} (?P<rest>(?!a try).+)$", r"run \g<rest> on \g<where>"),
+        (rf"^{where} (?:gets|takes|does|handles|runs) (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+        (
+            rf"[,;]? (?:and |but )?(?:do(?:n'?t| not)|never) (?:use|touch|pick|take) (?:any(?:thing|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) {where}",
+            r" on \g<where>",
+        ),
+        (rf"\bonly (?:on|use) {where}", r"on \g<where>"),
+        (rf"\bon {where} only\b", r"on \g<where>"),
+        (
+            rf"^(?:i want|i need|i'd like|show me|get me|give me|tell me|get|see|print|check)(?: to see| to know)? (?:the )?(?:output|result|results) of (?P<rest>⟦[qc]\d+⟧) (?:from|on|of|for|at|across) (?:the )?(?P<where>.+)$",
+            r"run \g<rest> on \g<where>",
+        ),
+        (
+            r"^what (?:does|would|do|will) (⟦[qc]\d+⟧) (?:say|print|show|return|report|give|output|tell)(?: me)? (on|for|at|across|everywhere)\b",
+            r"run \1 \2",
+        ),
+        (rf"^(⟦[qc]\d+⟧)\s*[,-]+\s*(?P<where>{place})[.!]?$", r"run \1 on \g<where>"),
+        (rf"^(?P<where>{HOSTS}|{group}) for (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+        # Everywhere.
+        (
+            r"\bon (?:everything|every ?one|all of (?:them|it)|each(?: one)?(?: of them)?|the lot|all)(?=[.,;!]|\s*$|\s+(?:except|but|bar|and|at once|please|if|in))",
+            "everywhere",
+        ),
+        (rf"^(.+?) on every platform, so ({_GOING}) (?:them|it) (?:everywhere|there).*$", r"\2 \1 everywhere"),
+        (
+            r"^does (.+?) (?:work|pass|run|build) on (?:all|every) platforms?\?? *[,;-]* *(?:please )?(?:run|try|test) (?:it|them) (?:everywhere|there).*$",
+            r"run \1 everywhere",
+        ),
+        # Sync, then run.
+        (
+            rf"^{where} needs? {_CODE}(?:{_THEN}(?:sync|copy|push|send) (?:it|them|that)(?: over)?)?{_THEN}(?P<rest>.+)$",
+            r"sync and \g<rest> on \g<where>",
+        ),
+        (
+            rf"^before (?:you )?(?:run|running|start|starting|do|doing) (?P<rest>.+?) on {where}[,;]? (?:please )?(?:bring|get|sync|push|copy|make sure|update|mirror)\b.*$",
+            r"sync and run \g<rest> on \g<where>",
+        ),
+        (
+            rf"^(?:get|bring|mirror|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync|synchroni[sz]e|publish|drop|beam)(?: (?:up|over|across))? {_CODE}"
+            rf"(?: (?:up|over|across|out))?(?: (?:to|onto|on|with|into|at|for) (?P<where>{place}|the best host))?(?: first)?{_THEN}(?:(?:once|when|after) (?:that'?s|that is|it'?s|it is|this is) (?:done|there|finished|over|synced),? |"
+            r"afterwards,? |(?:have|let|make) it |use it to )*(?P<rest>.+)$",
+            r"sync and \g<rest>⟪\g<where>⟫",
+        ),
+        (
+            r"^(.+?)(?:,? (?:and|but)|[,;.]| -)? ?(?:please )?(?:(?:make sure|ensure)(?: that)? (?:you )?(?:it|everything|the code|my code|the project|my changes)? ?(?:is|are|was|has been|to)? ?(?:in )?sync(?:ed)?(?: first| beforehand)?"
+            r"|(?:do a |with a )?(?:fresh )?sync(?:ing)?(?: (?:my|the|our|this)? ?\w+)?(?: over| up)? (?:first|before(?:hand)?|beforehand|before that))[.!]?$",
+            r"sync and \1",
+        ),
+        (
+            r"^(?:with|after|following|do) (?:a |the )?(?:fresh |full |quick )?sync(?:ing)?(?: (?:of )?(?:my|the|our)? ?\w+)?(?: beforehand| first| done)?[,;]+ (.+)$",
+            r"sync and \1",
+        ),
+        (r"\bsync(?:hroni[sz]e)?\s*(?:'n'|n|&|\+)\s*(?=\w)", "sync and "),
+        # Several.
+        (r"^(?:spread|split|balance) the load\s*:\s*", "distribute: "),
+        (
+            rf"\b(?:one|another|the other|a second|a third)(?: {ONE_MACHINE}| one)? (?:does|should do|takes|handles|gets|can do|should take|for) ",
+            "",
+        ),
+        (r"^there(?:'s| is| are) (?:some )?(.+?) (?:to do|to be done|waiting|on my list|left|pending)\b", r"\1"),
+    ]
+
+
+def plainly(text: str, groups: Iterable[str]) -> str:
+    """Put a marked sentence plainly."""
+    for pattern, plain in _rules(list(groups)):
+        before = text
+        text = re.sub(pattern, plain, text, count=1, flags=re.IGNORECASE).strip()
+        if not text:
+            return before
+    text = re.sub(r"⟪([^⟫]+)⟫", r" on \1", text).replace("⟪⟫", "")
+    return text if len(text) == 1 else text.strip()
