@@ -21,14 +21,14 @@ def understand(text: str, names: Names) -> Understood:
     if (slash := re.match(r"/[\w-]+\s*(.*)", said.text.strip(), re.DOTALL)) is not None:
         return Understood((Reading(Intent.LOCAL, slash.group(1).strip() or None),), text=text)
     frame = Frame(said)
-    found = asked(frame) or _order(frame)
+    found = _harmful(frame) or _mixed(frame) or asked(frame) or _order(frame)
     if said.place.unknown:
         found = replace(found, doubt=f"there is no host or group {', '.join(said.place.unknown)}")
     return replace(found, text=text)
 
 
 _HARM = re.compile(
-    r"\b(?:wipe|erase|delete everything|drop the database|destroy|format (?:the|all|every|my) (?:disk|drive)s?|nuke|rm -rf|reboot|shut ?down|power ?off|kill (?:all|every)|delete (?:all|every)|uninstall)\b",
+    r"\b(?:wipe|erase|delete everything|drop the database|destroy|format (?:the|all|every|my) (?:disk|drive)s?|nuke|rm -rf|reboot|shut ?down|power ?off|kill (?:all|every)|delete (?:all|every)|uninstall|shut down)\b",
     re.I,
 )
 
@@ -50,6 +50,27 @@ def _order(frame: Frame) -> Understood:
     if work.sync:
         return _synced(frame, work)
     return Understood((_placed(frame, work),))
+
+
+def _harmful(frame: Frame) -> Understood | None:
+    """An order that would destroy something: meant, it stands in quotes."""
+    if _HARM.search(frame.core) is None:
+        return None
+    place = frame.place
+    intent = Intent.RUN_HOST if place.hosts else Intent.FANOUT if place.everywhere or place.groups else Intent.RUN_BEST
+    near = (frame.reading(intent, frame.core), frame.reading(Intent.LOCAL, frame.core, hosts=()))
+    return Understood(near, "it would destroy something, or switch it off; quote the command if it is meant")
+
+
+def _mixed(frame: Frame) -> Understood | None:
+    """A sentence that wants two different things, of which one is only to be told something."""
+    if not _is_two_orders(frame):
+        return None
+    near = (
+        frame.reading(Intent.RUNS, detail="runs"),
+        frame.reading(Intent.RUN_HOST if frame.place.hosts else Intent.RUN_BEST),
+    )
+    return Understood(near, "it asks for two different things")
 
 
 def _placed(frame: Frame, work: Work) -> Reading:
@@ -134,7 +155,9 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
         r"(?:it|that|this|the things?|things?|stuff|something|anything|everything)\b.{0,20}", text or "", re.IGNORECASE
     )
     installed = re.match(
-        r"(?:is|are|does|has) (?:the )?([\w.+-]+)\b.*\b(?:installed|available)\b", frame.core, re.IGNORECASE
+        r"(?:is|are) (?:the )?(?P<one>[\w.+-]+)\b.*\b(?:installed|available|present|there)\b|(?:does|do|has|have) ⟦h\d+⟧ (?:have |got )?(?P<other>[\w.+-]+)",
+        frame.core,
+        re.IGNORECASE,
     )
     again = re.match(
         r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b|like\b|again\b))|the things?\b)",
@@ -162,12 +185,12 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
             "it says what is not to be done",
             (frame.reading(Intent.STATUS, detail="status"), at_host),
         ),
-        (
-            bool(_HARM.search(frame.core)),
-            "it would destroy something; quote the command if it is meant",
-            (at_host, here),
-        ),
         (place.here and place.named, "it says both here and elsewhere", (here, at_host)),
+        (
+            place.bare and bool(place.hosts) and not frame.has(r"(?:there|on it|on that)\b"),
+            "it names a host, but not as the place for some work",
+            (frame.reading(Intent.STATUS, detail="status"), there),
+        ),
         (place.either, "it names one host or another", (best, there)),
         (
             place.apart,
@@ -197,11 +220,6 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
             "it does not say what is to be done",
             (at_host, here),
         ),
-        (
-            _is_two_orders(frame),
-            "it asks for two different things",
-            (at_host, frame.reading(Intent.RUNS, detail="runs")),
-        ),
     )
     for is_so, why, near in checks:
         if is_so:
@@ -212,7 +230,10 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
 def _look_for(frame: Frame, program: re.Match[str] | None) -> Reading:
     everywhere = not frame.place.hosts
     return frame.reading(
-        Intent.COMMAND, f"command -v {program.group(1) if program else ''}", is_command=True, everywhere=everywhere
+        Intent.COMMAND,
+        f"command -v {next(filter(None, program.groups()), '') if program else ''}",
+        is_command=True,
+        everywhere=everywhere,
     )
 
 
@@ -220,6 +241,38 @@ def _is_test_of_a_host(frame: Frame) -> bool:
     return re.fullmatch(r"(?:test|try|check) (?:the )?⟦h\d+⟧", frame.core, re.IGNORECASE) is not None
 
 
+_SECOND = (
+    rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{SHOW} (?:me |my )?(?:the )?(?:logs?|runs|status|load|specialists|output|last)"
+    r"|(?:cancel|kill|abort|collect|tail|follow) (?:the|my|that|last)\b|tell me\b)"
+)
+_FIRST = rf"^(?:{SHOW} (?:me |my )?(?:the )?(?:logs?|runs|status|load|specialists|hosts|state)|(?:cancel|kill|abort|collect|tail) (?:the|my|that|last)\b)"
+_WORK_TOO = (
+    r"\b(?:and|then)\s+(?:then |also |please )*(?:run|start|execute|launch|sync|fix|deploy|build|test|re-?run)\b"
+)
+
+
 def _is_two_orders(frame: Frame) -> bool:
-    second = rf"\b(?:and|then)(?: then)? (?:{SHOW} (?:me )?(?:the )?(?:logs?|runs|status|load|specialists)|cancel the|tell me)\b"
-    return re.search(second, frame.core, re.IGNORECASE) is not None
+    """Whether a sentence wants something told, or done to a run, and something else done as well."""
+    core = frame.core
+    asks_first = re.search(_FIRST, core, re.IGNORECASE) is not None
+    if asks_first and re.search(_WORK_TOO, core, re.IGNORECASE):
+        return True
+    second = re.search(_SECOND, core, re.IGNORECASE)
+    return (
+        second is not None
+        and second.start() > 0
+        and (asks_first or re.match(r"(?:run|start|execute|launch|sync)\b", core, re.I) is not None)
+    )
+
+
+_NO_ORDER = re.compile(
+    r"^(?:i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if|when|because|since|me|my \w+ (?:is|are|was))\b"
+    r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$",
+    re.IGNORECASE,
+)
+
+
+def _is_no_order(text: str) -> bool:
+    """Whether a text is no task: neither what somebody is to do nor the name of something to be done."""
+    last = re.split(r"[.;!?]\s+", text)[-1]
+    return _NO_ORDER.search(last) is not None

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-MACHINE = r"(?:hosts?|nodes?|machines?|box(?:es)?|servers?|computers?|workers?|platforms?)"
-ONE_MACHINE = r"(?:host|node|machine|box|server|computer|worker)"
+MACHINE = (
+    r"(?:hosts?|nodes?|machines?|box(?:es)?|servers?|computers?|workers?|platforms?|(?:execution )?targets?|instances?)"
+)
+ONE_MACHINE = r"(?:host|node|machine|box|server|computer|worker|(?:execution )?target|instance|one)"
 CLUSTER = r"(?:cluster|network|fleet|tailnet|farm|pool)"
 HOST = r"(?:the )?⟦[hu]\d*⟧"
 HOSTS = rf"{HOST}(?:(?:, and | and |, | or |/){HOST})*"
-_EVERY = rf"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: [\w-]+)? {MACHINE}(?: (?:i|we) (?:own|have))?)"
+_EVERY = rf"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: (?:available|remote|other|online|idle|build|tailscale))* {MACHINE})"
 _BEST = rf"(?:the )?(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest)(?: available| free)? {ONE_MACHINE}"
 _MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|could|will|would|might)"
 _CODE = (
@@ -56,6 +58,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"^(?:my (?:todo|to-do|list|plan)(?: today| now)? is (?:to )?|i'?m (?:trying|looking|hoping) to |i have to |i must )",
             "",
         ),
+        (r"^(?:i(?:'ve| have) )?(?:no idea|not sure|don'?t know|i don'?t know) (?:which|what|where)[^,;]*[,;-]+ *", ""),
         (r"^what (?:i|we) (?:need|want|would like) is ", "i need "),
         (r"^i (?:don'?t|do not) (?:care|mind) (?:where|which|what)[^,;.:-]*[,;.:-]+ *(?:just )?", ""),
         (
@@ -73,12 +76,29 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"|at the moment|for the moment|right away|at your convenience|when you get (?:a chance|to it)|as soon as (?:possible|you can)|for me|once more)\b[.!]*$",
             "",
         ),
+        (r"\s*(?:->|=>|→)\s*(?=⟦h)", " on "),
+        (r"\b(?:fleet|cluster|network)[- ]?wide\b:?", "everywhere "),
+        (r"(\b(?:spread|share|farm|hand|split|divide|balance|distribute)) 'em\b", r"\1 them"),
+        (r"\bi mean,? (?=on |everywhere)", ""),
+        (r"\b(?:platforms?|machines?|hosts?|nodes?|boxes) (?:that )?we (?:have|own|support)\b", "platforms"),
+        (r"\bon (?:the )?(?:host|node|machine|box) (?=⟦h)", "on "),
+        (r"\b(?:execute|run|perform|do|start) (?:the )?following (?:task|job|work)\b(.*?)\s*:\s*", r"run\1 "),
+        (r"\b(?:execute|run|perform) (?:the )?following (?:shell )?command\b(.*?)\s*:\s*", r"run\1 the command "),
+        (r"\b(?:perform|execute|run|do) (?:the )?task (?=⟦q)", "run "),
         (r"\bover on (?=⟦|the\b|my\b|all\b)|\bover at (?=⟦)|\s@\s*(?=⟦)", " on "),
         (r"\b(?:out|off|over|up|down|across|along) (?:to|onto|on) (?=⟦|the\b|my\b|all\b|every|each)", "to "),
         (r"\b(kick|fire|spin|start|boot) (?!off|up)([^,;.]{3,60}?) (?:off|up)\b(?=\s|$)", r"start \2"),
+        (
+            rf"\b((?:all|every|each)(?: of)?(?: the| my| our)? {MACHINE})(?: that)? (?:i|we)(?:'ve)? (?:own|have|got|run)\b",
+            r"\1",
+        ),
+        (
+            r"\b(?:once|when|after|as soon as) (?:that'?s|that is|it'?s|it is|this is) (?:done|there|finished|over|synced),? ",
+            "",
+        ),
         # Here.
         (
-            r"^(?:no remote (?:hosts?|machines?)|nothing remote|keep (?:it|this|that) (?:local|here)|(?:do|run) (?:it|this|that) (?:locally|here)|stay local|not remotely|locally)"
+            r"^(?:no remote (?:hosts?|machines?)|nothing remote|keep (?:it|this|that|everything)(?: one)? (?:local|here)|(?:do|run) (?:it|this|that) (?:locally|here)|stay local|not remotely|locally)"
             r"\s*(?:please)?\s*[:;,.-]+\s*(.+)$",
             r"\1 here",
         ),
@@ -94,9 +114,18 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         # The best one.
         (r"^load[- ]balance (?:this|it|that)(?: one| task)?(?: for me)?\s*[:,-]\s*(.+)$", r"\1 on the best host"),
         (
-            r"[,;.\s-]*\b(?:(?:you|dgummy|the scheduler) (?:choose|pick|decide|can choose|can pick)|let (?:the scheduler|it|dgummy|the tool) (?:decide|choose|pick))"
+            r"[,;.\s-]*\b(?:(?<!which )(?<!what )(?:you|dgummy|the scheduler) (?:choose|pick|decide|can choose|can pick)|let (?:the scheduler|it|dgummy|the tool) (?:decide|choose|pick))"
             r"(?: (?:the |a )?(?:host|node|machine|where|which|which one))*(?=[.!,;]|$)",
             " on the best host",
+        ),
+        (
+            rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:which|that|who) (?:has|have|is|are) (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
+            r"(?: (?:to do|loaded|busy|free|idle|memory|room|load|headroom|work|cpu|ram|capacity|jobs|used|available))*",
+            "the best host",
+        ),
+        (
+            rf"\b(?:any|a|some|whatever|whichever) {ONE_MACHINE} (?:that|which) (?:is not|isn'?t|is n't) (?:\w+ )?(?:busy|loaded|in use)",
+            "the best host",
         ),
         (
             rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:with|that has|which has|having|of) (?:the )?(?:most|lowest|least|smallest|highest|minimum|minimal|fewest)"
@@ -105,9 +134,9 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             "the best host",
         ),
         (
-            rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?: (?:{ONE_MACHINE}|one)s?)? (?:is|has|looks|seems|happens to be|that is|that'?s|are|you think is)"
+            rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?: (?:{ONE_MACHINE}|one)s?)?(?:'s| is| has| looks| seems| happens to be| that is| that'?s| are| you think is)"
             r" (?:currently |the )?(?:least|most|free|idle|best|available|quiet|room|lowest|not|sitting|bored|freest|idlest|optimal|suited|suitable|doing nothing)"
-            r"(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|suited|suitable|idle|capacity|idling|doing much))*(?: (?:right now|now|at the moment|for it))?",
+            r"(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|suited|suitable|idle|capacity|idling|doing much|memory|cpu|ram|to do))*(?: (?:right now|now|at the moment|for it))?",
             "on the best host",
         ),
         (
@@ -120,6 +149,11 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"(.+?)(?: (?:on it|there|with it|on that one|on that))?$",
             r"\1 on the best host",
         ),
+        (
+            r"^(?:to )?on the best host,? (?:(?:should|must|gets to|can|ought to)(?: be the one to)?|let it|have it|make it|and|then)+ (.+)$",
+            r"\1 on the best host",
+        ),
+        (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
         # Who is to do it.
         (rf"^{where},? {_MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
         (
@@ -133,7 +167,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         ),
         (rf"^(?:i(?:'d| would)? (?:want|like|need)) {where} (?:to |for )(?P<rest>.+)$", r"\g<rest> on \g<where>"),
         (rf"^(?:give|hand|assign) {where} (?P<rest>(?!a try).+)$", r"run \g<rest> on \g<where>"),
-        (rf"^{where} (?:gets|takes|does|handles|runs) (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+        (rf"^{where} (?:gets|takes?|does|handles?|runs|do|run) (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
         (
             rf"[,;]? (?:and |but )?(?:do(?:n'?t| not)|never) (?:use|touch|pick|take) (?:any(?:thing|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) {where}",
             r" on \g<where>",
@@ -155,12 +189,25 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"\bon (?:everything|every ?one|all of (?:them|it)|each(?: one)?(?: of them)?|the lot|all)(?=[.,;!]|\s*$|\s+(?:except|but|bar|and|at once|please|if|in))",
             "everywhere",
         ),
-        (rf"^(.+?) on every platform, so ({_GOING}) (?:them|it) (?:everywhere|there).*$", r"\2 \1 everywhere"),
+        (
+            rf"^(?:i need to know (?:if|whether|that)? ?)?(?:the )?(.+?) (?:pass(?:es)?|works?|runs?|builds?|are green|is green) (?:on (?:every|all) platforms?|everywhere), so ({_GOING}) (?:them|it) (?:everywhere|there).*$",
+            r"\2 \1 everywhere",
+        ),
         (
             r"^does (.+?) (?:work|pass|run|build) on (?:all|every) platforms?\?? *[,;-]* *(?:please )?(?:run|try|test) (?:it|them) (?:everywhere|there).*$",
             r"run \1 everywhere",
         ),
         # Sync, then run.
+        (
+            rf"^(?:make sure|ensure|see to it)(?: that)? {where} (?:has|gets|have) {_CODE}{_THEN}(?P<rest>.+)$",
+            r"sync and \g<rest> on \g<where>",
+        ),
+        (
+            rf"^(?:make sure|ensure|see to it)(?: that)? {_CODE} (?:is|are|gets?) (?:synced|synchroni[sz]ed|copied|sent|pushed)(?: (?:to|on|onto|with) (?P<where>{place}|the best host))?"
+            rf"(?:{_THEN}| (?:prior to|before) )(?:you )?(?P<rest>.+)$",
+            r"sync and \g<rest>⟪\g<where>⟫",
+        ),
+        (rf"^sync {where}{_THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
         (
             rf"^{where} needs? {_CODE}(?:{_THEN}(?:sync|copy|push|send) (?:it|them|that)(?: over)?)?{_THEN}(?P<rest>.+)$",
             r"sync and \g<rest> on \g<where>",
@@ -184,8 +231,17 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"^(?:with|after|following|do) (?:a |the )?(?:fresh |full |quick )?sync(?:ing)?(?: (?:of )?(?:my|the|our)? ?\w+)?(?: beforehand| first| done)?[,;]+ (.+)$",
             r"sync and \1",
         ),
+        (r"\bsync(?:ing)? ⟦q\d+⟧ (?=run\b)", "sync and "),
         (r"\bsync(?:hroni[sz]e)?\s*(?:'n'|n|&|\+)\s*(?=\w)", "sync and "),
         # Several.
+        (
+            r"^let (?:the )?(?:balancer|scheduler|dgummy|it) (?:place|spread|schedule|distribute|assign|put)(?: both)? (.+)$",
+            r"distribute: \1",
+        ),
+        (
+            rf"^(?:place|put|assign|schedule|send|run) these (?:on|to|onto) (?:the )?(?:right|best|suitable|optimal) {MACHINE}\s*:\s*",
+            "distribute: ",
+        ),
         (r"^(?:spread|split|balance) the load\s*:\s*", "distribute: "),
         (
             rf"\b(?:one|another|the other|a second|a third)(?: {ONE_MACHINE}| one)? (?:does|should do|takes|handles|gets|can do|should take|for) ",

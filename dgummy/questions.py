@@ -12,11 +12,11 @@ SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me 
 _ASKS = re.compile(
     rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have any|any\b|status\b|overview\b"
     r"|should|could|can\b|would|am\b|was\b|were\b|will\b|why|state\b|current\b|history\b|tail\b|follow\b|wait\b|cancel\b"
-    r"|let me|notify\b|block\b|abort\b|grab\b|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last|running)\b|logs?\b|retry\b|rerun\b"
+    r"|let me|inform\b|retrieve\b|advise\b|indicate\b|determine\b|notify\b|block\b|abort\b|grab\b|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last|running)\b|logs?\b|retry\b|rerun\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
-_AGENTS = r"(?:specialists?|(?:gummy )?experts?|(?:gummy |ai |active |running )?agents?|gummy(?: (?:tasks?|sessions?|agents?|jobs?|work))|gummies)"
+_AGENTS = r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?|gummy(?: (?:tasks?|sessions?|agents?|jobs?|work))|gummies)"
 _THING = re.compile(
     r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b", re.I
 )
@@ -24,11 +24,18 @@ _THING = re.compile(
 
 def asked(frame: Frame) -> Understood | None:
     """What a sentence asks to be told, None if it gives work."""
+    if re.search(r"\brun off\b", frame.core, re.IGNORECASE):
+        return None
     about = _about_agents(frame) or _about_runs(frame) or _about_a_host(frame) or _about_hosts(frame)
     if about is not None:
         return Understood((about,))
     place = frame.place
-    asking = re.match(r"(?:should|could|can|would|may) (?:i|we|⟦h\d+⟧)(?!\w)", frame.whole, re.IGNORECASE)
+    asking = re.match(
+        r"(?:should|could|can|would|may) (?:i|we|⟦h\d+⟧)(?!\w)|(?:is|are|has|does|do) ⟦h\d+⟧ (?:good|strong|big|fast|free|idle|powerful)? ?(?:enough )?(?:have (?:enough )?(?:room|space|memory) )?(?:for|to) "
+        r"|(?:is|would) it (?:be )?(?:better|wise|ok|okay|safe|smart|sensible|a good idea|possible)",
+        frame.whole,
+        re.IGNORECASE,
+    )
     if asking and place.hosts and not re.search(r"take care of|\bplease\b", frame.whole):
         topic = _topic(re.sub(r"^\w+ (?:i|we|⟦h\d+⟧) (?:run|do|handle|take)?", "", frame.core, flags=re.IGNORECASE))
         near = (frame.reading(Intent.WHICH_HOST, topic, hosts=()), frame.reading(Intent.RUN_HOST, topic))
@@ -50,14 +57,28 @@ def _about_agents(frame: Frame) -> Reading | None:
         rf"^{SHOW}\b|^(?:what|which|who|where|how many|is|are|any|do|does|has|have)\b|^(?:the )?(?:status|state|overview)\b"
         rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
     )
-    order = r"^(?:run|execute|start|launch|use|have .* \w+ the|ask|dispatch|send|let|gummy task|distribute|balance)\b"
+    order = r"^(?:run|put|perform|do|spread|share|farm|execute|start|launch|use|have .* \w+ the|ask|dispatch|send|let|gummy task|distribute|balance)\b"
     if re.search(order, frame.core, re.IGNORECASE) or re.fullmatch(
         r"gummy(?: tasks?)?|agents?", frame.core, re.IGNORECASE
     ):
         return None
     if re.search(r"\b(?:should|best|would|suits?)\b", frame.whole, re.IGNORECASE):
         return None
-    return frame.reading(Intent.SPECIALISTS) if re.search(info, frame.core, re.IGNORECASE) else None
+    if head.group().lower() == "gummy-watch" or re.search(info, frame.core, re.IGNORECASE) or _is_about(frame, head):
+        return frame.reading(Intent.SPECIALISTS)
+    return None
+
+
+def _is_about(frame: Frame, head: re.Match[str]) -> bool:
+    """Whether several agents are all that a sentence without a verb is about."""
+    first = re.match(r"[a-z]*", frame.core.lower())
+    verbless = first is None or first.group() not in VERBS
+    return (
+        verbless
+        and head.group().lower().endswith("s")
+        and len(frame.core.split()) <= 6
+        and not re.search(r"\b(?:to|and)\b", frame.core)
+    )
 
 
 _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
@@ -107,6 +128,8 @@ def _about_runs(frame: Frame) -> Reading | None:
             r"^(?:did|has|have|is|was|were|how did|how'?s|how is|how are|what happened|what did|when did|are|any)\b",
             noun or frame.has(r"(?:failed |finished |recent |my )(?:runs|jobs)\b"),
         ),
+        ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", True),
+        ("runs", r"^(?:list |show |the )?(?:last|latest|recent) (?:\d+ |few |three |five |ten )?(?:runs|jobs)\b", True),
         ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", len(core.split()) > 1 or core.lower() == "runs"),
     )
     for detail, pattern, fits in verbs:
@@ -131,13 +154,18 @@ def _about_a_host(frame: Frame) -> Reading | None:
         rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{best}) {MACHINE}"
         r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
         r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
-        rf"(?:a |any |good |best )*(?:{MACHINE}) for(?P<topic>\b.*)",
+        rf"(?:a |any |good |best )*(?:{MACHINE})(?: suggestions?| recommendations?| ideas?| advice)? for(?P<topic>\b.*)",
+        rf"(?:any )?(?:suggestions?|recommendations?|ideas?|advice)(?: (?:on|as to|about))?(?: (?:where to run|which {MACHINE}|a {MACHINE}))? (?:for|to use for|should run)?(?P<topic>\b.*)",
+        r"(?:where'?s|where is|what'?s|what is|is there) (?:a |the )?(?:good|best|right|nice|better|ideal) (?:spot|place|home|location|slot)(?: (?:for|to run|to do))(?P<topic>\b.*)",
+        rf"(?:kindly |please )?(?:advise|tell me|inform me|say|indicate|determine|identify|figure out|find out|show me|let me know|decide|suggest|recommend)(?: me)?,? (?:on )?(?:which|what) {MACHINE} (?:is|are|would be|should be|would|should|can|could|will)"
+        r"(?: the)?(?: most suitable| best suited| best| ideal| optimal| right| used| fit)?(?: (?:for|to run|to do|handle|run|take|do|get|host))?(?P<topic>\b.*)",
         rf"(?:tell me |say |find out )?(?:on |to )?(?:which|what) (?:of my |of the |of our )?{MACHINE}(?: of mine)? (?:should|would|could|ought|shall|do|does|might|can) (?:i|you|we|it|one)"
         r"(?: to)? (?:do|run|give|put|send|use for|choose for|pick for|recommend for|suggest for|go for|use to run|use|choose|pick|recommend)(?P<topic>\b.*?)?(?: (?:to|on))?",
         rf"(?:which|what) (?:one )?(?:of (?:my|the|our|these) )?{MACHINE} (?:is|are|would be|looks|seems)(?: the)? (?:most suitable|best suited|best|ideal|right|fittest|free enough|most suited|good)"
         r"(?: (?:one|choice|place|home))?(?: (?:for|to run|to do|to handle))(?P<topic>\b.*)",
         r"who(?:'s| is| has|'s got| has got|'d have)?(?: got)? (?:the )?(?:spare|free|enough|most|some) (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources)(?: left)?(?: (?:for|to run|to do))(?P<topic>\b.*)",
-        rf"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do |start )?(?P<topic>.+?), (?:then )?(?:what|which|where|who)\b.*",
+        rf"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do |start )?(?P<topic>.+?), (?:then )?(?:on )?(?:what|which|where|who)\b.*",
+        rf"(?P<topic>[^,;.?]+?)(?: later| next| soon| tonight| tomorrow)?[,;.] ?(?:so )?(?:which|what|where|who)(?: {MACHINE})? (?:would|should|could|do|is|shall)\b.*",
         rf"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do |send |start )?(?P<topic>.+?)"
         r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
         r"(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
@@ -146,7 +174,7 @@ def _about_a_host(frame: Frame) -> Reading | None:
         r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
     )
     whole = re.sub(
-        r"(?:,|;|\.| -)? ?(?:but )?(?:do(?:n'?t| not) (?:start|run|do) anything.*|i'?ll .*)$",
+        r"(?:,|;|\.| -)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them).*|i'?ll .*)$",
         "",
         frame.whole,
         flags=re.IGNORECASE,
@@ -162,7 +190,7 @@ def _about_a_host(frame: Frame) -> Reading | None:
 
 def _topic(text: str) -> str | None:
     bare = re.sub(
-        r"^(?:\s*(?:a|an|the|this|that|my|our|some|running|doing|to|for)\b)+|\b(?:go|right now|now|today|best|at the moment|to|on)\s*$",
+        r"^(?:\s*(?:gotta|need to|have to|going to|i|we|'?ve|want to|a|an|the|this|that|my|our|some|running|doing|to|for)\b)+|\b(?:go|right now|now|today|best|at the moment|to|on)\s*$",
         "",
         text,
         flags=re.I,
@@ -170,10 +198,10 @@ def _topic(text: str) -> str | None:
     return tidy(bare) or None
 
 
-_LOAD = r"(?:load|busy|busiest|cpu|memory|ram|utili[sz]ation|usage|metrics|loaded|overloaded|idle|io wait|load averages?|headroom|swap|disk|free (?:memory|ram|cpu))"
+_LOAD = r"(?:load|busy|busiest|cpu|memory|ram|utili[sz]ation|usage|metrics|loaded|overloaded|idle|io wait|load averages?|headroom|swap|disk|how hard|working|free (?:memory|ram|cpu))"
 _UP = (
     r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected|reach|ping|status|state"
-    r"|healthy|health|overview|currently use|on right now|answer(?:ing)?|respond|running ok)"
+    r"|healthy|health|availability|connectivity|come back|back|overview|currently use|on right now|answer(?:ing)?|respond|running ok)"
 )
 
 

@@ -47,6 +47,7 @@ class Place:
     each: bool = False
     some: bool = False
     either: bool = False
+    bare: bool = False
     apart: bool = False
 
     @property
@@ -233,6 +234,7 @@ _OVER = rf"(?: (?:over|across|among|amongst|between|to|on|onto|around|through) {
 _EACH = (
     r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand)? ?\beach(?: of them| one| task| job)?"
     r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.]*",
+    r"wherever (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{_SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
@@ -241,19 +243,23 @@ _EACH = (
     rf"(?:on|to|onto|over|across|at) (?:separate|different|distinct|several|whichever|their own) {MACHINE}(?:,? whichever are (?:best|free))?",
     r"(?<=\w )optimally(?=\s*(?:$|[.,;:!?]))",
 )
+_ENDS = (
+    r"(?=\s*(?:$|[.,;:!?)]|-\s|(?:and|please|pls|but|except|with|at|in|now|right|simultaneously|then|using|to|for|is|are|do|does|should|run|runs|have|has"
+    r"|up|online|down|offline|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so|twice|once)\b))"
+)
 _ADJECTIVES = r"(?:(?:available|remote|other|online|idle|tailscale|single|different|configured) )*"
 _ALL = (
-    rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our| these)? {_ADJECTIVES}{MACHINE}\b",
-    rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}\b",
+    rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
+    rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}{_ENDS}",
     rf"(?:across|throughout) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
     r"\beverywhere\b",
 )
 _HERE = (
-    r"(?:right )?(?:\bhere\b(?! in)|\blocally\b)",
+    r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
     rf"on (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this|my) (?:own )?{ONE_MACHINE}\b"
     rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )
-_EXCEPT = r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding|apart from|minus|bar|save for)"
+_EXCEPT = r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding|apart from|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)|not counting|nor)"
 _NO_GROUP = frozenset(
     "all the my our these those every each some any few available remote other online idle best optimal same right two three "
     "both which what more single different whichever whatever separate several idle quiet wherever page list remote least-loaded loaded busy of and configured tailscale free".split()
@@ -261,7 +267,9 @@ _NO_GROUP = frozenset(
 
 
 _ASIDE = (
-    r"(?<!^)\b(?:how (?:to|do|can|does|should)|(?:that|which|who) (?:pick|choose|find|run|list|show|select|return|report|count|check|decide|sync|print)s?)\b"
+    r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
+    r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|(?:that|which|who) (?:pick|choose|find|run|list|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
 
@@ -301,7 +309,7 @@ def _take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, 
     everywhere = cutter.any(_ALL)
     some = cutter.any((rf"{_ON} (?:some|any|a few|several|a couple of)(?: of)?(?: my| the)? {MACHINE}\b",))
     here = _is_here(cutter)
-    said, either, apart = _hosts(cutter, hosts, exclude)
+    said, either, apart, bare = _hosts(cutter, hosts, exclude)
     rest = re.sub(r"⟦o(\d+)⟧", lambda match: asides[int(match.group(1))], cutter.text)
     place = Place(
         said,
@@ -314,6 +322,7 @@ def _take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, 
         each=each,
         some=some,
         either=either,
+        bare=bare,
         apart=apart,
     )
     return " ".join(rest.split()), place
@@ -360,7 +369,9 @@ def _is_here(cutter: _Cutter) -> bool:
     )
 
 
-def _hosts(cutter: _Cutter, hosts: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[tuple[str, ...], bool, bool]:
+def _hosts(
+    cutter: _Cutter, hosts: tuple[str, ...], exclude: tuple[str, ...]
+) -> tuple[tuple[str, ...], bool, bool, bool]:
     """Cut out where hosts are named; whether it is one or another of them, and whether they stand apart."""
     before = cutter.text
     phrases = cutter.cut(
@@ -368,9 +379,10 @@ def _hosts(cutter: _Cutter, hosts: tuple[str, ...], exclude: tuple[str, ...]) ->
     )
     phrases = phrases or cutter.cut(rf"^(?:the )?{HOSTS}\s*[:,]")
     said = [_marked(match, hosts) for match in phrases]
-    if not any(said):
+    bare = not any(said)
+    if bare:
         said = [[host for host in hosts if host not in exclude]]
     either = any(" or " in match.group().lower() for match in phrases)
     between = [before[a.end() : b.start()] for a, b in zip(phrases, phrases[1:], strict=False)]
     apart = any(len(text.split()) > 1 for text in between) and len({tuple(part) for part in said}) > 1
-    return tuple(dict.fromkeys(host for part in said for host in part)), either, apart
+    return tuple(dict.fromkeys(host for part in said for host in part)), either, apart, bare

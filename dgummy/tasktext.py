@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _LAUNCH = (
     r"(?:run|running|execute|executing|start|launch|perform|do|put|send|dispatch|place|schedule|kick off|trigger|fire off|submit|"
-    r"queue|process|carry out|try|distribute|delegate|assign|hand|invoke|spin up|balance|spread|give|farm out|fan out|share out|split up|split|divide|parallelise|parallelize|orchestrate|hand out|deal out|get going(?: on| with)?|begin|rerun|re-run|have a go at|take care of|handle|crank through|work on)"
+    r"queue|process|carry out|try|distribute|delegate|assign|hand|invoke|spin up|spin|get|see to|make sure|balance|spread|give|farm out|fan out|share out|split up|split|divide|parallelise|parallelize|orchestrate|hand out|deal out|get going(?: on| with)?|begin|rerun|re-run|have a go at|take care of|handle|crank through|work on)"
 )
 _CODE = (
     r"(?:(?:my|the|this|our|all|all of|local|current|whole|latest|new|newest|own) )*"
@@ -38,7 +38,7 @@ _PROGRAMS = frozenset(
     "gcc g++ cc clang jq sh bash gradlew hatch pre-commit".split()
 )
 _WITH_WORDS = {
-    "git": "add branch checkout clone commit diff fetch gc log pull push rebase reset show stash status submodule fsck",
+    "git": "add bisect blame branch checkout cherry-pick clean clone commit config describe diff fetch fsck gc grep init log ls-files merge mv pull push rebase remote reset restore rev-parse rm show stash status submodule switch tag worktree",
     "docker": "build compose exec images info logs ps pull push run start stop system version prune",
     "go": "build test vet generate mod run fmt install version",
     "npm": "test run ci install i start audit outdated",
@@ -166,7 +166,9 @@ def tidy(text: str) -> str:
         r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently)\b", "", text, flags=re.IGNORECASE
     )
     while True:
-        shorter = re.sub(r"^(?:[\s,;:.!?-]+|(?:and|then|please|just|for|also)\b\s*)+", "", text, flags=re.IGNORECASE)
+        shorter = re.sub(
+            r"^(?:[\s,;:!?]+|[.-]+(?![\w/.-])|(?:and|then|please|just|for|also)\b\s*)+", "", text, flags=re.IGNORECASE
+        )
         shorter = re.sub(
             r"(?:[\s,;:.!?-]+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap|instead|for that|to))$",
             "",
@@ -181,7 +183,7 @@ def tidy(text: str) -> str:
 _GUMMY = re.compile(r"\b(?:gummy|gummies|specialists?|agents?)\b", re.IGNORECASE)
 _AGENT = r"(?:a |an |the |my |some )?(?:[\w-]+ )?(?:gummy(?:[- ]agents?)?|specialists?|agents?)"
 _DOER = re.compile(
-    rf"^(?:(?:have|let|get|ask|tell|make|want|use|dispatch|send|start|launch|run) {_AGENT}(?: to)? (?!tasks?\b)(?=[a-z⟦])"
+    rf"^(?:(?:the |a )?(?:[\\w-]+ )?(?:specialist|agent|expert) (?:ran|should|must|shall|runs|did|does|should|could|can|would|to|wrote|fixed) |(?:have|let|get|ask|tell|make|want|use|dispatch|send|start|launch|run) {_AGENT}(?: to)? (?!tasks?\b)(?=[a-z⟦])"
     r"|(?:the )?⟦h\d+⟧(?: should| must| shall| can| to| please)? "
     r"|(?:can|could|let|have|make|get|want|i want|tell|ask|use) (?:the )?⟦h\d+⟧(?: please)?(?: to)? "
     r"|give (?:the )?⟦h\d+⟧ (?=\w)|use (?=for ))",
