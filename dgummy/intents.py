@@ -144,7 +144,9 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
     here, there = frame.reading(Intent.LOCAL, text, hosts=()), frame.reading(Intent.RUN_HOST, text)
     best, all_of_them = frame.reading(Intent.RUN_BEST, text), frame.reading(Intent.FANOUT, text)
     at_host = there if place.hosts else all_of_them if place.everywhere or place.groups else best
-    negation = re.search(r"\b(?:do not|don'?t|dont|never|stop|without running)\b", frame.core, re.IGNORECASE)
+    negation = re.search(
+        r"\b(?:do not|don'?t|dont|never|stop|without running|without executing)\b", frame.core, re.IGNORECASE
+    )
     question = re.match(
         r"(?:is|are|am|was|were|does|did|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which|where|should|could|may|would)\b"
         r"|explain\b",

@@ -14,7 +14,7 @@ MACHINE = (
 ONE_MACHINE = r"(?:host|node|machine|box|server|computer|worker|(?:execution )?target|instance|one)"
 CLUSTER = r"(?:cluster|network|fleet|tailnet|farm|pool)"
 HOST = r"(?:the )?⟦[hu]\d*⟧"
-HOSTS = rf"{HOST}(?:(?:, and | and |, | or |/){HOST})*"
+HOSTS = rf"(?:both |either )?{HOST}(?:(?:, and | and |, | or |/| \+ | & | plus ){HOST})*"
 _EVERY = rf"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: (?:available|remote|other|online|idle|build|tailscale))* {MACHINE})"
 _BEST = rf"(?:the )?(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest)(?: available| free)? {ONE_MACHINE}"
 _MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|could|will|would|might)"
@@ -73,7 +73,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         ),
         (
             r"[,\s]*\b(?:if you (?:please|don'?t mind|can|could|would|want|like)|without (?:involving|bothering|touching|using) (?:the |any )?(?:others?|other \w+|rest)"
-            r"|at the moment|for the moment|right away|at your convenience|when you get (?:a chance|to it)|as soon as (?:possible|you can)|for me|once more)\b[.!]*$",
+            r"|at the moment|for the moment|right away|at your convenience|when you get (?:a chance|to it)|as soon as (?:possible|you can)|for me|once more)\b[.!?]*$",
             "",
         ),
         (r"\s*(?:->|=>|→)\s*(?=⟦h)", " on "),
@@ -81,6 +81,44 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         (r"(\b(?:spread|share|farm|hand|split|divide|balance|distribute)) 'em\b", r"\1 them"),
         (r"\bi mean,? (?=on |everywhere)", ""),
         (r"\b(?:platforms?|machines?|hosts?|nodes?|boxes) (?:that )?we (?:have|own|support)\b", "platforms"),
+        (r"\bwith the exception of\b", "except"),
+        (r"\beach and every\b", "every"),
+        (r"\b(?:whole|entire|full) (?:fleet|cluster|network)\b|\bfleet\b(?=\s*$)", "everywhere"),
+        (r"\b(on|at) all (our|my|the) (machines|hosts|nodes|boxes|computers)\b", r"on all \2 \3"),
+        (rf"\b(every|each|all)( \w+)? ((?:{ONE_MACHINE})s?) in (?:the |my |our )?{CLUSTER}\b", r"\1 \3"),
+        (r"\b(?:subsequently|afterwards|after that|thereafter|following that)\b,?", ""),
+        (r"^(?:delegate|hand|give|assign) (?:over )?to (.+?) the (?:task|job|work) of (.+)$", r"run \2 on \1"),
+        (
+            r"\b(?:throw|stick|shove|plonk|chuck|bung|issue|spawn) (?=.+\b(?:on|at|onto|from)\b)",
+            "run ",
+        ),
+        (r"\b(run .+?) (?:at|from) (?=the best|⟦h|the least|every|all)", r"\1 on "),
+        (r"\brun (?:a |an )?(?:gummy[- ]agent|gummy|agent|specialist) (on .+?) (?:for|to) (.+)$", r"run \2 \1"),
+        (
+            r"^(?:the following command|this command|the command) (?:shall|should|must|is to|has to) be (?:executed|run) (.+?)\s*:\s*(.+)$",
+            r"run the command \2 \1",
+        ),
+        (r"^it is (?:requested|desired|required|asked) that (?:the )?(.+?) be (\w+) (on .+)$", r"run \2 \1 \3"),
+        (r"^(?:to be safe|just in case|if possible|when possible|first of all|before lunch),? ", ""),
+        (r"^same (?:task|thing|job|work) (on .+?)\s*[:,-]\s*(.+)$", r"run \2 \1"),
+        (
+            rf"\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet |available |suitable )*(?:{ONE_MACHINE})(?: with spare \w+| with (?:some )?(?:room|capacity))?(?: instead)?(?=[\s.,;!?]|$)",
+            "on the best host",
+        ),
+        (r"\bwhere(?:ver)? (?:the )?(?:load|usage) is (?:the )?(?:lowest|least|smallest)", "on the best host"),
+        (rf"\bon (?:the )?(?:present|current) {ONE_MACHINE}(?: only)?", "here"),
+        (r",? ?\b(?:nowhere else|and nowhere else)\b", ""),
+        (r"^(?:no remote|not remote|without remote)[^,;:]*[,;:] *(.+?)(?: here)?$", r"\1 here"),
+        (rf"\b(?:please )?(?:do|run) it (here|locally)\s*[:,]\s*(.+)$", r"\2 here"),
+        (
+            r",? ⟦h(\d+)⟧ (?:can|should|could|will|must) (?:do|take|have|handle|run) (?:it|that|this)(?: one)?$",
+            r" on ⟦h\1⟧",
+        ),
+        (r"^(⟦h\d+⟧),? (?:you'?re up|your turn|go|please|do this|over to you|this is for you)\s*[:,;!-]?\s*", r"\1: "),
+        (r"^(?:you,? )?(?:do |make )?a sync (?:to|with|on) ", "sync to "),
+        (r"\bssh(?:ing)? (?:in ?to|into|to|in to) (⟦h\d+⟧)(?:,| and| then|;)+\s*(.+)$", r"\2 on \1"),
+        (r"^ssh (⟦h\d+⟧) (?!and\b|then\b)(.+)$", r"run the command \2 on \1"),
+        (r"\b(?:divvy|divide|carve|split|farm|share|deal|fan|hand)s? (?:up|out) ", "distribute "),
         (r"\bon (?:the )?(?:host|node|machine|box) (?=⟦h)", "on "),
         (r"\b(?:execute|run|perform|do|start) (?:the )?following (?:task|job|work)\b(.*?)\s*:\s*", r"run\1 "),
         (r"\b(?:execute|run|perform) (?:the )?following (?:shell )?command\b(.*?)\s*:\s*", r"run\1 the command "),
@@ -128,8 +166,8 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             "the best host",
         ),
         (
-            rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:with|that has|which has|having|of) (?:the )?(?:most|lowest|least|smallest|highest|minimum|minimal|fewest)"
-            r" (?:cpu |current |free |spare |available )*(?:headroom|load|room|capacity|cpu|memory|ram|work|usage|utili[sz]ation|score|resources|jobs|runs)"
+            rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:with|that has|which has|having|of) (?:the )?(?:best|most|lowest|least|smallest|highest|minimum|minimal|fewest)"
+            r" (?:cpu |current |free |spare |available )*(?:headroom|load avg|load average|load|room|capacity|cpu|memory|ram|work|usage|utili[sz]ation|score|resources|jobs|runs)"
             r"(?: (?:available|free|on it|right now|now))?",
             "the best host",
         ),
@@ -155,6 +193,14 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         ),
         (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
         # Who is to do it.
+        (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
+        (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
+        (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
+        (rf"^{where},? please (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+        (rf"^(?P<where>{HOSTS}) (?:has|is|isn'?t|looks|does(?:n'?t)?)\b[^,;]*[,;] (?:so |then )?(?:have it |let it |please )?(?P<rest>(?!is\b|what|why|does|can\b|are\b).+?)(?: there| on it)?$", r"\g<rest> on \g<where>"),
+        (rf"^(?:can|could|will|would) {where} (?:please )?(?:take care of|take on|look after|deal with|do|run|execute|start)(?: with)? (?P<rest>.+?)\??$", r"run \g<rest> on \g<where>"),
+        (rf"^(?:have|let|make|get) {where} (?:do|run|execute) (?:a |the )?(?P<rest>⟦[qc]\d+⟧)[.!]?$", r"run \g<rest> on \g<where>"),
+        (r"^(?:it )?(?:if )?(?P<rest>[^,;]+?) (?:could|can|should|might|may|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$", r"run \g<rest> \g<where>"),
         (rf"^{where},? {_MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
         (
             rf"^{where} (?:is|are) where (?:i|we)(?:'d| would)? (?:want|like|need) (?P<rest>.+?)(?: to (?:run|go|happen|be run|be done|take place))?[.]?$",
@@ -251,8 +297,35 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
     ]
 
 
+_BREAK = re.compile(
+    r"(?<=[.;:!?])\s+|\s+-{1,2}\s+|,\s+(?:so|then|but)\s+|,\s+(?=(?:can|could|would|will) you\b|please\b|just\b|have\b|let\b|use\b|wait\b|run\b|throw\b|do\b|put\b|fix\b|what\b|which\b|where\b|is it\b)|\s+so (?=just\b|please\b|can\b|could\b)"
+)
+_REMARK = re.compile(
+    r"^(?:i|we|you|it|he|she|they|there|that|this|those|my|our|the|fans?|since|because|as|before|after|while|forget|ignore|in case|to be|no|not|for|sorry)\b"
+    r"(?:.*?\b(?:is|are|was|were|am|'m|'re|'s|feels?|looks?|sounds?|seems?|has|think|know|got|getting|go|safe|others|rest|remote|kick|started|melts?|dies|keeps?|on battery)\b|'m |'re |'s )",
+    re.IGNORECASE,
+)
+_LEANS_BACK = re.compile(r"\b(?:it|its|them|that|this|there|those|these)\b", re.IGNORECASE)
+
+
+def _without_remarks(text: str) -> str:
+    """Without clauses that ask for nothing, where another one does; kept where what follows leans back on them."""
+    clauses = _BREAK.split(text)
+    while len(clauses) > 1:
+        first, then = clauses[0], clauses[1]
+        remark = _REMARK.match(first) is not None and not re.search(
+            r"⟦[hu]\d*⟧|\b(?:tasks?|jobs?|things|todo|run|runs)\b", first, re.IGNORECASE
+        )
+        if not remark or _LEANS_BACK.search(re.split(r"\b(?:on|using|at)\b", then)[0]):
+            break
+        clauses = clauses[1:]
+        text = text[text.index(clauses[0]) :]
+    return text
+
+
 def plainly(text: str, groups: Iterable[str]) -> str:
     """Put a marked sentence plainly."""
+    text = _without_remarks(text)
     for pattern, plain in _rules(list(groups)):
         before = text
         text = re.sub(pattern, plain, text, count=1, flags=re.IGNORECASE).strip()

@@ -30,6 +30,10 @@ def asked(frame: Frame) -> Understood | None:
     if about is not None:
         return Understood((about,))
     place = frame.place
+    if re.search(r"\b(?:ssh|log in|connect|get) (?:in ?to|to) ⟦h\d+⟧$", frame.whole) and re.match(
+        r"(?:can|could) (?:we|i)\b", frame.whole, re.I
+    ):
+        return Understood((frame.reading(Intent.STATUS, detail="status"),))
     asking = re.match(
         r"(?:should|could|can|would|may) (?:i|we|⟦h\d+⟧)(?!\w)|(?:is|are|has|does|do) ⟦h\d+⟧ (?:good|strong|big|fast|free|idle|powerful)? ?(?:enough )?(?:have (?:enough )?(?:room|space|memory) )?(?:for|to) "
         r"|(?:is|would) it (?:be )?(?:better|wise|ok|okay|safe|smart|sensible|a good idea|possible)",
@@ -101,6 +105,12 @@ def _about_runs(frame: Frame) -> Reading | None:
             r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b",
             (noun or frame.has(r"(?:run|runs|ran|job)\b")) and not launched,
         ),
+        ("logs", r"^(?:tail|follow) (?:the |my )?(?:last |current )?(?:run|job)\b", True),
+        (
+            "collect",
+            r"^(?:pull|bring|get|fetch) (?:the |my )?(?:results?|changes|work|artifacts?) (?:back|home)\b",
+            True,
+        ),
         ("logs", r"^(?:(?:show|see|get|tail|view|print) )?(?:me )?(?:the )?logs?$", True),
         ("retry", r"^(?:retry|re-?run|repeat|restart|resume)\b", noun),
         (
@@ -125,7 +135,7 @@ def _about_runs(frame: Frame) -> Reading | None:
         ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", True),
         (
             "runs",
-            r"^(?:did|has|have|is|was|were|how did|how'?s|how is|how are|what happened|what did|when did|are|any)\b",
+            r"^(?:why did|did|has|have|is|was|were|how did|how'?s|how is|how are|what happened|what did|when did|are|any)\b",
             noun or frame.has(r"(?:failed |finished |recent |my )(?:runs|jobs)\b"),
         ),
         ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", True),
@@ -153,6 +163,11 @@ def _about_a_host(frame: Frame) -> Reading | None:
         r"who (?:has|would have|'s got|got) (?:the )?(?:most|enough) (?:room|capacity|space)(?: (?:for|to run|to do))?(?P<topic>\b.*)?",
         rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{best}) {MACHINE}"
         r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
+        rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
+        r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
+        rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{best} {MACHINE} for (?:the task |the job )?(?P<topic>.+?),? without (?:executing|running|starting|launching).*",
+        r"dry run:? where (?:would|will|does|could) (?P<topic>.+?) (?:land|go|run|end up|be placed)",
+        r"(?:before .+?, )?(?:which|what) (?:node|host|machine|box|server) (?:should|would|could|can) (?:take|get|run|handle|do)(?P<topic>\b.*)",
         r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
         rf"(?:a |any |good |best )*(?:{MACHINE})(?: suggestions?| recommendations?| ideas?| advice)? for(?P<topic>\b.*)",
         rf"(?:any )?(?:suggestions?|recommendations?|ideas?|advice)(?: (?:on|as to|about))?(?: (?:where to run|which {MACHINE}|a {MACHINE}))? (?:for|to use for|should run)?(?P<topic>\b.*)",

@@ -212,7 +212,7 @@ def _edits_at_most_one(one: str, other: str) -> bool:
 # --- places ---------------------------------------------------------------------------------------------------------
 
 _ON = r"(?:on|onto|to|over to|at|in|into|via|using|from|with|across)"
-_SUPERLATIVE = r"(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
+_SUPERLATIVE = r"(?:least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal|freest|idlest|quietest|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
 _END = r"(?=\s*(?:$|[.,;:!?)]|-\s|and\b|please\b|then\b|for\b|to\b|but\b|now\b|is\b|can\b))"
 _DO_IT = r"(?:(?:and )?(?:please )?(?:do|run|put|send|start) (?:it|that|this|this one|that one) )"
 _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
@@ -232,14 +232,15 @@ _EVENLY = (
 _SEVERAL = rf"(?:(?:the|my|all|whatever|separate|different|several|distinct|best|free|available|right|optimal|suitable|idle|other|our|whole) )*(?:{MACHINE}|{CLUSTER})\b"
 _OVER = rf"(?: (?:over|across|among|amongst|between|to|on|onto|around|through) {_SEVERAL}(?: (?:are free|is free|you think best|as you see fit))?)"
 _EACH = (
-    r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand)? ?\beach(?: of them| one| task| job)?"
+    r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand|allocate|schedule)? ?\beach(?: of them| one| task| job)?"
     r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.]*",
     r"wherever (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
+    rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{_SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as|whichever way) you [^,;.]*)?",
-    rf"(?:and )?(?:can you |could you |please )*{_SPREAD}(?:{_EVENLY}*{_THEM}{_EVENLY}*|{_EVENLY}*)(?=\s*(?:$|[.,;:!?]))",
+    rf"(?:and )?(?:can you |could you |please )*{_SPREAD}(?:{_EVENLY}*{_THEM}(?: in (?:the best|a good) way)?{_EVENLY}*|{_EVENLY}*)(?=\s*(?:$|[.,;:!?]))",
     rf"(?:on|to|onto|over|across|at) (?:separate|different|distinct|several|whichever|their own) {MACHINE}(?:,? whichever are (?:best|free))?",
     r"(?<=\w )optimally(?=\s*(?:$|[.,;:!?]))",
 )
@@ -349,6 +350,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
         match.group(1)
         for pattern in (
             rf"{lead}({any_of})(?: group| {MACHINE})\b",
+            rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in|of) (?:the )?({any_of})(?: group)?\b",
             rf"{lead}group ({any_of})\b",
             rf"^(?:the )?({any_of})\s*[:,]",
             rf"(?:on|across) (?:the )?({any_of})(?=\s*(?:$|[.,;:!?]))",

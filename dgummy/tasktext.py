@@ -143,7 +143,7 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
     pieces = [
         tidy(piece)
         for piece in re.split(
-            r"\s*(?:,\s*(?:and|plus)\s+|;\s*(?:and\s+)?|\s\+\s|,\s+|\s+and(?: also)?\s+|\s+plus\s+|\s+as well as\s+|\s&\s)",
+            r"\s*(?:,\s*(?:and|plus)\s+|;\s*(?:and\s+)?|\s\+\s|,\s+|\s+and(?: also)?(?: to)?\s+|\s+plus\s+|\s+as well as\s+|\s&\s|\s/\s)",
             body,
         )
     ]
@@ -243,7 +243,7 @@ def _task(text: str) -> str | None:
         text,
         flags=re.IGNORECASE,
     )
-    text = re.sub(r"^(?:this|that|it|the following)\s*:\s*", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:this|that|it|the following|(?:the )?tasks?)\s*:\s*", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^gummy(?: to|:)?\s+(?=(?!tasks?\b)\S)", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:(?:the|a|an|my|this|these) )+(?=\S)", "", tidy(text), flags=re.IGNORECASE)
     text = re.sub(r"^(?:i |we )?(?:have|'ve got|need) (?=\w)", "", text, flags=re.IGNORECASE)
