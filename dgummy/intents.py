@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 
 from dgummy.questions import SHOW, asked
+from dgummy.plainer import MACHINE
 from dgummy.readings import Frame, Intent, Reading, Understood
 from dgummy.sentence import Names, read
 from dgummy.tasktext import Work, parts, work_of
@@ -28,8 +29,22 @@ def understand(text: str, names: Names) -> Understood:
 
 
 _HARM = re.compile(
-    r"\b(?:wipe|erase|delete everything|drop the database|destroy|format (?:the|all|every|my) (?:disk|drive)s?|nuke|rm -rf|reboot|shut ?down|power ?off|kill (?:all|every)|delete (?:all|every)|uninstall|shut down)\b",
-    re.I,
+    r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|shutdown|power ?off|turn off|switch off|uninstall|factory reset|sudo|mkfs|dd if)\b"
+    r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
+    r"|\b(?:kill|terminate|stop) (?:all|every)\b"
+    r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|empty) (?:all|every|everything|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
+    r"|\bdelete (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?(?:logs?|files?|folders?|director(?:y|ies)|branches|repo(?:sitory)?|projects?|codebase)\b",
+    re.IGNORECASE,
+)
+_WHEN = re.compile(
+    r"\b(?:every|each) (?:\d+ )?(?:night|day|hour|morning|evening|week|month|minutes?|hours?|monday|tuesday|wednesday|thursday|friday|saturday|sunday|weekday)\b"
+    r"|\b(?:daily|hourly|weekly|nightly)\s*(?:$|at\b)|\b(?:tomorrow|tonight|next week|next month|at noon|at midnight|in the morning)\b"
+    r"|\bat \d{1,2}(?::\d\d)? ?(?:am|pm|o'?clock)\b|\bat \d{1,2}:\d\d\b|\bin \d+ (?:minutes?|hours?|days?)\b|\blater$",
+    re.IGNORECASE,
+)
+_LEFT_OVER = re.compile(
+    rf"\b(?:on|to|and|or|except|not|only|but)\s+(?:on |to )?(?:the |my |our |a |an |some |any |that |this )?(?:[\w-]+ )?{MACHINE}(?=\s*(?:$|[.,;:!?]))",
+    re.IGNORECASE,
 )
 
 
@@ -188,6 +203,8 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
             (frame.reading(Intent.STATUS, detail="status"), at_host),
         ),
         (place.here and place.named, "it says both here and elsewhere", (here, at_host)),
+        (_WHEN.search(frame.core) is not None, "it says when: inv cron.add makes a job of a command", (at_host, here)),
+        (_LEFT_OVER.search(frame.core) is not None and place.named, "it speaks of a machine that is not known", (at_host, here)),
         (
             place.bare and bool(place.hosts) and not frame.has(r"(?:there|on it|on that)\b"),
             "it names a host, but not as the place for some work",

@@ -58,7 +58,7 @@ def _about_agents(frame: Frame) -> Reading | None:
     if head is None or _THING.search(frame.core):
         return None
     info = (
-        rf"^{SHOW}\b|^(?:what|which|who|where|how many|is|are|any|do|does|has|have)\b|^(?:the )?(?:status|state|overview)\b"
+        rf"^{SHOW}\b|\b(?:what|which|who|where|how many|how much|whose)\b|^(?:is|are|any|do|does|has|have)\b|^(?:the )?(?:status|state|overview)\b"
         rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
     )
     order = r"^(?:run|put|perform|do|spread|share|farm|execute|start|launch|use|have .* \w+ the|ask|dispatch|send|let|gummy task|distribute|balance)\b"

@@ -118,6 +118,8 @@ def _spelt_out(text: str) -> str:
     return _NUMBERED.sub(spell, text)
 
 
+_AFTER_ON = re.compile(r"\b(?:on|onto|to|at|using|via)\s+(?:host |node |machine )?$", re.IGNORECASE)
+_NUMBERED_NAME = re.compile(r"[a-z]{3,}(?:-[a-z]+)*-\d+", re.IGNORECASE)
 _TOKEN = re.compile(r"⟦\w\d+⟧|[\w][\w.\[\],-]*[\w\]]|\w")
 
 
@@ -137,7 +139,9 @@ def _mark_hosts(text: str, names: Names) -> tuple[str, tuple[str, ...], tuple[st
             marks = [f"⟦h{len(found) + number}⟧" for number in range(len(hosts))]
             found += hosts
             pieces.append(" and ".join(marks))
-        elif _looks_like_a_host(tokens[at].group(), names):
+        elif _looks_like_a_host(tokens[at].group(), names) or (
+            _NUMBERED_NAME.fullmatch(tokens[at].group()) and _AFTER_ON.search(text[: tokens[at].start()])
+        ):
             unknown.append(tokens[at].group())
             pieces.append("⟦u⟧")
         else:
