@@ -204,7 +204,11 @@ def _doubt(frame: Frame, work: Work) -> Understood | None:
         ),
         (place.here and place.named, "it says both here and elsewhere", (here, at_host)),
         (_WHEN.search(frame.core) is not None, "it says when: inv cron.add makes a job of a command", (at_host, here)),
-        (_LEFT_OVER.search(frame.core) is not None and place.named, "it speaks of a machine that is not known", (at_host, here)),
+        (
+            _LEFT_OVER.search(frame.core) is not None and place.named,
+            "it speaks of a machine that is not known",
+            (at_host, here),
+        ),
         (
             place.bare and bool(place.hosts) and not frame.has(r"(?:there|on it|on that)\b"),
             "it names a host, but not as the place for some work",

@@ -197,10 +197,22 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
         (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
         (rf"^{where},? please (?P<rest>.+)$", r"\g<rest> on \g<where>"),
-        (rf"^(?P<where>{HOSTS}) (?:has|is|isn'?t|looks|does(?:n'?t)?)\b[^,;]*[,;] (?:so |then )?(?:have it |let it |please )?(?P<rest>(?!is\b|what|why|does|can\b|are\b).+?)(?: there| on it)?$", r"\g<rest> on \g<where>"),
-        (rf"^(?:can|could|will|would) {where} (?:please )?(?:take care of|take on|look after|deal with|do|run|execute|start)(?: with)? (?P<rest>.+?)\??$", r"run \g<rest> on \g<where>"),
-        (rf"^(?:have|let|make|get) {where} (?:do|run|execute) (?:a |the )?(?P<rest>⟦[qc]\d+⟧)[.!]?$", r"run \g<rest> on \g<where>"),
-        (r"^(?:it )?(?:if )?(?P<rest>[^,;]+?) (?:could|can|should|might|may|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$", r"run \g<rest> \g<where>"),
+        (
+            rf"^(?P<where>{HOSTS}) (?:has|is|isn'?t|looks|does(?:n'?t)?)\b[^,;]*[,;] (?:so |then )?(?:have it |let it |please )?(?P<rest>(?!is\b|what|why|does|can\b|are\b).+?)(?: there| on it)?$",
+            r"\g<rest> on \g<where>",
+        ),
+        (
+            rf"^(?:can|could|will|would) {where} (?:please )?(?:take care of|take on|look after|deal with|do|run|execute|start)(?: with)? (?P<rest>.+?)\??$",
+            r"run \g<rest> on \g<where>",
+        ),
+        (
+            rf"^(?:have|let|make|get) {where} (?:do|run|execute) (?:a |the )?(?P<rest>⟦[qc]\d+⟧)[.!]?$",
+            r"run \g<rest> on \g<where>",
+        ),
+        (
+            r"^(?:it )?(?:if )?(?P<rest>[^,;]+?) (?:could|can|should|might|may|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$",
+            r"run \g<rest> \g<where>",
+        ),
         (rf"^{where},? {_MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
         (
             rf"^{where} (?:is|are) where (?:i|we)(?:'d| would)? (?:want|like|need) (?P<rest>.+?)(?: to (?:run|go|happen|be run|be done|take place))?[.]?$",

@@ -134,7 +134,12 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
     if not looking or work.is_command:
         return (text,)
     text = re.sub(r"[,;.\s]*\b\d[.)]\s+", "; ", text) if re.search(r"\b1[.)]\s", text) else text
-    text = re.sub(r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)? (?=\w+)", "; ", text, flags=re.I)
+    text = re.sub(
+        r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)? (?=\w+)",
+        "; ",
+        text,
+        flags=re.I,
+    )
     named = r"^[^:;]*\b(?:tasks|jobs|things|pieces of work|items)\b[^:;]*?(?:;|,? namely|[:.])\s*"
     head = re.match(named, text, re.IGNORECASE) or re.match(
         r"^[^:]*\b(?:jobs|tasks|things|pieces|items|these|those|them|following|up)\b[^:]*:\s*", text, re.IGNORECASE
@@ -170,7 +175,10 @@ def tidy(text: str) -> str:
     )
     while True:
         shorter = re.sub(
-            r"^(?:[\s,;:!?]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+", "", text, flags=re.IGNORECASE
+            r"^(?:[\s,;:!?]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+",
+            "",
+            text,
+            flags=re.IGNORECASE,
         )
         shorter = re.sub(
             r"(?:[\s,;:.!?-]+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
