@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from dgummy import routing
 from dgummy.hostset import fold
-from dgummy.readings import Intent, Reading
 from dgummy.model import TaskType
+from dgummy.readings import Intent, Reading
 
 MISSING = "TEXT"
 """Stands where a command wants what the sentence did not say."""

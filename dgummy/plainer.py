@@ -40,20 +40,21 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             "",
         ),
         (
-            r"^(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:great|nice|good|lovely|cool|helpful|wonderful) if"
+            r"^(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:very |really |so )?(?:great|nice|good|lovely|cool|helpful|wonderful) if"
             r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if|(?:is there )?any (?:chance|way)(?: that)?"
-            r"|do you think|would it be possible (?:for|that)|is it possible (?:for|that))\s+",
+            r"|do you think|would it be possible (?:for|that|to)|is it possible (?:for|that|to))\s+",
             "",
         ),
         (
-            r"^(?:(?:could|would|can|will) )?you (?:could |can |would |please |might )*(?:be so (?:kind|good) as to |kindly )?(?!mind\b|reach|be\b|should\b|['r])",
+            r"^(?:(?:could|would|can|will) )?you (?:could |can |would |please |might )*(?:be so (?:kind|good) (?:as )?to |kindly )?(?!mind\b|reach|be\b|should\b|['r])",
             "",
         ),
         (
             r"^(?:you'?re to|you are to|your (?:task|job) is to|the (?:task|job) is to|the user (?:wants|wishes|would like)(?: you)? to) ",
             "",
         ),
-        (r"^be so (?:kind|good) as to ", ""),
+        (r"^(?:please )?be so (?:kind|good) (?:as )?to ", ""),
+        (r"^(?:i(?:'d| would)? (?:want|like|need) )(?:the |to have the )?(.+?) (run|done|executed|performed|started|tested|fixed|cleaned up|updated|removed|rewritten|split(?: .+?)?|rebuilt|extended|validated(?: \w+)?),? (on|everywhere|at) ", r"run \1 \2 \3 "),
         (
             r"^(?:my (?:todo|to-do|list|plan)(?: today| now)? is (?:to )?|i'?m (?:trying|looking|hoping) to |i have to |i must )",
             "",
@@ -83,6 +84,11 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         (r"\b(?:platforms?|machines?|hosts?|nodes?|boxes) (?:that )?we (?:have|own|support)\b", "platforms"),
         (r"\bwith the exception of\b", "except"),
         (r"\beach and every\b", "every"),
+        (r"\bal (?=nodes|hosts|machines|boxes)", "all "),
+        (rf"\b(?:on|across) this very {ONE_MACHINE}\b", "here"),
+        (r"\bstart(?:ing)? up\b", "start"),
+        (rf"\b(?:the best {ONE_MACHINE}|the best one) (?:we'?ve got|we have|there is|i have|available)\b", "the best host"),
+        (rf"\b(?:put|run|send|place|start|do) (?:them|these|those|both|all of them) (?:on|to|onto|across) (?:the |my )?(?:best|right|optimal|suitable|freest|idlest) {MACHINE}", "distribute them"),
         (r"\b(?:whole|entire|full) (?:fleet|cluster|network)\b|\bfleet\b(?=\s*$)", "everywhere"),
         (r"\b(on|at) all (our|my|the) (machines|hosts|nodes|boxes|computers)\b", r"on all \2 \3"),
         (rf"\b(every|each|all)( \w+)? ((?:{ONE_MACHINE})s?) in (?:the |my |our )?{CLUSTER}\b", r"\1 \3"),
@@ -92,7 +98,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"\b(?:throw|stick|shove|plonk|chuck|bung|issue|spawn) (?=.+\b(?:on|at|onto|from)\b)",
             "run ",
         ),
-        (r"\b(run .+?) (?:at|from) (?=the best|⟦h|the least|every|all)", r"\1 on "),
+        (r"^(run (?:(?!\b(?:on|apart|everywhere|to)\b).)+?) (?:at|from) (?=the best|⟦h|the least|every|all)", r"\1 on "),
         (r"\brun (?:a |an )?(?:gummy[- ]agent|gummy|agent|specialist) (on .+?) (?:for|to) (.+)$", r"run \2 \1"),
         (
             r"^(?:the following command|this command|the command) (?:shall|should|must|is to|has to) be (?:executed|run) (.+?)\s*:\s*(.+)$",
@@ -182,8 +188,8 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"run \1 on the best host",
         ),
         (
-            rf"^(?:find|pick|choose|get|take|grab|select|identify|determine|see)(?: me| out| us)? (?:a|an|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
-            rf"(?:{ONE_MACHINE}|least to do|least|best|free|idle|one|is quiet|load|most room)(?: is)?(?:,? and(?: then)?|,? then|;|,) (?:have it |let it |make it |use it to |use that to |use it for )?"
+            rf"^(?:find|pick|choose|get|take|grab|select|identify|determine|see)(?: me| out| us)? (?:a good|a|an|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
+            rf"(?:{ONE_MACHINE}|least to do|least|best|free|idle|one|is quiet|load|most room)(?: is)?(?: for (?:me|this|it|that))?(?:,? and(?: then)?|,? then|;|,) (?:have it |let it |make it |use it to |use that to |use it for )?"
             r"(.+?)(?: (?:on it|there|with it|on that one|on that))?$",
             r"\1 on the best host",
         ),
@@ -210,7 +216,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"run \g<rest> on \g<where>",
         ),
         (
-            r"^(?:it )?(?:if )?(?P<rest>[^,;]+?) (?:could|can|should|might|may|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$",
+            r"^(?:it would be (?:\w+ )*if )?(?:the )?(?P<rest>[^,;]+?) (?:could|can|should|might|may|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$",
             r"run \g<rest> \g<where>",
         ),
         (rf"^{where},? {_MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
@@ -280,6 +286,8 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"afterwards,? |(?:have|let|make) it |use it to )*(?P<rest>.+)$",
             r"sync and \g<rest>⟪\g<where>⟫",
         ),
+        (
+            r"^(.+?) after (?:you )?(?:sync(?:ing|ed)?|a sync|pushing|copying)(?: (?:of )?(?:my|the|our|this)? ?\w+)?(?: over)?[.]?$", r"sync and \1"),
         (
             r"^(.+?)(?:,? (?:and|but)|[,;.]| -)? ?(?:please )?(?:(?:make sure|ensure)(?: that)? (?:you )?(?:it|everything|the code|my code|the project|my changes)? ?(?:is|are|was|has been|to)? ?(?:in )?sync(?:ed)?(?: first| beforehand)?"
             r"|(?:do a |with a )?(?:fresh )?sync(?:ing)?(?: (?:my|the|our|this)? ?\w+)?(?: over| up)? (?:first|before(?:hand)?|beforehand|before that))[.!]?$",

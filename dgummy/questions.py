@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dgummy.plainer import MACHINE
 from dgummy.readings import Frame, Intent, Reading, Understood
-from dgummy.sentence import MACHINE
 from dgummy.tasktext import VERBS, tidy
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
@@ -16,7 +16,7 @@ _ASKS = re.compile(
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
-_AGENTS = r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?|gummy(?: (?:tasks?|sessions?|agents?|jobs?|work))|gummies)"
+_AGENTS = r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies)"
 _THING = re.compile(
     r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b", re.I
 )
@@ -54,14 +54,14 @@ def _asks(frame: Frame) -> bool:
 
 
 def _about_agents(frame: Frame) -> Reading | None:
-    head = re.search(_AGENTS, frame.core, re.IGNORECASE)
+    head = re.search(rf"\b{_AGENTS}\b", frame.core, re.IGNORECASE)
     if head is None or _THING.search(frame.core):
         return None
     info = (
         rf"^{SHOW}\b|\b(?:what|which|who|where|how many|how much|whose)\b|^(?:is|are|any|do|does|has|have)\b|^(?:the )?(?:status|state|overview)\b"
         rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
     )
-    order = r"^(?:run|put|perform|do|spread|share|farm|execute|start|launch|use|have .* \w+ the|ask|dispatch|send|let|gummy task|distribute|balance)\b"
+    order = r"^(?:run|put|perform|do|spread|share|farm|execute|start|launch|use|have (?:the|a|an|my|gummy)\b|ask|dispatch|send|let|gummy task|distribute|balance)\b"
     if re.search(order, frame.core, re.IGNORECASE) or re.fullmatch(
         r"gummy(?: tasks?)?|agents?", frame.core, re.IGNORECASE
     ):
@@ -135,7 +135,7 @@ def _about_runs(frame: Frame) -> Reading | None:
         ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", True),
         (
             "runs",
-            r"^(?:why did|did|has|have|is|was|were|how did|how'?s|how is|how are|what happened|what did|when did|are|any)\b",
+            r"^(?:why did|which of my (?:runs|jobs)|did|has|have|is|was|were|how did|how'?s|how is|how are|what happened|what did|when did|are|any)\b",
             noun or frame.has(r"(?:failed |finished |recent |my )(?:runs|jobs)\b"),
         ),
         ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", True),
@@ -183,11 +183,13 @@ def _about_a_host(frame: Frame) -> Reading | None:
         rf"(?P<topic>[^,;.?]+?)(?: later| next| soon| tonight| tomorrow)?[,;.] ?(?:so )?(?:which|what|where|who)(?: {MACHINE})? (?:would|should|could|do|is|shall)\b.*",
         rf"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do |send |start )?(?P<topic>.+?)"
         r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
-        r"(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
-        rf"(?:tell me |say |find out )?(?:which|what) {MACHINE} (?:should|would|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
+        r"(?:only |just )?(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
+        rf"(?:tell me |say |find out )?(?:which|what) (?:of (?:my|the|our|these) )?{MACHINE} (?:should|would|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
         rf"(?:(?:what|which|who)(?:'?s| is| are| would be) |find |show me |tell me |give me |get me )(?:the )?{best} (?:(?:available )?(?:{MACHINE}|one))"
         r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
     )
+    if re.search(r"\b(?:reach|ping|contact|currently use|log in)\b", frame.whole, re.IGNORECASE):
+        return None
     whole = re.sub(
         r"(?:,|;|\.| -)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them).*|i'?ll .*)$",
         "",

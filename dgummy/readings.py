@@ -108,3 +108,7 @@ class Frame:
         plain = None if text is None else self.said.plain(text)
         made = Reading(intent, plain, hosts=place.hosts, group=group, exclude=place.exclude, no_sync=self.no_sync)
         return replace(made, **more)  # type: ignore[arg-type]
+
+    def elsewhere(self, reading: Reading) -> Reading:
+        """The reading at no host that was named."""
+        return replace(reading, hosts=())

@@ -274,7 +274,7 @@ _NO_GROUP = frozenset(
 _ASIDE = (
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|(?:that|which|who) (?:pick|choose|find|run|list|show|select|return|report|count|check|decide|sync|print)s?)\b"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about|(?:that|which|who) (?:pick|choose|find|run|list|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
 
@@ -364,7 +364,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
     stranger = re.compile(rf"\b(?:{_ON}|group) (?:all )?(?:the |my )?([\w-]+) (?:group|(?:{MACHINE}))\b", re.IGNORECASE)
     alike = [match.group(1) for match in stranger.finditer(cutter.text)]
     alike += [match.group(1) for match in re.finditer(r"\b(?:on|in) group ([\w-]+)", cutter.text, re.IGNORECASE)]
-    common = re.compile(rf"{_SUPERLATIVE}|local|own|this|that", re.IGNORECASE)
+    common = re.compile(rf"{_SUPERLATIVE}|local|own|this|that|al|very", re.IGNORECASE)
     strange = tuple(word for word in alike if word.lower() not in _NO_GROUP and not common.fullmatch(word))
     return tuple(dict.fromkeys(known[group.lower()] for group in found)), strange
 

@@ -105,6 +105,8 @@ def is_command(text: str) -> bool:
     if not words:
         return False
     program, after = words[0], words[1:]
+    if any(word.startswith("./") for word in after) and program.islower() and program not in VERBS:
+        return True
     if program.startswith(("./", "/", "~/")) and len(program) > 2:
         return True
     first = after[0] if after else ""
@@ -133,14 +135,14 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
         return ()
     if not looking or work.is_command:
         return (text,)
-    text = re.sub(r"[,;.\s]*\b\d[.)]\s+", "; ", text) if re.search(r"\b1[.)]\s", text) else text
+    text = re.sub(r"[,;.:\s]*\(?\b\d[.)]\s+", "; ", text) if re.search(r"\b1[.)]\s", text) else text
     text = re.sub(
         r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)? (?=\w+)",
         "; ",
         text,
         flags=re.I,
     )
-    named = r"^[^:;]*\b(?:tasks|jobs|things|pieces of work|items)\b[^:;]*?(?:;|,? namely|[:.])\s*"
+    named = r"^[^:;]*\b(?:tasks|jobs|things|pieces of work|items)\b[^:;]*?(?:;|,? namely|[:.,])\s*"
     head = re.match(named, text, re.IGNORECASE) or re.match(
         r"^[^:]*\b(?:jobs|tasks|things|pieces|items|these|those|them|following|up)\b[^:]*:\s*", text, re.IGNORECASE
     )
@@ -169,19 +171,19 @@ def parts(work: Work, quotes: tuple[str, ...], *, looking: bool) -> tuple[str, .
 
 def tidy(text: str) -> str:
     """Without what a phrase that was cut out left behind: blanks, commas, `there`, `please`."""
-    text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
+    text = re.sub(r"\s+([.,;:!?])(?![\w./])", r"\1", " ".join(text.split()))
     text = re.sub(
         r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently)\b", "", text, flags=re.IGNORECASE
     )
     while True:
         shorter = re.sub(
-            r"^(?:[\s,;:!?]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+",
+            r"^(?:[\s,;:!?)]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+",
             "",
             text,
             flags=re.IGNORECASE,
         )
         shorter = re.sub(
-            r"(?:[\s,;:.!?-]+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
+            r"(?:[\s,;:!?(-]+|(?<!\.)\.+|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
             "",
             shorter,
             flags=re.IGNORECASE,
