@@ -112,7 +112,7 @@ def _mixes_places(frame: Frame, _: Work) -> bool:
 
 
 def _is_no_order(frame: Frame, work: Work) -> bool:
-    if not work.text or work.is_command:
+    if not work.text or work.is_command or work.verb or frame.place.here or frame.place.each:
         return False
     last = re.split(r"[.;!?]\s+", work.text)[-1]
     return _NO_ORDER.search(last) is not None

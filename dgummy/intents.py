@@ -37,8 +37,9 @@ def _order(frame: Frame) -> Understood:
         return doubt
     if place.here:
         return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
-    several = parts(work, frame.said.quotes, looking=place.each or not place.named)
-    if place.each or (len(several) > 1 and not place.named) or spreads(frame, work):
+    spread = re.match(r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b", frame.core, re.I)
+    several = parts(work, frame.said.quotes, looking=place.each or not place.named or spread is not None)
+    if place.each or (len(several) > 1 and (spread or not place.named)) or spreads(frame, work):
         return _distributed(frame, several)
     if not place.named:
         return _nowhere(frame, work)

@@ -142,6 +142,10 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         ),
         # Here.
         (
+            rf"^(?:keep|leave|hold) (?:it|this|that)(?: one)? (?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}|laptop|desktop)\s*[:;,.-]+\s*(.+)$",
+            r"\1 here",
+        ),
+        (
             r"^(?:no remote (?:hosts?|machines?)|nothing remote|keep (?:it|this|that|everything)(?: one)? (?:local|here)|(?:do|run) (?:it|this|that) (?:locally|here)|stay local|not remotely|locally)"
             r"\s*(?:please)?\s*[:;,.-]+\s*(.+)$",
             r"\1 here",
@@ -199,6 +203,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         ),
         (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
         # Who is to do it.
+        (r"(?:,| -) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
         (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
         (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
         (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),

@@ -6,7 +6,7 @@ import re
 
 from dgummy.plainer import MACHINE
 from dgummy.readings import Frame, Intent, Reading, Understood
-from dgummy.tasktext import VERBS, tidy
+from dgummy.tasktext import LAUNCH, VERBS, tidy
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
 _ASKS = re.compile(
@@ -50,6 +50,7 @@ def asked(frame: Frame) -> Understood | None:
 def _asks(frame: Frame) -> bool:
     first = re.match(r"[a-z]*", frame.core.lower())
     short = len(frame.core.split()) <= 4 and (first is None or first.group() not in VERBS)
+    short = short and re.match(rf"(?:{LAUNCH}|sync)\b(?! logs?)", frame.core, re.IGNORECASE) is None
     return short or any(_ASKS.match(text) for text in (frame.core, frame.whole))
 
 

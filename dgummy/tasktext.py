@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_LAUNCH = (
+LAUNCH = (
     r"(?:run|running|execute|executing|start|launch|perform|do|put|send|dispatch|place|schedule|kick off|trigger|fire off|submit|"
-    r"queue|process|carry out|try|distribute|delegate|assign|hand|invoke|spin up|spin|get|see to|make sure|balance|spread|give|farm out|fan out|share out|split up|split|divide|parallelise|parallelize|orchestrate|hand out|deal out|get going(?: on| with)?|begin|rerun|re-run|have a go at|take care of|handle|crank through|work on)"
+    r"queue|process|carry out|try|distribute|delegate|assign|hand|invoke|spin up|spin|get|see to|make sure|give|fan out|get going(?: on| with)?|begin|rerun|re-run|have a go at|take care of|handle|crank through|work on)"
+)
+_SPREAD = (
+    r"(?:balance|spread|farm out|share out|split up|split|divide up|divide|paralleli[sz]e|orchestrate|hand out|deal out|distribute)"
 )
 _CODE = (
     r"(?:(?:my|the|this|our|all|all of|local|current|whole|latest|new|newest|own) )*"
@@ -55,6 +58,10 @@ _WITH_WORDS = {
 _ENGLISH_AFTER = frozenset("the a an it sure that this these those my our all every sense them up".split())
 
 
+_HANDS_OVER = re.compile(r"(?:put|place|send|get|hand|give|do|try|process|schedule|submit|queue)\b", re.IGNORECASE)
+_WHERE_TO = re.compile(r"\b(?:in|into|behind|under|inside|between|from|out of|next to|to the)\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Work:
     """What is to be done. `text` is None if the sentence names nothing; `gummy` if it asks for an agent by name."""
@@ -79,13 +86,13 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
         flags=re.I,
     )
     text = _without_doer(tidy(text))
-    launch = re.match(rf"(?:ssh(?:ing)?(?: in| over)? (?:and|to) )?{_LAUNCH}\b[\s:]*", text, re.IGNORECASE)
+    launch = re.match(rf"(?:ssh(?:ing)?(?: in| over)? (?:and|to) )?{LAUNCH}\b[\s:]*", text, re.IGNORECASE)
     object_ = (
         tidy(text[launch.end() :]) if launch else tidy(re.sub(r"^ssh(?: in)? and ", "", text, flags=re.IGNORECASE))
     )
     if (
         launch
-        and (again := re.match(rf"(?:and )?{_LAUNCH}\b\s*", object_, re.IGNORECASE))
+        and (again := re.match(rf"(?:and )?{LAUNCH}\b\s*", object_, re.IGNORECASE))
         and again.end() < len(object_)
     ):
         object_ = tidy(object_[again.end() :])
@@ -183,7 +190,7 @@ def tidy(text: str) -> str:
             flags=re.IGNORECASE,
         )
         shorter = re.sub(
-            r"(?:[\s,;:!?(-]+|(?<!\.)\.+|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
+            r"(?:[\s,;:!?(-]+|(?<=[\w)\"⟧])\.|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
             "",
             shorter,
             flags=re.IGNORECASE,
@@ -214,7 +221,7 @@ def _without_doer(text: str) -> str:
 
 def _without_launch(text: str) -> str:
     return re.sub(
-        rf"^(?:i |we )?(?:have|need|got|i've got|we've got|(?:i )?(?:need|want) to)\s+|^{_LAUNCH}\s+",
+        rf"^(?:i |we )?(?:have|need|got|i've got|we've got|(?:i )?(?:need|want) to)\s+|^{LAUNCH}\s+",
         "",
         text,
         flags=re.I,
@@ -259,5 +266,6 @@ def _task(text: str) -> str | None:
     text = re.sub(r"^(?:this|that|it|the following|(?:the )?tasks?)\s*:\s*", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^gummy(?: to|:)?\s+(?=(?!tasks?\b)\S)", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:(?:the|a|an|my|this|these) )+(?=\S)", "", tidy(text), flags=re.IGNORECASE)
-    text = re.sub(r"^(?:i |we )?(?:have|'ve got|need) (?=\w)", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:i|we)(?:'ve| have|'d| would)? ?(?:have|got|need|want|like)(?: to have)? (?:the |a |an )?(?=\w)", "", text, flags=re.I)
+    text = re.sub(r"^(?:run|start|launch) (?:gummy|a gummy task|an agent|it)(?: there| on it)?\s*:\s*", "", text, flags=re.I)
     return None if _NO_TASK.fullmatch(text) else text
