@@ -15,7 +15,7 @@ _HARM = re.compile(
     r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|power ?off|turn off|switch off|uninstall|factory reset|sudo"
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
-    r"|\b(?:kill|terminate|stop) (?:all|every)"
+    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b))"
     r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|empty) (?:all|every|everything"
     r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
     r"|\bdelete (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?"
@@ -55,6 +55,12 @@ _NO_ORDER = re.compile(
     r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$",
     re.IGNORECASE,
 )
+_CONDITION = re.compile(
+    r"\b(?:if|unless|when|once|until|in case|provided)\b.*(?:⟦h|\b(?:busy|free|idle|fails?|failed|pass(?:es)?|done|finish(?:es|ed)?)\b)",
+    re.IGNORECASE,
+)
+_FROM_TO = re.compile(r"\bfrom ⟦h\d+⟧.*\b(?:to|onto) ⟦h|\b(?:move|migrate|transfer) (?:\w+ )*specialists?\b", re.IGNORECASE)
+_NOT_OURS = re.compile(r"(?:remind|book|order|buy|play|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b", re.IGNORECASE)
 _HAS = re.compile(
     r"(?:is|are) (?:the )?([\w.+-]+)\b.*\b(?:installed|available|present|there)\b"
     r"|(?:does|do|has|have) ⟦h\d+⟧ (?:have |got )?([\w.+-]+)",
@@ -154,6 +160,10 @@ _OF_ORDERS = (
     _Doubt(lambda frame, _: _WHEN.search(frame.core) is not None, "it says when; inv cron.add makes a job of a command", ("place", "here")),
     _Doubt(lambda frame, _: frame.place.named and _UNKNOWN_MACHINE.search(frame.core) is not None, "it speaks of a machine that is not known", ("place", "here")),
     _Doubt(lambda frame, _: frame.place.either or frame.core.lower().startswith("either "), "it names one host or another", ("best", "there")),
+    _Doubt(lambda frame, _: _NOT_OURS.match(frame.core) is not None, "it is nothing that hosts do", ("status", "place")),
+    _Doubt(lambda frame, _: _FROM_TO.search(frame.whole) is not None, "it moves something from one host to another", ("there", "status")),
+    _Doubt(lambda frame, _: _CONDITION.search(frame.core) is not None, "it has a condition", ("place", "here")),
+    _Doubt(lambda frame, work: "⟦h" in (work.text or "") and not frame.place.bare, "it names hosts in a way that is not understood", ("there", "all")),
     _Doubt(_is_no_order, "it is put in a way that is not understood", ("place", "here")),
     _Doubt(_names_a_host_in_passing, "it names a host, but not as the place for some work", ("status", "there")),
     _Doubt(lambda frame, _: frame.place.apart, "it names several hosts, each for something else", ("there", "several")),

@@ -140,6 +140,12 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
             r"\b(?:once|when|after|as soon as) (?:that'?s|that is|it'?s|it is|this is) (?:done|there|finished|over|synced),? ",
             "",
         ),
+        (
+            r"(?:,| and|;| -)+ (?:then )?(?:please )?(?:(?:tell|let|show|give|send|inform|notify|report)(?: it)?(?: to)?(?: me| us)?(?: know)?(?: back)?"
+            r"(?: (?:if|whether|how|(?:the |its )?(?:results?|outcome|output)|what|when|once)\b.*)?)[.!]*$",
+            "",
+        ),
+        (r"\b(?:run|start|launch) (?:gummy|a gummy task|an agent)(?: there| on it)?\s*:\s*", ""),
         # Here.
         (
             rf"^(?:keep|leave|hold) (?:it|this|that)(?: one)? (?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}|laptop|desktop)\s*[:;,.-]+\s*(.+)$",

@@ -50,12 +50,14 @@ def asked(frame: Frame) -> Understood | None:
 def _asks(frame: Frame) -> bool:
     first = re.match(r"[a-z]*", frame.core.lower())
     short = len(frame.core.split()) <= 4 and (first is None or first.group() not in VERBS)
-    short = short and re.match(rf"(?:{LAUNCH}|sync)\b(?! logs?)", frame.core, re.IGNORECASE) is None
+    short = short and re.match(rf"(?:{LAUNCH}|sync)\b(?! (?:logs?|history|status|list|output)\b)", frame.core, re.IGNORECASE) is None
     return short or any(_ASKS.match(text) for text in (frame.core, frame.whole))
 
 
 def _about_agents(frame: Frame) -> Reading | None:
     head = re.search(rf"\b{_AGENTS}\b", frame.core, re.IGNORECASE)
+    if re.match(r"(?:what|who) (?:is|are|does|do) (?:a |an |the )?(?:gummy )?(?:specialists?|agents?)(?: do| mean| for)?$", frame.core, re.IGNORECASE):
+        return None
     if head is None or _THING.search(frame.core):
         return None
     info = (

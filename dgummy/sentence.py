@@ -103,6 +103,9 @@ def _mark_quotes(text: str) -> tuple[str, tuple[str, ...]]:
 _NUMBERED = re.compile(r"\b([A-Za-z]+?)s[ -]?(\d+(?:(?:, and | and |, | ?& ?| ?- ?| to )\d+)+)\b")
 
 
+_FROM_TO = re.compile(r"(?<!from )\b([A-Za-z]+-?)(\d+) (?:through|thru|to|until|–|-) \1(\d+)\b", re.IGNORECASE)
+
+
 def _spelt_out(text: str) -> str:
     """`nodes 1 and 2` as `node-1 and node-2`, `nodes 1-3` likewise."""
 
@@ -115,6 +118,7 @@ def _spelt_out(text: str) -> str:
             return match.group()
         return " and ".join(names[:50])
 
+    text = _FROM_TO.sub(r"\1[\2-\3]", text)
     return _NUMBERED.sub(spell, text)
 
 
