@@ -39,7 +39,7 @@ _QUESTION = re.compile(
     r"|would)\b|explain\b",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(r"\b(?:do not|don'?t|dont|never|stop|without running|without executing)\b", re.IGNORECASE)
+_NEGATION = re.compile(r"^again$|\b(?:do not|don'?t|dont|never|stop|without running|without executing)\b", re.IGNORECASE)
 _VAGUE = re.compile(
     r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b|like\b|again\b))"
     r"|the things?\b)|.*\b(?:something|anything|whatever) (?:useful|nice|good|you)\b",

@@ -89,7 +89,7 @@ def _rules(groups: Iterable[str]) -> list[tuple[str, str]]:
         (r"\bstart(?:ing)? up\b", "start"),
         (rf"\b(?:the best {ONE_MACHINE}|the best one) (?:we'?ve got|we have|there is|i have|available)\b", "the best host"),
         (rf"\b(?:put|run|send|place|start|do) (?:them|these|those|both|all of them) (?:on|to|onto|across) (?:the |my )?(?:best|right|optimal|suitable|freest|idlest) {MACHINE}", "distribute them"),
-        (r"\b(?:whole|entire|full) (?:fleet|cluster|network)\b|\bfleet\b(?=\s*$)", "everywhere"),
+        (r"\b(?:(?:on|across|over|throughout|in|to) )?(?:the |my |our )?(?:whole|entire|full) (?:fleet|cluster|network)\b", "everywhere"),
         (r"\b(on|at) all (our|my|the) (machines|hosts|nodes|boxes|computers)\b", r"on all \2 \3"),
         (rf"\b(every|each|all)( \w+)? ((?:{ONE_MACHINE})s?) in (?:the |my |our )?{CLUSTER}\b", r"\1 \3"),
         (r"\b(?:subsequently|afterwards|after that|thereafter|following that)\b,?", ""),

@@ -94,7 +94,7 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
     plain = _task(thing)
     verb = is_verb(_first(plain or ""))
     if plain is not None and not verb and re.fullmatch(_RUN, launch, re.IGNORECASE):
-        plain = f"{_imperative(launch)} {plain}"
+        plain = f"run {plain}"
     return Work(plain, launched=bool(launch) or gummy, verb=verb, gummy=gummy, sync=sync is not None)
 
 
@@ -114,12 +114,6 @@ def _launched(text: str) -> tuple[str, str]:
             break  # "put the button in the toolbar" is the task itself
         found, text = launch.group(1), tidy(text[launch.end() :])
     return found, text
-
-
-def _imperative(verb: str) -> str:
-    """`running` as `run`."""
-    lower = verb.lower()
-    return {"running": "run", "executing": "execute", "starting": "start", "performing": "perform"}.get(lower, lower)
 
 
 def is_command(text: str) -> bool:
@@ -223,7 +217,8 @@ def tidy(text: str) -> str:
 _GUMMY = re.compile(r"\b(?:gummy|gummies|specialists?|agents?)\b", re.IGNORECASE)
 _AGENT = r"(?:a |an |the |my |some )?(?:[\w-]+ )?(?:gummy(?:[- ]agents?)?|specialists?|agents?)"
 _DOER = re.compile(
-    r"^(?:(?:the |a )?(?:[\w-]+ )?(?:specialist|agent|expert)"
+    r"^(?:(?:a )?(?:gummy|gummies|agent): "
+    r"|(?:the |a )?(?:[\w-]+ )?(?:specialist|agent|expert)"
     r" (?:ran|should|must|shall|runs|did|does|could|can|would|to|wrote|fixed) "
     rf"|(?:have|let|get|ask|tell|make|want|use|dispatch|send|start|launch|run) {_AGENT}(?: to)? (?!tasks?\b)(?=[a-z⟦])"
     r"|(?:the )?⟦h\d+⟧(?: should| must| shall| can| to| please)? "
