@@ -12,7 +12,8 @@ from dgummy.readings import Frame, Intent, Reading, Understood
 from dgummy.tasktext import Work
 
 _HARM = re.compile(
-    r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|power ?off|turn off|switch off|uninstall|factory reset|sudo"
+    r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|power ?off|turn off|switch off|uninstall"
+    r"|factory reset|sudo"
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
     r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b))"
@@ -23,8 +24,10 @@ _HARM = re.compile(
     re.IGNORECASE,
 )
 _WHEN = re.compile(
-    r"\b(?:every|each) (?:\d+ )?(?:night|day|hour|morning|evening|week|month|minutes?|hours?|weekday|(?:mon|tues|wednes|thurs|fri"
-    r"|satur|sun)day)\b|\b(?:daily|hourly|weekly|nightly)\s*(?:$|at\b)|\b(?:tomorrow|tonight|next week|next month|at noon"
+    r"\b(?:every|each) (?:\d+ )?(?:night|day|hour|morning|evening|week|month|minutes?|hours?|weekday"
+    r"|(?:mon|tues|wednes|thurs|fri"
+    r"|satur|sun)day)\b|\b(?:daily|hourly|weekly|nightly)\s*(?:$|at\b)|\b(?:tomorrow|tonight|next week"
+    r"|next month|at noon"
     r"|at midnight|in the morning)\b|\bat \d{1,2}(?::\d\d)? ?(?:am|pm|o'?clock)\b|\bat \d{1,2}:\d\d\b"
     r"|\bin \d+ (?:minutes?|hours?|days?)\b|\blater$",
     re.IGNORECASE,
@@ -35,13 +38,17 @@ _UNKNOWN_MACHINE = re.compile(
     re.IGNORECASE,
 )
 _QUESTION = re.compile(
-    r"(?:is|are|am|was|were|does|did|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which|where|should|could|may"
+    r"(?:is|are|am|was|were|does|did|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which"
+    r"|where|should|could|may"
     r"|would)\b|explain\b",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(r"^again$|\b(?:do not|don'?t|dont|never|stop|without running|without executing)\b", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"^again$|\b(?:do not|don'?t|dont|never|stop|without running|without executing)\b", re.IGNORECASE
+)
 _VAGUE = re.compile(
-    r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b|like\b|again\b))"
+    r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b"
+    r"|like\b|again\b))"
     r"|the things?\b)|.*\b(?:something|anything|whatever) (?:useful|nice|good|you)\b",
     re.IGNORECASE,
 )
@@ -51,16 +58,22 @@ _VAGUE_TASK = re.compile(
 _TAKES_BACK = r"(?:no wait|wait no|actually no|scratch that|no,? make that|on second thought)\b"
 # Neither what somebody is to do nor the name of something to be done.
 _NO_ORDER = re.compile(
-    r"^(?:i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if|because|since|me|lol)\b"
+    r"^(?:i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
+    r"|because|since|me|lol)\b"
     r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"\b(?:if|unless|when|once|until|in case|provided)\b.*(?:⟦h|\b(?:busy|free|idle|fails?|failed|pass(?:es)?|done|finish(?:es|ed)?)\b)",
+    r"\b(?:if|unless|when|once|until|in case|provided)\b.*(?:⟦h|\b(?:busy|free|idle|fails?|failed"
+    r"|pass(?:es)?|done|finish(?:es|ed)?)\b)",
     re.IGNORECASE,
 )
-_FROM_TO = re.compile(r"\bfrom ⟦h\d+⟧.*\b(?:to|onto) ⟦h|\b(?:move|migrate|transfer) (?:\w+ )*specialists?\b", re.IGNORECASE)
-_NOT_OURS = re.compile(r"(?:remind|book|order|buy|play|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b", re.IGNORECASE)
+_FROM_TO = re.compile(
+    r"\bfrom ⟦h\d+⟧.*\b(?:to|onto) ⟦h|\b(?:move|migrate|transfer) (?:\w+ )*specialists?\b", re.IGNORECASE
+)
+_NOT_OURS = re.compile(
+    r"(?:remind|book|order|buy|play|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b", re.IGNORECASE
+)
 _HAS = re.compile(
     r"(?:is|are) (?:the )?([\w.+-]+)\b.*\b(?:installed|available|present|there)\b"
     r"|(?:does|do|has|have) ⟦h\d+⟧ (?:have |got )?([\w.+-]+)",
@@ -73,7 +86,8 @@ _SECOND = re.compile(
     rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_RUN_DONE}|tell me)\b", re.IGNORECASE
 )
 _WORK_TOO = re.compile(
-    r"\b(?:and|then)\s+(?:then |also |please )*(?:run|start|execute|launch|sync|fix|deploy|build|test|re-?run)\b", re.IGNORECASE
+    r"\b(?:and|then)\s+(?:then |also |please )*(?:run|start|execute|launch|sync|fix|deploy|build|test|re-?run)\b",
+    re.IGNORECASE,
 )
 
 
@@ -146,7 +160,9 @@ def spreads(frame: Frame, work: Work) -> bool:
 
 
 _FIRST_OF_ALL = (
-    _Doubt(_is_harm, "it would destroy something, or switch it off; quote the command if it is meant", ("place", "here")),
+    _Doubt(
+        _is_harm, "it would destroy something, or switch it off; quote the command if it is meant", ("place", "here")
+    ),
     _Doubt(_is_two_orders, "it asks for two different things", ("runs", "place")),
 )
 _OF_ORDERS = (
@@ -154,16 +170,46 @@ _OF_ORDERS = (
     _Doubt(_tests_a_host, "to test a host, or to run tests there?", ("status", "there")),
     _Doubt(_asks_what_there_is, "it asks what a host has", ("look", "status")),
     _Doubt(_only_names_a_host, "it only names a host", ("status", "there")),
-    _Doubt(lambda frame, _: _QUESTION.match(frame.core) is not None, "it is a question that is not about hosts or runs", ("status", "place")),
-    _Doubt(lambda frame, _: _NEGATION.search(frame.core) is not None, "it says what is not to be done", ("status", "place")),
-    _Doubt(lambda frame, _: frame.place.here and frame.place.named, "it says both here and elsewhere", ("here", "place")),
-    _Doubt(lambda frame, _: _WHEN.search(frame.core) is not None, "it says when; inv cron.add makes a job of a command", ("place", "here")),
-    _Doubt(lambda frame, _: frame.place.named and _UNKNOWN_MACHINE.search(frame.core) is not None, "it speaks of a machine that is not known", ("place", "here")),
-    _Doubt(lambda frame, _: frame.place.either or frame.core.lower().startswith("either "), "it names one host or another", ("best", "there")),
-    _Doubt(lambda frame, _: _NOT_OURS.match(frame.core) is not None, "it is nothing that hosts do", ("status", "place")),
-    _Doubt(lambda frame, _: _FROM_TO.search(frame.whole) is not None, "it moves something from one host to another", ("there", "status")),
+    _Doubt(
+        lambda frame, _: _QUESTION.match(frame.core) is not None,
+        "it is a question that is not about hosts or runs",
+        ("status", "place"),
+    ),
+    _Doubt(
+        lambda frame, _: _NEGATION.search(frame.core) is not None, "it says what is not to be done", ("status", "place")
+    ),
+    _Doubt(
+        lambda frame, _: frame.place.here and frame.place.named, "it says both here and elsewhere", ("here", "place")
+    ),
+    _Doubt(
+        lambda frame, _: _WHEN.search(frame.core) is not None,
+        "it says when; inv cron.add makes a job of a command",
+        ("place", "here"),
+    ),
+    _Doubt(
+        lambda frame, _: frame.place.named and _UNKNOWN_MACHINE.search(frame.core) is not None,
+        "it speaks of a machine that is not known",
+        ("place", "here"),
+    ),
+    _Doubt(
+        lambda frame, _: frame.place.either or frame.core.lower().startswith("either "),
+        "it names one host or another",
+        ("best", "there"),
+    ),
+    _Doubt(
+        lambda frame, _: _NOT_OURS.match(frame.core) is not None, "it is nothing that hosts do", ("status", "place")
+    ),
+    _Doubt(
+        lambda frame, _: _FROM_TO.search(frame.whole) is not None,
+        "it moves something from one host to another",
+        ("there", "status"),
+    ),
     _Doubt(lambda frame, _: _CONDITION.search(frame.core) is not None, "it has a condition", ("place", "here")),
-    _Doubt(lambda frame, work: "⟦h" in (work.text or "") and not frame.place.bare, "it names hosts in a way that is not understood", ("there", "all")),
+    _Doubt(
+        lambda frame, work: "⟦h" in (work.text or "") and not frame.place.bare,
+        "it names hosts in a way that is not understood",
+        ("there", "all"),
+    ),
     _Doubt(_is_no_order, "it is put in a way that is not understood", ("place", "here")),
     _Doubt(_names_a_host_in_passing, "it names a host, but not as the place for some work", ("status", "there")),
     _Doubt(lambda frame, _: frame.place.apart, "it names several hosts, each for something else", ("there", "several")),

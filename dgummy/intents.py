@@ -37,7 +37,9 @@ def _order(frame: Frame) -> Understood:
         return doubt
     if place.here:
         return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
-    spread = re.match(r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b", frame.core, re.I)
+    spread = re.match(
+        r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b", frame.core, re.IGNORECASE
+    )
     several = parts(work, looking=place.each or not place.named or spread is not None)
     if place.each or (len(several) > 1 and (spread or not place.named)) or spreads(frame, work):
         return _distributed(frame, several)

@@ -61,14 +61,17 @@ class Understood:
 
 
 _POLITE = re.compile(
-    r"^(?:[\s,.:;!-]+|(?:hey|hi|hello|ok|okay|so|please|pls|kindly|just|now|then|and|also|first|quickly|simply)\b[\s,]*"
-    r"|(?:would|do) you mind |(?:can|could|would|will) you(?: please)?(?: just)? (?:go ahead and )?(?!reach|mind)|do me a favou?r and "
+    r"^(?:[\s,.:;!-]+|(?:hey|hi|hello|ok|okay|so|please|pls|kindly|just|now|then|and|also|first|quickly"
+    r"|simply)\b[\s,]*"
+    r"|(?:would|do) you mind |(?:can|could|would|will) you(?: please)?(?: just)? (?:go ahead and )?"
+    r"(?!reach|mind)|do me a favou?r and "
     r"|let'?s |let us |help me (?:to )?|you (?:can|should|may) "
     r"|(?:i(?:'d| would)? (?:want|like|need)|i wanna|we (?:want|need))(?: you| us)? to |go ahead and |time to )+",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
-    r"^(?:do not|don'?t|dont|never|no need to) (sync|run anything|start anything|do anything|execute anything|send it anywhere"
+    r"^(?:do not|don'?t|dont|never|no need to) (sync|run anything|start anything|do anything"
+    r"|execute anything|send it anywhere"
     r"|send anything(?: anywhere)?)\b[\s,;:-]*(?:but |and |just |only )*",
     re.IGNORECASE,
 )

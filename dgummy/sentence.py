@@ -18,10 +18,7 @@ MAX_LENGTH = 2000
 """A longer text is no sentence."""
 
 _VOCABULARY = frozenset(
-    "run execute start launch tests test sync specialists specialist agents hosts host nodes node machines machine which "
-    "where should show list status load least loaded best optimal available every each everywhere across locally gummy "
-    "distribute parallel cluster network logs cancel collect whole except with and the this that what does have most many "
-    "some first work machine's would could task tasks platforms check online reach reachable busy least-loaded".split()
+    ["run", "execute", "start", "launch", "tests", "test", "sync", "specialists", "specialist", "agents", "hosts", "host", "nodes", "node", "machines", "machine", "which", "where", "should", "show", "list", "status", "load", "least", "loaded", "best", "optimal", "available", "every", "each", "everywhere", "across", "locally", "gummy", "distribute", "parallel", "cluster", "network", "logs", "cancel", "collect", "whole", "except", "with", "and", "the", "this", "that", "what", "does", "have", "most", "many", "some", "first", "work", "machine's", "would", "could", "task", "tasks", "platforms", "check", "online", "reach", "reachable", "busy", "least-loaded"]
 )
 
 
@@ -220,65 +217,90 @@ def _edits_at_most_one(one: str, other: str) -> bool:
 # --- places ---------------------------------------------------------------------------------------------------------
 
 _ON = r"(?:on|onto|to|over to|at|in|into|via|using|from|with|across)"
-_SUPERLATIVE = r"(?:least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal|freest|idlest|quietest|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
+_SUPERLATIVE = (
+    r"(?:least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal|freest|idlest|quietest"
+    r"|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
+)
 _END = r"(?=\s*(?:$|[.,;:!?)]|-\s|and\b|please\b|then\b|for\b|to\b|but\b|now\b|is\b|can\b))"
 _DO_IT = r"(?:(?:and )?(?:please )?(?:do|run|put|send|start) (?:it|that|this|this one|that one) )"
 _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
 _BEST = (
     rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{_SUPERLATIVE}"
-    rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one))\b|(?: available| loaded)?{_END})"
+    rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one))\b|(?: available"
+    rf"| loaded)?{_END})"
     r"(?: (?:for (?:that|it|this|them|the job)|available))?",
     rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {ONE_MACHINE}\b",
-    r"(?:on )?where(?:ver)? (?:there(?:'s| is) (?:the )?most room|it fits(?: best)?|is free|there(?:'s| is) room|has room)",
+    r"(?:on )?where(?:ver)? (?:there(?:'s| is) (?:the )?most room|it fits(?: best)?|is free|there(?:'s"
+    r"| is) room|has room)",
     rf"(?:{_ON} )?(?:whichever|whatever) (?:{MACHINE}|one) (?:is|has|fits|suits) [^,;.]*",
 )
-_SPREAD = r"(?:spread|split|divide|share|farm|balance|paralleli[sz]e|fan|hand|deal|scatter|distribute|dole|allocate|assign|orchestrate|schedule)"
+_SPREAD = (
+    r"(?:spread|split|divide|share|farm|balance|paralleli[sz]e|fan|hand|deal|scatter|distribute|dole"
+    r"|allocate|assign|orchestrate|schedule)"
+)
 _THEM = r"(?: (?:them|it|these|those|that|the (?:work|load|jobs|tasks)|all of them))"
 _EVENLY = (
     r"(?: (?:optimally|evenly|sensibly|well|best|accordingly|out|up|fairly|smartly|efficiently|pls|please|for me))"
 )
-_SEVERAL = rf"(?:(?:the|my|all|whatever|separate|different|several|distinct|best|free|available|right|optimal|suitable|idle|other|our|whole) )*(?:{MACHINE}|{CLUSTER})\b"
-_OVER = rf"(?: (?:over|across|among|amongst|between|to|on|onto|around|through) {_SEVERAL}(?: (?:are free|is free|you think best|as you see fit))?)"
+_SEVERAL = (
+    r"(?:(?:the|my|all|whatever|separate|different|several|distinct|best|free|available|right|optimal"
+    rf"|suitable|idle|other|our|whole) )*(?:{MACHINE}|{CLUSTER})\b"
+)
+_OVER = (
+    rf"(?: (?:over|across|among|amongst|between|to|on|onto|around|through) {_SEVERAL}(?: (?:are free"
+    r"|is free|you think best|as you see fit))?)"
+)
 _EACH = (
-    r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand|allocate|schedule)? ?\beach(?: of them| one| task| job)?"
+    r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand|allocate"
+    r"|schedule)? ?\beach(?: of them| one| task| job)?"
     r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.]*",
     r"wherever (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{_SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
-    rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as|whichever way) you [^,;.]*)?",
-    rf"(?:and )?(?:can you |could you |please )*{_SPREAD}(?:{_EVENLY}*{_THEM}(?: in (?:the best|a good) way)?{_EVENLY}*|{_EVENLY}*)(?=\s*(?:$|[.,;:!?]))",
-    rf"(?:on|to|onto|over|across|at) (?:separate|different|distinct|several|whichever|their own) {MACHINE}(?:,? whichever are (?:best|free))?",
+    rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
+    r"|whichever way) you [^,;.]*)?",
+    rf"(?:and )?(?:can you |could you |please )*{_SPREAD}(?:{_EVENLY}*{_THEM}(?: in (?:the best"
+    rf"|a good) way)?{_EVENLY}*|{_EVENLY}*)(?=\s*(?:$|[.,;:!?]))",
+    r"(?:on|to|onto|over|across|at) (?:separate|different|distinct|several|whichever"
+    rf"|their own) {MACHINE}(?:,? whichever are (?:best|free))?",
     r"(?<=\w )optimally(?=\s*(?:$|[.,;:!?]))",
 )
 _ENDS = (
-    r"(?=\s*(?:$|[.,;:!?)]|-\s|(?:and|please|pls|but|except|with|at|in|now|right|simultaneously|then|using|to|for|is|are|do|does|should|run|runs|have|has"
+    r"(?=\s*(?:$|[.,;:!?)]|-\s|(?:and|please|pls|but|except|with|at|in|now|right|simultaneously|then"
+    r"|using|to|for|is|are|do|does|should|run|runs|have|has"
     r"|up|online|down|offline|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so|twice|once)\b))"
 )
 _ADJECTIVES = r"(?:(?:available|remote|other|online|idle|tailscale|single|different|configured) )*"
 _ALL = (
-    rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
+    rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our"
+    rf"| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
     rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}{_ENDS}",
     rf"(?:across|throughout) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
     r"\beverywhere\b",
 )
 _HERE = (
     r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
-    rf"on (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this|my) (?:own )?{ONE_MACHINE}\b"
+    r"on (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this"
+    rf"|my) (?:own )?{ONE_MACHINE}\b"
     rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )
-_EXCEPT = r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding|apart from|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)|not counting|nor)"
+_EXCEPT = (
+    r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding"
+    r"|apart from|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)|not counting|nor)"
+)
 _NO_GROUP = frozenset(
-    "all the my our these those every each some any few available remote other online idle best optimal same right two three "
-    "both which what more single different whichever whatever separate several idle quiet wherever page list remote least-loaded loaded busy of and configured tailscale free".split()
+    ["all", "the", "my", "our", "these", "those", "every", "each", "some", "any", "few", "available", "remote", "other", "online", "idle", "best", "optimal", "same", "right", "two", "three", "both", "which", "what", "more", "single", "different", "whichever", "whatever", "separate", "several", "idle", "quiet", "wherever", "page", "list", "remote", "least-loaded", "loaded", "busy", "of", "and", "configured", "tailscale", "free"]
 )
 
 
 _ASIDE = (
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about|(?:that|which|who) (?:pick|choose|find|run|list|show|select|return|report|count|check|decide|sync|print)s?)\b"
+    r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
+    r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about|(?:that|which|who) (?:pick|choose|find|run|list"
+    r"|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
 
@@ -358,7 +380,8 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
         match.group(1)
         for pattern in (
             rf"{lead}({any_of})(?: group| {MACHINE})\b",
-            rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in|of) (?:the )?({any_of})(?: group)?\b",
+            rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in"
+            rf"|of) (?:the )?({any_of})(?: group)?\b",
             rf"{lead}group ({any_of})\b",
             rf"^(?:the )?({any_of})\s*[:,]",
             rf"(?:on|across) (?:the )?({any_of})(?=\s*(?:$|[.,;:!?]))",
@@ -375,7 +398,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
 
 def _is_here(cutter: _Cutter) -> bool:
     return cutter.any(
-        (rf"(?:{pattern})(?=\s*(?:$|[.,;:!?)]|-\s|on\b|and\b|please\b|not\b|with\b))" for pattern in _HERE)
+        rf"(?:{pattern})(?=\s*(?:$|[.,;:!?)]|-\s|on\b|and\b|please\b|not\b|with\b))" for pattern in _HERE
     )
 
 

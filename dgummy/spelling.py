@@ -11,7 +11,16 @@ from collections.abc import Iterable
 
 _WORD = re.compile(r"[A-Za-z]+")
 _SHORTEST = 4
-_FIXED = {"teh": "the", "hte": "the", "adn": "and", "nad": "and", "andw": "and", "waht": "what", "wat": "what", "leest": "least"}
+_FIXED = {
+    "teh": "the",
+    "hte": "the",
+    "adn": "and",
+    "nad": "and",
+    "andw": "and",
+    "waht": "what",
+    "wat": "what",
+    "leest": "least",
+}
 # Words of their own, although a letter more would make them one that is looked for.
 _NO_SLIPS = frozenset({"were", "ever", "last", "lest", "sever", "east", "nods", "stat"})
 

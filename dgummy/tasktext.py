@@ -6,46 +6,43 @@ import re
 from dataclasses import dataclass
 
 _RUN = (
-    r"(?:run|running|re-?run|execute|executing|start|starting|launch|perform|performing|kick off|carry out|trigger|fire off|invoke|begin"
+    r"(?:run|running|re-?run|execute|executing|start|starting|launch|perform|performing|kick off"
+    r"|carry out|trigger|fire off|invoke|begin"
     r"|get going(?: on| with)?|have a go at|crank through|work on|repeat|schedule|submit|queue|process)"
 )
 _HAND_OVER = (
-    r"(?:do|put|send|dispatch|place|distribute|delegate|assign|hand|give|get|try|spin up|spin|see to|take care of|handle|fan out)"
+    r"(?:do|put|send|dispatch|place|distribute|delegate|assign|hand|give|get|try|spin up|spin|see to"
+    r"|take care of|handle|fan out)"
 )
 LAUNCH = rf"(?:{_RUN}|{_HAND_OVER})"
 _SPREAD = (
-    r"(?:(?:load[- ])?balance|spread|farm out|share out|split up|split|divide up|divide|paralleli[sz]e|orchestrate|hand out|deal out"
+    r"(?:(?:load[- ])?balance|spread|farm out|share out|split up|split|divide up|divide|paralleli[sz]e"
+    r"|orchestrate|hand out|deal out"
     r"|distribute|share|let .{1,20} place(?: both)?)"
 )
 _CODE = (
-    r"(?:(?:my|the|this|our|all|all of|local|current|whole|latest|new|newest|own) )*(?:codebase|code|project|repo(?:sitory)?|changes"
-    r"|everything|it|files?|sources?|(?:working )?tree|work(?:space)?|folder|directory|app|checkout|edits|branch|stuff)"
+    r"(?:(?:my|the|this|our|all|all of|local|current|whole|latest|new|newest|own) )*(?:codebase|code"
+    r"|project|repo(?:sitory)?|changes"
+    r"|everything|it|files?|sources?|(?:working )?tree|work(?:space)?|folder|directory|app|checkout"
+    r"|edits|branch|stuff)"
 )
 _SYNC = re.compile(
     r"^(?:(?:after|once) (?:syncing|a sync|you (?:have )?synced)(?: (?:the |my |our )?\w+)?"
     rf"|(?:sync|synchroni[sz]e|rsync|resync)(?:\s+up)?(?:\s+{_CODE})?"
-    rf"|(?:push|copy|upload|transfer|send|ship|mirror|get|bring|move)(?:\s+(?:up|over))?\s+{_CODE})(?:\s+over)?(?:\s+first)?"
+    r"|(?:push|copy|upload|transfer|send|ship|mirror|get|bring|move)(?:\s+(?:up"
+    rf"|over))?\s+{_CODE})(?:\s+over)?(?:\s+first)?"
     r"(?=$|\s*[,;+&]|\s+and\b|\s+then\b|\s+before\b)(?:[\s,;+&]|and\b|then\b)*",
     re.IGNORECASE,
 )
 _SYNC_BEHIND = re.compile(
-    r"\s*[,;]?\s*\b(?:and |then )*(?:sync|syncing)(?: (?:it|first|everything))*(?: first| before(?:hand)?)?$", re.IGNORECASE
+    r"\s*[,;]?\s*\b(?:and |then )*(?:sync|syncing)(?: (?:it|first|everything))*(?: first| before(?:hand)?)?$",
+    re.IGNORECASE,
 )
 VERBS = frozenset(
-    "add allow analyse analyze audit apply avoid benchmark bootstrap bring build bump change check clean cleanup clear collapse collect "
-    "compile configure convert cover create debug deduplicate define delete deploy design document draft drop enable expand explore "
-    "extend extract fetch find finish fix format fuzz generate handle harden hide hook implement improve index inline install "
-    "instrument integrate introduce investigate lint localize log make measure merge migrate monitor move open optimise optimize "
-    "paginate parse patch polish port prepare print profile prune publish rebuild redesign reduce refactor refresh regenerate release "
-    "remove rename render reorganise reorganize replace reproduce rerun resolve restructure restyle revert review rewrite rework "
-    "rotate sanitise sanitize scaffold scan secure seed backfill set setup shorten show simplify sort speed split squash stabilise "
-    "stabilize style summarise summarize support swap teach test tidy track translate trim tune turn tweak unify update upgrade "
-    "use vacuum validate verify cache wire write".split()
+    ["add", "allow", "analyse", "analyze", "audit", "apply", "avoid", "benchmark", "bootstrap", "bring", "build", "bump", "change", "check", "clean", "cleanup", "clear", "collapse", "collect", "compile", "configure", "convert", "cover", "create", "debug", "deduplicate", "define", "delete", "deploy", "design", "document", "draft", "drop", "enable", "expand", "explore", "extend", "extract", "fetch", "find", "finish", "fix", "format", "fuzz", "generate", "handle", "harden", "hide", "hook", "implement", "improve", "index", "inline", "install", "instrument", "integrate", "introduce", "investigate", "lint", "localize", "log", "make", "measure", "merge", "migrate", "monitor", "move", "open", "optimise", "optimize", "paginate", "parse", "patch", "polish", "port", "prepare", "print", "profile", "prune", "publish", "rebuild", "redesign", "reduce", "refactor", "refresh", "regenerate", "release", "remove", "rename", "render", "reorganise", "reorganize", "replace", "reproduce", "rerun", "resolve", "restructure", "restyle", "revert", "review", "rewrite", "rework", "rotate", "sanitise", "sanitize", "scaffold", "scan", "secure", "seed", "backfill", "set", "setup", "shorten", "show", "simplify", "sort", "speed", "split", "squash", "stabilise", "stabilize", "style", "summarise", "summarize", "support", "swap", "teach", "test", "tidy", "track", "translate", "trim", "tune", "turn", "tweak", "unify", "update", "upgrade", "use", "vacuum", "validate", "verify", "cache", "wire", "write"]
 )
 _PROGRAMS = frozenset(
-    "ls df du cat uname uptime whoami hostname date free ps nproc lscpu pwd id env echo grep find head tail top w who pytest tox nox "
-    "mypy ruff make cmake ninja bazel cargo rustc npx pnpm node python python3 pip pip3 poetry uv inv invoke gradle mvn bundle rake "
-    "rails php composer kubectl helm terraform ansible rsync tar curl wget gcc g++ cc clang jq sh bash hatch pre-commit".split()
+    ["ls", "df", "du", "cat", "uname", "uptime", "whoami", "hostname", "date", "free", "ps", "nproc", "lscpu", "pwd", "id", "env", "echo", "grep", "find", "head", "tail", "top", "w", "who", "pytest", "tox", "nox", "mypy", "ruff", "make", "cmake", "ninja", "bazel", "cargo", "rustc", "npx", "pnpm", "node", "python", "python3", "pip", "pip3", "poetry", "uv", "inv", "invoke", "gradle", "mvn", "bundle", "rake", "rails", "php", "composer", "kubectl", "helm", "terraform", "ansible", "rsync", "tar", "curl", "wget", "gcc", "g++", "cc", "clang", "jq", "sh", "bash", "hatch", "pre-commit"]
 )
 _SUBCOMMANDS = {
     "git": "add bisect blame branch checkout cherry-pick clean clone commit config describe diff fetch fsck gc grep init log ls-files "
@@ -62,8 +59,8 @@ _SUBCOMMANDS = {
     "tailscale": "status ping up down ip version",
     "xcodebuild": "-scheme test build clean -version",
 }
-_ALSO_WORDS = frozenset("find who date top free node make head tail".split())
-_ENGLISH_AFTER = frozenset("the a an it sure that this these those my our all every sense them up".split())
+_ALSO_WORDS = frozenset(["find", "who", "date", "top", "free", "node", "make", "head", "tail"])
+_ENGLISH_AFTER = frozenset(["the", "a", "an", "it", "sure", "that", "this", "these", "those", "my", "our", "all", "every", "sense", "them", "up"])
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,13 @@ def is_command(text: str) -> bool:
         return first in _SUBCOMMANDS[program].split() or first.startswith("-")
     if program in _PROGRAMS and first.lower() not in _ENGLISH_AFTER:
         return program not in _ALSO_WORDS or len(after) <= 2 or _is_shellish(after)
-    return _is_shellish(after) and program.islower() and program.isascii() and program not in VERBS and program[-1:] not in ",;."
+    return (
+        _is_shellish(after)
+        and program.islower()
+        and program.isascii()
+        and program not in VERBS
+        and program[-1:] not in ",;."
+    )
 
 
 def _is_shellish(words: list[str]) -> bool:
@@ -143,7 +146,8 @@ _HEADS = (
     re.compile(r"^[^:]*\b(?:these|those|them|following|up)\b[^:]*:\s*", re.IGNORECASE),
 )
 _BETWEEN = re.compile(
-    r"\s*(?:,\s*(?:and|plus)\s+|;\s*(?:and\s+)?|\s\+\s|,\s+|\s+and(?: also)?(?: to)?\s+|\s+plus\s+|\s+as well as\s+|\s&\s|\s/\s)"
+    r"\s*(?:,\s*(?:and|plus)\s+|;\s*(?:and\s+)?|\s\+\s|,\s+|\s+and(?: also)?(?: to)?\s+|\s+plus\s+"
+    r"|\s+as well as\s+|\s&\s|\s/\s)"
 )
 
 
@@ -197,9 +201,12 @@ def _first(text: str) -> str:
 
 
 _AT_ONCE = re.compile(r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently)\b", re.IGNORECASE)
-_BEFORE = re.compile(r"^(?:[\s,;:!?)]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+", re.IGNORECASE)
+_BEFORE = re.compile(
+    r"^(?:[\s,;:!?)]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+", re.IGNORECASE
+)
 _BEHIND = re.compile(
-    r"(?:[\s,;:!?(-]+|(?<=[\w)\"⟧])\.|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me|now|today|thanks|asap"
+    r"(?:[\s,;:!?(-]+|(?<=[\w)\"⟧])\.|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me"
+    r"|now|today|thanks|asap"
     r"|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
     re.IGNORECASE,
 )
@@ -220,7 +227,8 @@ _DOER = re.compile(
     r"^(?:(?:a )?(?:gummy|gummies|agent): "
     r"|(?:the |a )?(?:[\w-]+ )?(?:specialist|agent|expert)"
     r" (?:ran|should|must|shall|runs|did|does|could|can|would|to|wrote|fixed) "
-    rf"|(?:have|let|get|ask|tell|make|want|use|dispatch|send|start|launch|run) {_AGENT}(?: to)? (?!tasks?\b)(?=[a-z⟦])"
+    r"|(?:have|let|get|ask|tell|make|want|use|dispatch|send|start|launch"
+    rf"|run) {_AGENT}(?: to)? (?!tasks?\b)(?=[a-z⟦])"
     r"|(?:the )?⟦h\d+⟧(?: should| must| shall| can| to| please)? "
     r"|(?:can|could|let|have|make|get|want|i want|tell|ask|use) (?:the )?⟦h\d+⟧(?: please)?(?: to)? "
     r"|give (?:the )?⟦h\d+⟧ (?=\w)|use (?=for ))",
@@ -248,7 +256,8 @@ def _command(text: str, quotes: tuple[str, ...]) -> str | None:
 
 _NO_TASK = re.compile(
     r"(?:(?:this|that|the|a|an|my|some|these|those|all|any|parallel|several|multiple|new|up)\s+)*"
-    r"(?:gummy(?:[- ]agents?)?|(?:gummy\s+)?(?:tasks?|jobs?|work)(?: evenly| optimally)?|(?:[\w-]+\s+)?(?:specialists?|agents?))?",
+    r"(?:gummy(?:[- ]agents?)?|(?:gummy\s+)?(?:tasks?|jobs?|work)(?: evenly| optimally)?"
+    r"|(?:[\w-]+\s+)?(?:specialists?|agents?))?",
     re.IGNORECASE,
 )
 _NO_PART = (
