@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from dgummy.phrasing import described, lacks_text, local_words, words
-from dgummy.readings import Intent, Reading, Understood
+from dgummy.asking.phrasing import described, lacks_text, local_words, words
+from dgummy.asking.readings import Intent, Reading, Understood
 from dgummy.render.text import one_line
 
 Typed = Callable[[list[str]], list[str]]

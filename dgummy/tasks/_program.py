@@ -11,7 +11,7 @@ from dgummy.boundary import words_around_dashes
 
 
 def typed(words: list[str]) -> list[str]:
-    """The words of a command as the user would type them: behind `inv`, `dgummy`, and the name of our collection if it has one."""
+    """The words of a command as the user would type them: behind `inv` or `dgummy`, and our collection's name."""
     program = Path(sys.argv[0]).name
     before, called = _called()
     prefix = called.rpartition(".")[0]

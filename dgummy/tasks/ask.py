@@ -13,7 +13,7 @@ from dgummy.tasks._program import become, typed
 from dgummy.tasks._shared import Session, plain_text, session
 
 if TYPE_CHECKING:
-    from dgummy.readings import Reading, Understood
+    from dgummy.asking.readings import Reading, Understood
 
 
 @dataclass
@@ -33,11 +33,12 @@ def ask(c: Context, flags: AskFlags) -> int:
 
     Example: inv ask 'Run database optimization on the least loaded host'
     """
-    from dgummy import intents, phrasing
+    from dgummy.asking import intents, phrasing
+    from dgummy.asking.places import Names
+    from dgummy.asking.sentence import MAX_LENGTH
     from dgummy.errors import ExitCode
     from dgummy.render import asking, documents
     from dgummy.render.text import one_line
-    from dgummy.sentence import MAX_LENGTH, Names
 
     said = plain_text(flags.text)
     if not said.strip():
@@ -66,8 +67,8 @@ def ask(c: Context, flags: AskFlags) -> int:
 
 def _chosen(now: Session, found: Understood, *, yes: bool) -> list[str] | None:
     """The words of the command that is to be run, None if nothing is."""
-    from dgummy import phrasing
-    from dgummy.readings import Intent
+    from dgummy.asking import phrasing
+    from dgummy.asking.readings import Intent
 
     reading, console = found.readings[0], now.console
     asked = not yes and console.interactive
@@ -92,6 +93,6 @@ def _chosen(now: Session, found: Understood, *, yes: bool) -> list[str] | None:
 
 
 def _kind(now: Session, reading: Reading, said: str) -> str:
-    from dgummy import phrasing
+    from dgummy.asking import phrasing
 
     return phrasing.kind_of(reading, said, now.app.cluster.task_types)[0]

@@ -1,7 +1,7 @@
 """Slips of the finger in words that a rule looks for. Pure.
 
-Three kinds are put right: two letters that changed places, one letter left out, one letter doubled. A letter in another's
-place is none of them: that would make `post` a `host`.
+Three kinds are put right: two letters that changed places, one letter left out, one letter doubled. A letter in
+another's place is none of them: that would make `post` a `host`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a plain sentence asks for, by rules. Pure.
 
-A rule looks at the frame of a sentence (how it begins, what kind of question it is) and at its place (`sentence`). Where
-rules leave two readings, both are given and neither is sure: nobody's machines are put to work on a guess.
+A rule looks at the frame of a sentence (how it begins, what kind of question it is) and at its place (see `places`).
+Where rules leave two readings, both are given and neither is sure: nobody's machines are put to work on a guess.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from dgummy.doubts import of_an_order, of_anything, spreads
-from dgummy.questions import asked
-from dgummy.readings import Frame, Intent, Reading, Understood
-from dgummy.sentence import Names, read
-from dgummy.tasktext import Work, parts, work_of
+from dgummy.asking.doubts import of_an_order, of_anything, spreads
+from dgummy.asking.places import Names
+from dgummy.asking.questions import asked
+from dgummy.asking.readings import Frame, Intent, Reading, Understood
+from dgummy.asking.sentence import read
+from dgummy.asking.tasktext import Work, parts, work_of
 
 
 def understand(text: str, names: Names) -> Understood:
@@ -38,7 +39,9 @@ def _order(frame: Frame) -> Understood:
     if place.here:
         return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
     spread = re.match(
-        r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b", frame.core, re.IGNORECASE
+        r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b",
+        frame.core,
+        re.IGNORECASE,
     )
     several = parts(work, looking=place.each or not place.named or spread is not None)
     if place.each or (len(several) > 1 and (spread or not place.named)) or spreads(frame, work):
@@ -84,7 +87,7 @@ def _distributed(frame: Frame, several: tuple[str, ...]) -> Understood:
 
 
 def _nowhere(frame: Frame, work: Work) -> Understood:
-    """Work without a place: here, or on the best host?"""
+    """What is work without a place: is it for here, or for the best host?  Nobody can tell."""
     doubt = "it does not say where"
     if frame.place.some:
         near = (frame.reading(Intent.RUN_BEST, work.text), frame.reading(Intent.FANOUT, work.text))

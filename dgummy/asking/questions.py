@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from dgummy.plainer import MACHINE
-from dgummy.readings import Frame, Intent, Reading, Understood
-from dgummy.tasktext import LAUNCH, VERBS, tidy
+from dgummy.asking.readings import Frame, Intent, Reading, Understood
+from dgummy.asking.tasktext import LAUNCH, VERBS, tidy
+from dgummy.asking.terms import MACHINE
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
 _ASKS = re.compile(
@@ -25,7 +25,8 @@ _AGENTS = (
     r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies)"
 )
 _THING = re.compile(
-    r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b", re.IGNORECASE
+    r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -312,10 +313,8 @@ def _about_hosts(frame: Frame) -> Reading | None:
         whole,
         re.IGNORECASE,
     )
-    if (
-        (work is not None
-        and not re.match(r"(?:ping|is|are|which|who)\b", whole, re.IGNORECASE))
-        or re.search(r"\binstalled|should\b", whole)
+    if (work is not None and not re.match(r"(?:ping|is|are|which|who)\b", whole, re.IGNORECASE)) or re.search(
+        r"\binstalled|should\b", whole
     ):
         return None
     bare = re.match(
@@ -328,7 +327,9 @@ def _about_hosts(frame: Frame) -> Reading | None:
     if free or bare or ((about or who) and re.search(rf"\b{_LOAD}\b", core, re.IGNORECASE)):
         return frame.reading(Intent.STATUS, detail="load")
     listing = re.match(
-        rf"(?:{SHOW}|which|what|what are|ping|check)(?: me| on)?(?: (?:all|my|the|our))*(?: {MACHINE})?", whole, re.IGNORECASE
+        rf"(?:{SHOW}|which|what|what are|ping|check)(?: me| on)?(?: (?:all|my|the|our))*(?: {MACHINE})?",
+        whole,
+        re.IGNORECASE,
     )
     plain_list = re.fullmatch(
         rf"(?:{SHOW}(?: me)?|what are|which are)(?: (?:all|of|my|the|our))* {MACHINE}", whole, re.IGNORECASE

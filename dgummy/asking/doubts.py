@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dgummy.plainer import MACHINE
-from dgummy.questions import SHOW
-from dgummy.readings import Frame, Intent, Reading, Understood
-from dgummy.tasktext import Work
+from dgummy.asking.questions import SHOW
+from dgummy.asking.readings import Frame, Intent, Reading, Understood
+from dgummy.asking.tasktext import Work
+from dgummy.asking.terms import MACHINE
 
 _HARM = re.compile(
     r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|power ?off|turn off|switch off|uninstall"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dgummy import routing
+from dgummy.asking.readings import Intent, Reading
 from dgummy.hostset import fold
 from dgummy.model import TaskType
-from dgummy.readings import Intent, Reading
 
 MISSING = "TEXT"
 """Stands where a command wants what the sentence did not say."""

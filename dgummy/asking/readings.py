@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from dgummy.sentence import Sentence
+from dgummy.asking.sentence import Sentence
 
 
 class Intent(str, Enum):
@@ -96,9 +96,6 @@ class Frame:
                 self.nothing |= what.endswith("anything")
                 text = text[match.end() :]
         return re.sub(r"[\s,;:-]*\b(?:please|pls|thanks|thank you|asap|right now|now)?[\s,;:.!?-]*$", "", text).strip()
-
-    def core_is(self, pattern: str) -> re.Match[str] | None:
-        return re.match(rf"(?:{pattern})$", self.core, re.IGNORECASE)
 
     def has(self, pattern: str) -> bool:
         """Whether the sentence, its place included, holds this somewhere."""
