@@ -24,6 +24,7 @@ TASKS = "from dgummy.tasks import ns\n"
 CONTROL = [chr(code) for code in (*range(32), 127) if chr(code) != "\n"]
 COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
+    "ask",
     *("specialists", "specialists.move", "watch"),
     *("collect", "report"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),

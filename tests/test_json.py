@@ -21,6 +21,7 @@ SCHEMAS = {
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
     *("collect", "report"),
+    "ask",
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -50,6 +51,8 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("pick", 0, ["pick", "build REST API endpoints"]),
         ("pick", 69, ["pick", "--host", "node-3"]),
         ("sync", 1, ["sync"]),
+        ("ask", 0, ["ask", "run the tests on node-1"]),
+        ("ask", 64, ["ask", "run the tests on node-77"]),
         ("sync", 0, ["sync", "--host", "node-1", "--dry"]),
         ("sync", 69, ["sync", "--host", "node-3"]),
         ("run", 0, ["run", "uname -a"]),

@@ -120,56 +120,12 @@ _EXCEPT = (
     r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding"
     r"|apart from|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)|not counting|nor)"
 )
-_NO_GROUP = frozenset(
-    [
-        "all",
-        "the",
-        "my",
-        "our",
-        "these",
-        "those",
-        "every",
-        "each",
-        "some",
-        "any",
-        "few",
-        "available",
-        "remote",
-        "other",
-        "online",
-        "idle",
-        "best",
-        "optimal",
-        "same",
-        "right",
-        "two",
-        "three",
-        "both",
-        "which",
-        "what",
-        "more",
-        "single",
-        "different",
-        "whichever",
-        "whatever",
-        "separate",
-        "several",
-        "idle",
-        "quiet",
-        "wherever",
-        "page",
-        "list",
-        "remote",
-        "least-loaded",
-        "loaded",
-        "busy",
-        "of",
-        "and",
-        "configured",
-        "tailscale",
-        "free",
-    ]
-)
+_NO_GROUP_TEXT = """
+all the my our these those every each some any few available remote other online idle best optimal same right
+two three both which what more single different whichever whatever separate several idle quiet wherever page
+list remote least-loaded loaded busy of and configured tailscale free
+"""
+_NO_GROUP = frozenset(_NO_GROUP_TEXT.split())
 
 
 _ASIDE = (
@@ -202,7 +158,7 @@ class _Cutter:
 
 
 def take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, Place]:
-    """Cut the places out of a marked sentence: what is left, and the place. `hosts` are those that the marks stand for."""
+    """Cut the places out of a marked sentence: what is left, and the place. `hosts` are those of the marks."""
     # What stands behind "how to" is what somebody wants to be told, not done.
     asides: list[str] = []
 

@@ -20,78 +20,14 @@ from dgummy.asking.terms import MACHINE
 MAX_LENGTH = 2000
 """A longer text is no sentence."""
 
-_VOCABULARY = frozenset(
-    [
-        "run",
-        "execute",
-        "start",
-        "launch",
-        "tests",
-        "test",
-        "sync",
-        "specialists",
-        "specialist",
-        "agents",
-        "hosts",
-        "host",
-        "nodes",
-        "node",
-        "machines",
-        "machine",
-        "which",
-        "where",
-        "should",
-        "show",
-        "list",
-        "status",
-        "load",
-        "least",
-        "loaded",
-        "best",
-        "optimal",
-        "available",
-        "every",
-        "each",
-        "everywhere",
-        "across",
-        "locally",
-        "gummy",
-        "distribute",
-        "parallel",
-        "cluster",
-        "network",
-        "logs",
-        "cancel",
-        "collect",
-        "whole",
-        "except",
-        "with",
-        "and",
-        "the",
-        "this",
-        "that",
-        "what",
-        "does",
-        "have",
-        "most",
-        "many",
-        "some",
-        "first",
-        "work",
-        "machine's",
-        "would",
-        "could",
-        "task",
-        "tasks",
-        "platforms",
-        "check",
-        "online",
-        "reach",
-        "reachable",
-        "busy",
-        "least-loaded",
-    ]
-)
+_VOCABULARY_TEXT = """
+run execute start launch tests test sync specialists specialist agents hosts host nodes node machines machine
+which where should show list status load least loaded best optimal available every each everywhere across
+locally gummy distribute parallel cluster network logs cancel collect whole except with and the this that what
+does have most many some first work machine's would could task tasks platforms check online reach reachable
+busy least-loaded
+"""
+_VOCABULARY = frozenset(_VOCABULARY_TEXT.split())
 
 
 @dataclass(frozen=True)

@@ -38,229 +38,26 @@ _SYNC_BEHIND = re.compile(
     r"\s*[,;]?\s*\b(?:and |then )*(?:sync|syncing)(?: (?:it|first|everything))*(?: first| before(?:hand)?)?$",
     re.IGNORECASE,
 )
-VERBS = frozenset(
-    [
-        "add",
-        "allow",
-        "analyse",
-        "analyze",
-        "audit",
-        "apply",
-        "avoid",
-        "benchmark",
-        "bootstrap",
-        "bring",
-        "build",
-        "bump",
-        "change",
-        "check",
-        "clean",
-        "cleanup",
-        "clear",
-        "collapse",
-        "collect",
-        "compile",
-        "configure",
-        "convert",
-        "cover",
-        "create",
-        "debug",
-        "deduplicate",
-        "define",
-        "delete",
-        "deploy",
-        "design",
-        "document",
-        "draft",
-        "drop",
-        "enable",
-        "expand",
-        "explore",
-        "extend",
-        "extract",
-        "fetch",
-        "find",
-        "finish",
-        "fix",
-        "format",
-        "fuzz",
-        "generate",
-        "handle",
-        "harden",
-        "hide",
-        "hook",
-        "implement",
-        "improve",
-        "index",
-        "inline",
-        "install",
-        "instrument",
-        "integrate",
-        "introduce",
-        "investigate",
-        "lint",
-        "localize",
-        "log",
-        "make",
-        "measure",
-        "merge",
-        "migrate",
-        "monitor",
-        "move",
-        "open",
-        "optimise",
-        "optimize",
-        "paginate",
-        "parse",
-        "patch",
-        "polish",
-        "port",
-        "prepare",
-        "print",
-        "profile",
-        "prune",
-        "publish",
-        "rebuild",
-        "redesign",
-        "reduce",
-        "refactor",
-        "refresh",
-        "regenerate",
-        "release",
-        "remove",
-        "rename",
-        "render",
-        "reorganise",
-        "reorganize",
-        "replace",
-        "reproduce",
-        "rerun",
-        "resolve",
-        "restructure",
-        "restyle",
-        "revert",
-        "review",
-        "rewrite",
-        "rework",
-        "rotate",
-        "sanitise",
-        "sanitize",
-        "scaffold",
-        "scan",
-        "secure",
-        "seed",
-        "backfill",
-        "set",
-        "setup",
-        "shorten",
-        "show",
-        "simplify",
-        "sort",
-        "speed",
-        "split",
-        "squash",
-        "stabilise",
-        "stabilize",
-        "style",
-        "summarise",
-        "summarize",
-        "support",
-        "swap",
-        "teach",
-        "test",
-        "tidy",
-        "track",
-        "translate",
-        "trim",
-        "tune",
-        "turn",
-        "tweak",
-        "unify",
-        "update",
-        "upgrade",
-        "use",
-        "vacuum",
-        "validate",
-        "verify",
-        "cache",
-        "wire",
-        "write",
-    ]
-)
-_PROGRAMS = frozenset(
-    [
-        "ls",
-        "df",
-        "du",
-        "cat",
-        "uname",
-        "uptime",
-        "whoami",
-        "hostname",
-        "date",
-        "free",
-        "ps",
-        "nproc",
-        "lscpu",
-        "pwd",
-        "id",
-        "env",
-        "echo",
-        "grep",
-        "find",
-        "head",
-        "tail",
-        "top",
-        "w",
-        "who",
-        "pytest",
-        "tox",
-        "nox",
-        "mypy",
-        "ruff",
-        "make",
-        "cmake",
-        "ninja",
-        "bazel",
-        "cargo",
-        "rustc",
-        "npx",
-        "pnpm",
-        "node",
-        "python",
-        "python3",
-        "pip",
-        "pip3",
-        "poetry",
-        "uv",
-        "inv",
-        "invoke",
-        "gradle",
-        "mvn",
-        "bundle",
-        "rake",
-        "rails",
-        "php",
-        "composer",
-        "kubectl",
-        "helm",
-        "terraform",
-        "ansible",
-        "rsync",
-        "tar",
-        "curl",
-        "wget",
-        "gcc",
-        "g++",
-        "cc",
-        "clang",
-        "jq",
-        "sh",
-        "bash",
-        "hatch",
-        "pre-commit",
-    ]
-)
+_VERBS_TEXT = """
+add allow analyse analyze audit apply avoid benchmark bootstrap bring build bump change check clean cleanup
+clear collapse collect compile configure convert cover create debug deduplicate define delete deploy design
+document draft drop enable expand explore extend extract fetch find finish fix format fuzz generate handle
+harden hide hook implement improve index inline install instrument integrate introduce investigate lint
+localize log make measure merge migrate monitor move open optimise optimize paginate parse patch polish port
+prepare print profile prune publish rebuild redesign reduce refactor refresh regenerate release remove rename
+render reorganise reorganize replace reproduce rerun resolve restructure restyle revert review rewrite rework
+rotate sanitise sanitize scaffold scan secure seed backfill set setup shorten show simplify sort speed split
+squash stabilise stabilize style summarise summarize support swap teach test tidy track translate trim tune
+turn tweak unify update upgrade use vacuum validate verify cache wire write
+"""
+VERBS = frozenset(_VERBS_TEXT.split())
+_PROGRAMS_TEXT = """
+ls df du cat uname uptime whoami hostname date free ps nproc lscpu pwd id env echo grep find head tail top w
+who pytest tox nox mypy ruff make cmake ninja bazel cargo rustc npx pnpm node python python3 pip pip3 poetry
+uv inv invoke gradle mvn bundle rake rails php composer kubectl helm terraform ansible rsync tar curl wget gcc
+g++ cc clang jq sh bash hatch pre-commit
+"""
+_PROGRAMS = frozenset(_PROGRAMS_TEXT.split())
 _SUBCOMMANDS = {
     "git": "add bisect blame branch checkout cherry-pick clean clone commit config describe diff fetch fsck gc grep init log ls-files "
     "merge mv pull push rebase remote reset restore rev-parse rm show stash status submodule switch tag worktree",
@@ -277,7 +74,10 @@ _SUBCOMMANDS = {
     "xcodebuild": "-scheme test build clean -version",
 }
 _ALSO_WORDS = frozenset("find who date top free node make head tail".split())  # noqa: SIM905
-_ENGLISH_AFTER = frozenset("the a an it sure that this these those my our all every sense them up".split())  # noqa: SIM905
+_ENGLISH_AFTER_TEXT = """
+the a an it sure that this these those my our all every sense them up
+"""
+_ENGLISH_AFTER = frozenset(_ENGLISH_AFTER_TEXT.split())
 
 
 @dataclass(frozen=True)
@@ -340,13 +140,8 @@ def is_command(text: str) -> bool:
         return first in _SUBCOMMANDS[program].split() or first.startswith("-")
     if program in _PROGRAMS and first.lower() not in _ENGLISH_AFTER:
         return program not in _ALSO_WORDS or len(after) <= 2 or _is_shellish(after)
-    return (
-        _is_shellish(after)
-        and program.islower()
-        and program.isascii()
-        and program not in VERBS
-        and program[-1:] not in ",;."
-    )
+    is_word = program.islower() and program.isascii() and program[-1] not in ",;."
+    return is_word and program not in VERBS and _is_shellish(after)
 
 
 def _is_shellish(words: list[str]) -> bool:
