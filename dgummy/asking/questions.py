@@ -119,134 +119,144 @@ _RUN_NOUN = (
 )
 
 
+_RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
+    (
+        "logs",
+        r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b",
+        r"(?:run|runs|ran|job)\b",
+    ),
+    ("logs", r"^(?:tail|follow) (?:the |my )?(?:last |current )?(?:run|job)\b", ""),
+    (
+        "collect",
+        r"^(?:pull|bring|get|fetch) (?:the |my )?(?:results?|changes|work|artifacts?) (?:back|home)\b",
+        "",
+    ),
+    ("logs", r"^(?:(?:show|see|get|tail|view|print) )?(?:me )?(?:the )?logs?$", ""),
+    ("retry", r"^(?:retry|re-?run|repeat|restart|resume)\b", r"(?!)"),
+    (
+        "wait",
+        r"^(?:wait|block|hold|sit tight)\b|\buntil\b.*\b(?:finish|done|over|end|complete)|^(?:let me know"
+        r"|tell me|notify me|ping me|alert me)\b.*"
+        r"\b(?:when|once|as soon as)\b.*\b(?:finish|done|over|end|complete)",
+        r"(?:run|runs|job|jobs)\b",
+    ),
+    ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
+    (
+        "collect",
+        r"^(?:collect|fetch|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
+        r"|changes?|results?|work|files?|diff|branch|run)\b",
+        r"the run\b",
+    ),
+    ("runs", r"\bhistory\b", r"runs?\b"),
+    ("runs", rf"^(?:{SHOW}\b.*|(?:my|all|recent|last|latest) )\b(?:runs|jobs)\b", ""),
+    (
+        "runs",
+        r"^(?:what'?s|what is|what'?s currently|what is currently|is anything|anything)(?: currently"
+        r"| still)? running",
+        "",
+    ),
+    ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", ""),
+    (
+        "runs",
+        r"^(?:why did|which of my (?:runs|jobs)|did|has|have|is|was|were|how did|how'?s|how is|how are"
+        r"|what happened|what did|when did|are|any)\b",
+        r"(?:failed |finished |recent |my )(?:runs|jobs)\b",
+    ),
+    ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
+    ("runs", r"^(?:list |show |the )?(?:last|latest|recent) (?:\d+ |few |three |five |ten )?(?:runs|jobs)\b", ""),
+    ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", r"runs?\b"),
+)
+"""Which question it is, how it is put, and what must be said besides where it does not name a run ("" for nothing)."""
+
+
 def _about_runs(frame: Frame) -> Reading | None:
-    if _THING.search(frame.core) or not _asks(frame):
-        return None
-    run = re.search(_RUN_ID, frame.core)
-    noun = run is not None or re.search(rf"\b{_RUN_NOUN}", frame.core, re.IGNORECASE) is not None
+    """What became of runs, and what is to be done with them."""
     core = frame.core
+    if _THING.search(core) or not _asks(frame) or core.lower() == "run":
+        return None
+    run = re.search(_RUN_ID, core)
+    named = run is not None or re.search(rf"\b{_RUN_NOUN}", core, re.IGNORECASE) is not None
     launched = re.match(r"(?:run|execute|start|launch|ssh)\b", core, re.IGNORECASE) is not None
-    verbs = (
-        (
-            "logs",
-            r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b",
-            (noun or frame.has(r"(?:run|runs|ran|job)\b")) and not launched,
-        ),
-        ("logs", r"^(?:tail|follow) (?:the |my )?(?:last |current )?(?:run|job)\b", True),
-        (
-            "collect",
-            r"^(?:pull|bring|get|fetch) (?:the |my )?(?:results?|changes|work|artifacts?) (?:back|home)\b",
-            True,
-        ),
-        ("logs", r"^(?:(?:show|see|get|tail|view|print) )?(?:me )?(?:the )?logs?$", True),
-        ("retry", r"^(?:retry|re-?run|repeat|restart|resume)\b", noun),
-        (
-            "wait",
-            r"^(?:wait|block|hold|sit tight)\b|\buntil\b.*\b(?:finish|done|over|end|complete)|^(?:let me know"
-            r"|tell me|notify me|ping me|alert me)\b.*"
-            r"\b(?:when|once|as soon as)\b.*\b(?:finish|done|over|end|complete)",
-            noun or frame.has(r"(?:run|runs|job|jobs)\b"),
-        ),
-        ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", noun),
-        (
-            "collect",
-            r"^(?:collect|fetch|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
-            r"|changes?|results?|work|files?|diff|branch|run)\b",
-            noun or frame.has(r"the run\b"),
-        ),
-        ("runs", r"\bhistory\b", noun or frame.has(r"runs?\b")),
-        ("runs", rf"^(?:{SHOW}\b.*|(?:my|all|recent|last|latest) )\b(?:runs|jobs)\b", True),
-        (
-            "runs",
-            r"^(?:what'?s|what is|what'?s currently|what is currently|is anything|anything)(?: currently"
-            r"| still)? running",
-            True,
-        ),
-        ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", True),
-        (
-            "runs",
-            r"^(?:why did|which of my (?:runs|jobs)|did|has|have|is|was|were|how did|how'?s|how is|how are"
-            r"|what happened|what did|when did|are|any)\b",
-            noun or frame.has(r"(?:failed |finished |recent |my )(?:runs|jobs)\b"),
-        ),
-        ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", True),
-        ("runs", r"^(?:list |show |the )?(?:last|latest|recent) (?:\d+ |few |three |five |ten )?(?:runs|jobs)\b", True),
-        ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", len(core.split()) > 1 or core.lower() == "runs"),
-    )
-    for detail, pattern, fits in verbs:
-        if fits and re.search(pattern, core, re.IGNORECASE):
+    for detail, pattern, besides in _RUN_QUESTIONS:
+        if (
+            re.search(pattern, core, re.IGNORECASE)
+            and (named or frame.has(besides))
+            and not (launched and detail == "logs")
+        ):
             return frame.reading(Intent.RUNS, run.group() if run else None, detail=detail)
     return None
 
 
+_BEST = r"(?:the )?(?:best|least[- ](?:loaded|busy)|optimal|right|ideal|suitable|freest|idlest|quietest)"
+_WHICH_HOST: tuple[str, ...] = (
+    rf"(?:tell me |show me |find out |say |know )?(?:which|what) (?:{MACHINE}|one)(?: of (?:mine|them|my \w+))?"
+    r" (?:should|would|could|can|is (?:best|right|good|free|optimal|the best|best suited|ideal"
+    r"|least \w+)|suits?|fits?|has (?:the )?most"
+    r" (?:room|capacity))(?: (?:i|we|you))?(?: (?:use|pick|choose|run|take|handle|do|get|host|put|send"
+    r"|execute|be|best))*"
+    r"(?: for| to(?: run| do| handle)?| on| with)?(?P<topic>\b.*)?",
+    rf"(?:which|what) {MACHINE} (?:for|to run|to use for)(?P<topic>\b.*)",
+    r"(?:tell me |show me )?where (?:should|would|could|can|do|does|shall|to)(?: (?:i|we"
+    r"|you))?(?: best)?(?: (?:run|put|do|send|execute|place))?"
+    r"(?P<topic>\b.*?)(?: (?:go|run|fit|be run|belong|work)(?: best)?)?",
+    rf"(?:what'?s |what is |who is |who'?s )?{_BEST} (?:(?:available )?(?:{MACHINE}|one|place)) (?:for"
+    r"|to run|to do|to handle)(?P<topic>\b.*)",
+    r"who (?:has|would have|'s got|got) (?:the )?(?:most|enough) (?:room|capacity|space)(?: (?:for"
+    r"|to run|to do))?(?P<topic>\b.*)?",
+    rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{_BEST}) {MACHINE}"
+    r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
+    rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
+    r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
+    rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{_BEST} {MACHINE} for (?:the task "
+    r"|the job )?(?P<topic>.+?),? without (?:executing|running|starting|launching).*",
+    r"dry run:? where (?:would|will|does|could) (?P<topic>.+?) (?:land|go|run|end up|be placed)",
+    r"(?:before .+?, )?(?:which|what) (?:node|host|machine|box|server) (?:should|would|could"
+    r"|can) (?:take|get|run|handle|do)(?P<topic>\b.*)",
+    r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
+    rf"(?:a |any |good |best )*(?:{MACHINE})(?: suggestions?| recommendations?| ideas?"
+    r"| advice)? for(?P<topic>\b.*)",
+    r"(?:any )?(?:suggestions?|recommendations?|ideas?|advice)(?: (?:on|as to"
+    rf"|about))?(?: (?:where to run|which {MACHINE}|a {MACHINE}))? (?:for|to use for"
+    r"|should run)?(?P<topic>\b.*)",
+    r"(?:where'?s|where is|what'?s|what is|is there) (?:a |the )?(?:good|best|right|nice|better"
+    r"|ideal) (?:spot|place|home|location|slot)(?: (?:for|to run|to do))(?P<topic>\b.*)",
+    r"(?:kindly |please )?(?:advise|tell me|inform me|say|indicate|determine|identify|figure out"
+    r"|find out|show me|let me know|decide|suggest|recommend)(?: me)?,? (?:on )?(?:which"
+    rf"|what) {MACHINE} (?:is|are|would be|should be|would|should|can|could|will)"
+    r"(?: the)?(?: most suitable| best suited| best| ideal| optimal| right| used| fit)?(?: (?:for|to run"
+    r"|to do|handle|run|take|do|get|host))?(?P<topic>\b.*)",
+    r"(?:tell me |say |find out )?(?:on |to )?(?:which|what) (?:of my |of the "
+    rf"|of our )?{MACHINE}(?: of mine)? (?:should|would|could|ought|shall|do|does|might|can) (?:i|you|we"
+    r"|it|one)"
+    r"(?: to)? (?:do|run|give|put|send|use for|choose for|pick for|recommend for|suggest for|go for"
+    r"|use to run|use|choose|pick|recommend)(?P<topic>\b.*?)?(?: (?:to|on))?",
+    rf"(?:which|what) (?:one )?(?:of (?:my|the|our|these) )?{MACHINE} (?:is|are|would be|looks"
+    r"|seems)(?: the)? (?:most suitable|best suited|best|ideal|right|fittest|free enough|most suited"
+    r"|good)"
+    r"(?: (?:one|choice|place|home))?(?: (?:for|to run|to do|to handle))(?P<topic>\b.*)",
+    r"who(?:'s| is| has|'s got| has got|'d have)?(?: got)? (?:the )?(?:spare|free|enough|most"
+    r"|some) (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources)(?: left)?(?: (?:for"
+    r"|to run|to do))(?P<topic>\b.*)",
+    r"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do "
+    r"|start )?(?P<topic>.+?), (?:then )?(?:on )?(?:what|which|where|who)\b.*",
+    r"(?P<topic>[^,;.?]+?)(?: later| next| soon| tonight| tomorrow)?[,;.] ?(?:so )?(?:which|what|where"
+    rf"|who)(?: {MACHINE})? (?:would|should|could|do|is|shall)\b.*",
+    r"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will"
+    r"|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do "
+    r"|send |start )?(?P<topic>.+?)"
+    r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
+    r"(?:only |just )?(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could"
+    r"|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
+    rf"(?:tell me |say |find out )?(?:which|what) (?:of (?:my|the|our|these) )?{MACHINE} (?:should|would"
+    r"|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
+    r"(?:(?:what|which|who)(?:'?s| is| are| would be) |find |show me |tell me |give me "
+    rf"|get me )(?:the )?{_BEST} (?:(?:available )?(?:{MACHINE}|one))"
+    r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
+)
+
+
 def _about_a_host(frame: Frame) -> Reading | None:
     """Which host should do something."""
-    best = r"(?:the )?(?:best|least[- ](?:loaded|busy)|optimal|right|ideal|suitable|freest|idlest|quietest)"
-    patterns = (
-        rf"(?:tell me |show me |find out |say |know )?(?:which|what) (?:{MACHINE}|one)(?: of (?:mine|them|my \w+))?"
-        r" (?:should|would|could|can|is (?:best|right|good|free|optimal|the best|best suited|ideal"
-        r"|least \w+)|suits?|fits?|has (?:the )?most"
-        r" (?:room|capacity))(?: (?:i|we|you))?(?: (?:use|pick|choose|run|take|handle|do|get|host|put|send"
-        r"|execute|be|best))*"
-        r"(?: for| to(?: run| do| handle)?| on| with)?(?P<topic>\b.*)?",
-        rf"(?:which|what) {MACHINE} (?:for|to run|to use for)(?P<topic>\b.*)",
-        r"(?:tell me |show me )?where (?:should|would|could|can|do|does|shall|to)(?: (?:i|we"
-        r"|you))?(?: best)?(?: (?:run|put|do|send|execute|place))?"
-        r"(?P<topic>\b.*?)(?: (?:go|run|fit|be run|belong|work)(?: best)?)?",
-        rf"(?:what'?s |what is |who is |who'?s )?{best} (?:(?:available )?(?:{MACHINE}|one|place)) (?:for"
-        r"|to run|to do|to handle)(?P<topic>\b.*)",
-        r"who (?:has|would have|'s got|got) (?:the )?(?:most|enough) (?:room|capacity|space)(?: (?:for"
-        r"|to run|to do))?(?P<topic>\b.*)?",
-        rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{best}) {MACHINE}"
-        r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
-        rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
-        r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
-        rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{best} {MACHINE} for (?:the task "
-        r"|the job )?(?P<topic>.+?),? without (?:executing|running|starting|launching).*",
-        r"dry run:? where (?:would|will|does|could) (?P<topic>.+?) (?:land|go|run|end up|be placed)",
-        r"(?:before .+?, )?(?:which|what) (?:node|host|machine|box|server) (?:should|would|could"
-        r"|can) (?:take|get|run|handle|do)(?P<topic>\b.*)",
-        r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
-        rf"(?:a |any |good |best )*(?:{MACHINE})(?: suggestions?| recommendations?| ideas?"
-        r"| advice)? for(?P<topic>\b.*)",
-        r"(?:any )?(?:suggestions?|recommendations?|ideas?|advice)(?: (?:on|as to"
-        rf"|about))?(?: (?:where to run|which {MACHINE}|a {MACHINE}))? (?:for|to use for"
-        r"|should run)?(?P<topic>\b.*)",
-        r"(?:where'?s|where is|what'?s|what is|is there) (?:a |the )?(?:good|best|right|nice|better"
-        r"|ideal) (?:spot|place|home|location|slot)(?: (?:for|to run|to do))(?P<topic>\b.*)",
-        r"(?:kindly |please )?(?:advise|tell me|inform me|say|indicate|determine|identify|figure out"
-        r"|find out|show me|let me know|decide|suggest|recommend)(?: me)?,? (?:on )?(?:which"
-        rf"|what) {MACHINE} (?:is|are|would be|should be|would|should|can|could|will)"
-        r"(?: the)?(?: most suitable| best suited| best| ideal| optimal| right| used| fit)?(?: (?:for|to run"
-        r"|to do|handle|run|take|do|get|host))?(?P<topic>\b.*)",
-        r"(?:tell me |say |find out )?(?:on |to )?(?:which|what) (?:of my |of the "
-        rf"|of our )?{MACHINE}(?: of mine)? (?:should|would|could|ought|shall|do|does|might|can) (?:i|you|we"
-        r"|it|one)"
-        r"(?: to)? (?:do|run|give|put|send|use for|choose for|pick for|recommend for|suggest for|go for"
-        r"|use to run|use|choose|pick|recommend)(?P<topic>\b.*?)?(?: (?:to|on))?",
-        rf"(?:which|what) (?:one )?(?:of (?:my|the|our|these) )?{MACHINE} (?:is|are|would be|looks"
-        r"|seems)(?: the)? (?:most suitable|best suited|best|ideal|right|fittest|free enough|most suited"
-        r"|good)"
-        r"(?: (?:one|choice|place|home))?(?: (?:for|to run|to do|to handle))(?P<topic>\b.*)",
-        r"who(?:'s| is| has|'s got| has got|'d have)?(?: got)? (?:the )?(?:spare|free|enough|most"
-        r"|some) (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources)(?: left)?(?: (?:for"
-        r"|to run|to do))(?P<topic>\b.*)",
-        r"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do "
-        r"|start )?(?P<topic>.+?), (?:then )?(?:on )?(?:what|which|where|who)\b.*",
-        r"(?P<topic>[^,;.?]+?)(?: later| next| soon| tonight| tomorrow)?[,;.] ?(?:so )?(?:which|what|where"
-        rf"|who)(?: {MACHINE})? (?:would|should|could|do|is|shall)\b.*",
-        r"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will"
-        r"|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do "
-        r"|send |start )?(?P<topic>.+?)"
-        r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
-        r"(?:only |just )?(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could"
-        r"|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
-        rf"(?:tell me |say |find out )?(?:which|what) (?:of (?:my|the|our|these) )?{MACHINE} (?:should|would"
-        r"|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
-        r"(?:(?:what|which|who)(?:'?s| is| are| would be) |find |show me |tell me |give me "
-        rf"|get me )(?:the )?{best} (?:(?:available )?(?:{MACHINE}|one))"
-        r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
-    )
     if re.search(r"\b(?:reach|ping|contact|currently use|log in)\b", frame.whole, re.IGNORECASE):
         return None
     whole = re.sub(
@@ -256,7 +266,7 @@ def _about_a_host(frame: Frame) -> Reading | None:
         frame.whole,
         flags=re.IGNORECASE,
     )
-    for pattern in patterns:
+    for pattern in _WHICH_HOST:
         match = re.match(rf"(?:{pattern})\s*$", whole, re.IGNORECASE)
         if match is not None and not re.search(
             r"\b(?:ran|down|up|has the)\b(?! most)", frame.whole[:40], re.IGNORECASE
@@ -288,54 +298,46 @@ _UP = (
 )
 
 
+_NO_LOOK = re.compile(
+    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down|turn off|power off|somewhere"
+    r"|installed|should)\b",
+    re.IGNORECASE,
+)
+_WORK = re.compile(
+    r"(?!(?:ping|is|are|which|who)\b).*\b(?:run|test|tests|task|sync|fix|deploy|restart|balanc\w+|handle|optimi[sz]e)\b",
+    re.IGNORECASE,
+)
+_ANYBODY = re.compile(
+    r"(?:(?:is|are) )?(?:who|who'?s|whos|anyone|anybody|anything|everyone|everybody|everything)\b", re.IGNORECASE
+)
+_JUST_LOAD = re.compile(
+    rf"(?:{SHOW} )?(?:me )?(?:the |current |my )*(?:cpu |system |cluster |host )?"
+    r"(?:load|loads|load metrics|load averages?|loads? of everything)$",
+    re.IGNORECASE,
+)
+_IS_FREE = re.compile(r"(?:is|are) ⟦h\d+⟧(?: and ⟦h\d+⟧)* (?:free|idle|loaded|overloaded)", re.IGNORECASE)
+_JUST_LIST = re.compile(rf"(?:{SHOW}(?: me)?|what are|which are)(?: (?:all|of|my|the|our))* {MACHINE}$", re.IGNORECASE)
+_JUST_STATUS = re.compile(r"(?:(?:show|check|get) )?(?:me )?(?:the )?status$", re.IGNORECASE)
+
+
 def _about_hosts(frame: Frame) -> Reading | None:
     """Who is up, and how busy."""
     whole, core = frame.whole, frame.core
     if (
         _THING.search(core)
         or not _asks(frame)
-        or re.match(r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b", core, re.IGNORECASE)
+        or any(_NO_LOOK.match(text) for text in (core, whole))
+        or _WORK.match(whole)
     ):
         return None
-    about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or bool(
-        frame.place.hosts or frame.place.groups
-    )
-    who = (
-        re.match(
-            r"(?:(?:is|are) )?(?:who|who'?s|whos|anyone|anybody|anything|everyone|everybody|everything)\b",
-            whole,
-            re.IGNORECASE,
-        )
-        is not None
-    )
-    work = re.search(
-        r"\b(?:run|test|tests|task|sync|fix|deploy|restart|should|balanc\w+|installed|handle|optimi[sz]e)\b",
-        whole,
-        re.IGNORECASE,
-    )
-    if (work is not None and not re.match(r"(?:ping|is|are|which|who)\b", whole, re.IGNORECASE)) or re.search(
-        r"\binstalled|should\b", whole
-    ):
-        return None
-    bare = re.match(
-        rf"(?:{SHOW} )?(?:me )?(?:the |current |my )*(?:cpu |system |cluster |host )?(?:load|loads"
-        r"|load metrics|load averages?|loads? of everything)$",
-        core,
-        re.IGNORECASE,
-    )
-    free = re.match(r"(?:is|are) ⟦h\d+⟧(?: and ⟦h\d+⟧)* (?:free|idle|loaded|overloaded)", whole, re.IGNORECASE)
-    if free or bare or ((about or who) and re.search(rf"\b{_LOAD}\b", core, re.IGNORECASE)):
+    about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or _ANYBODY.match(whole) is not None
+    about = about or bool(frame.place.hosts or frame.place.groups)
+    if _IS_FREE.match(whole) or _JUST_LOAD.match(core) or (about and re.search(rf"\b{_LOAD}\b", core, re.IGNORECASE)):
         return frame.reading(Intent.STATUS, detail="load")
-    listing = re.match(
-        rf"(?:{SHOW}|which|what|what are|ping|check)(?: me| on)?(?: (?:all|my|the|our))*(?: {MACHINE})?",
-        whole,
-        re.IGNORECASE,
-    )
-    plain_list = re.fullmatch(
-        rf"(?:{SHOW}(?: me)?|what are|which are)(?: (?:all|of|my|the|our))* {MACHINE}", whole, re.IGNORECASE
-    )
-    if plain_list or ((about or who) and re.search(rf"\b{_UP}\b", whole, re.IGNORECASE) and (listing or _asks(frame))):
-        return frame.reading(Intent.STATUS, detail="status")
-    if re.fullmatch(r"(?:(?:show|check|get) )?(?:me )?(?:the )?status", core, re.IGNORECASE) and len(core.split()) <= 3:
+    if (
+        _JUST_LIST.match(whole)
+        or (about and re.search(rf"\b{_UP}\b", whole, re.IGNORECASE))
+        or _JUST_STATUS.match(core)
+    ):
         return frame.reading(Intent.STATUS, detail="status")
     return None
