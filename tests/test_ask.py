@@ -62,7 +62,7 @@ def test_what_the_rules_were_written_for_is_read_so(bench: ModuleType) -> None:
     assert len(wrong) >= 120
 
 
-@pytest.mark.parametrize(("table", "least"), [("held", 0.9), ("roundabout", 0.9)])
+@pytest.mark.parametrize(("table", "least"), [("held", 0.9), ("later", 0.95), ("roundabout", 0.9)])
 def test_what_they_were_not_written_for_mostly_is_too(bench: ModuleType, table: str, least: float) -> None:
     cases = bench.cases(table)
     right = sum(not bench.misread(case, understand(case["say"], NAMES)) for case in cases)
@@ -80,7 +80,7 @@ def test_no_sentence_is_in_two_tables(bench: ModuleType) -> None:
         # The seed document's own, word for word.
         ("Run this gummy task on the least loaded host", "inv task TEXT"),
         ("Execute specialist on optimal node", "inv task TEXT"),
-        ("Distribute testing across all machines", "inv fanout --task 'run testing'"),
+        ("Distribute testing across all machines", "inv fanout --task testing"),
         ("Which host should handle this database work?", "inv pick 'database work'"),
         ("Run API specialist on best available node", "inv task TEXT --type api"),
         ("Balance gummy tasks across cluster", "inv distribute TEXT"),

@@ -299,8 +299,8 @@ _UP = (
 
 
 _NO_LOOK = re.compile(
-    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down|turn off|power off|somewhere"
-    r"|installed|should)\b",
+    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down|turn off|power off"
+    r"|somewhere|installed|should)\b",
     re.IGNORECASE,
 )
 _WORK = re.compile(

@@ -96,7 +96,9 @@ def _spelt_out(text: str) -> str:
     return _NUMBERED.sub(spell, text)
 
 
-_AFTER_ON = re.compile(r"\b(?:on|onto|to|at|using|via)\s+(?:host |node |machine )?$", re.IGNORECASE)
+_AFTER_ON = re.compile(
+    r"\b(?:on|onto|to|at|using|via)\s+(?:host |node |machine )?(?:[\w.-]+,?\s+(?:and|or)\s+)*$", re.IGNORECASE
+)
 _NUMBERED_NAME = re.compile(r"[a-z]{3,}(?:-[a-z]+)*-\d+", re.IGNORECASE)
 _TOKEN = re.compile(r"⟦\w\d+⟧|[\w][\w.\[\],-]*[\w\]]|\w")
 
