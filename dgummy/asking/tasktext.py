@@ -59,9 +59,9 @@ g++ cc clang jq sh bash hatch pre-commit
 """
 _PROGRAMS = frozenset(_PROGRAMS_TEXT.split())
 _SUBCOMMANDS = {
-    "git": "add bisect blame branch checkout cherry-pick clean clone commit config describe diff fetch fsck gc grep init "
-    "log ls-files merge mv pull push rebase remote reset restore rev-parse rm show stash status submodule switch tag "
-    "worktree",
+    "git": "add bisect blame branch checkout cherry-pick clean clone commit config describe diff fetch fsck gc grep "
+    "init log ls-files merge mv pull push rebase remote reset restore rev-parse rm show stash status submodule switch "
+    "tag worktree",
     "docker": "build compose exec images info logs ps pull push run start stop system version prune",
     "go": "build test vet generate mod run fmt install version",
     "npm": "test run ci install i start audit outdated",
