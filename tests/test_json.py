@@ -21,6 +21,7 @@ SCHEMAS = {
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
     *("collect", "report"),
+    *("skill-install", "skill-show", "skill-remove", "skill-call"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 

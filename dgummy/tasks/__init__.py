@@ -9,7 +9,21 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work, workspace
+from dgummy.tasks import (
+    again,
+    collect,
+    config,
+    demo,
+    groups,
+    hosts,
+    lab,
+    runs,
+    skill,
+    specialists,
+    watch,
+    work,
+    workspace,
+)
 
 ns = Collection("dgummy")
 for _task in (
@@ -42,6 +56,7 @@ _specialists.add_task(watch.specialists, default=True)
 ns.add_collection(_specialists)
 ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.clean))
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
+ns.add_collection(Collection("skill", skill.install, skill.show, skill.remove, skill.call))
 boundary.set_env_aside()
 
 __all__ = ["ns"]
