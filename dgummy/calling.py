@@ -12,19 +12,8 @@ from typing import Any
 from dgummy import api
 from dgummy.errors import DgummyError, SSHConnectionError, UsageError
 from dgummy.render import documents
+from dgummy.skill import FUNCTIONS
 from dgummy.wording import suggestion
-
-FUNCTIONS = (
-    "comprehensive_distributed_report",
-    "get_host_status",
-    "get_load_metrics",
-    "monitor_all_specialists",
-    "parallel_gummy_tasks",
-    "run_remote_command",
-    "select_optimal_host",
-    "sync_and_execute_gummy",
-    "sync_directory",
-)
 
 
 @dataclass(frozen=True, slots=True)

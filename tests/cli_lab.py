@@ -30,6 +30,7 @@ COMMANDS = (
     "specialists.move",
     *("workspace.list", "workspace.clean"),
     *("skill.install", "skill.show", "skill.remove", "skill.call"),
+    "completion",
     *("config.show", "config.init", "config.check", "config.path"),
     *("lab.up", "lab.down", "lab.status", "lab.stop", "lab.start", "lab.figures"),
 )

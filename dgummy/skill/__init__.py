@@ -22,6 +22,19 @@ NAME = "distributed-gummy"
 MANIFEST = ".dgummy-skill.json"
 DOCUMENT = "SKILL.md"
 
+FUNCTIONS = (
+    "comprehensive_distributed_report",
+    "get_host_status",
+    "get_load_metrics",
+    "monitor_all_specialists",
+    "parallel_gummy_tasks",
+    "run_remote_command",
+    "select_optimal_host",
+    "sync_and_execute_gummy",
+    "sync_directory",
+)
+"""Those of the Python API that the scripts may call through the program `dgummy`."""
+
 _FILES = ("scripts/__init__.py", "scripts/d_wrapper.py", "scripts/orchestrate_gummy.py", DOCUMENT)
 """In the order in which they are written: the document last, so that no agent finds it without the scripts."""
 

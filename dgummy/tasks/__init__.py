@@ -6,12 +6,15 @@ not pay for it.
 
 from __future__ import annotations
 
+import os
+
 from invoke.collection import Collection
 
 from dgummy import boundary
 from dgummy.tasks import (
     again,
     collect,
+    completion,
     config,
     demo,
     groups,
@@ -45,6 +48,7 @@ for _task in (
     collect.report,
     demo.demo,
     watch.watch,
+    completion.completion,
 ):
     ns.add_task(_task)
 ns.add_collection(Collection("config", config.show, config.init, config.check, config.path))
@@ -58,5 +62,7 @@ ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.c
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 ns.add_collection(Collection("skill", skill.install, skill.show, skill.remove, skill.call))
 boundary.set_env_aside()
+if completion.VARIABLE in os.environ:
+    completion.take_over()
 
 __all__ = ["ns"]
