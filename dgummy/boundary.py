@@ -41,7 +41,9 @@ class Command(Task):  # type: ignore[type-arg]
 
         Nor does it know one that takes several words: for each word but the first there is one more argument.
         """
+        help_of = dict(self.help)
         arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
+        self.help |= help_of  # Invoke takes them out, and may ask again: for completion it does
         for argument in arguments:
             if argument.kind in (int, float):
                 argument.kind = _number(argument)

@@ -51,7 +51,7 @@ EXCEPTIONS: Mapping[tuple[str, str], Kind] = {
     ("resume", "group"): Kind.RUN_GROUP,
     ("specialists.move", "name"): Kind.SPECIALIST,
     ("specialists.move", "to"): Kind.HOST,
-    ("specialists.move", "from_"): Kind.HOST,
+    ("specialists.move", "from"): Kind.HOST,
 }
 """By the name of a command in our collection, and the name of its argument."""
 

@@ -8,7 +8,6 @@
 # Every TAB runs `inv --complete`, which loads the tasks.py of the folder you are in, as `inv --list` does.
 
 _dgummy() {
-    emulate -L zsh
     local program=${(Q)words[1]} line marked=
     local -a options typed values shown
     integer at=2
