@@ -211,7 +211,7 @@ class Place:
         return [list(filter(None, line.split("\t"))) for line in done.stdout.splitlines()]
 
     def typed(self, shell: Sequence[str], setup: str, lines: Sequence[str]) -> list[str]:
-        """What an interactive shell makes of each of these and a TAB. `setup` has it write the line to $OUT at C-x C-p."""
+        """What an interactive shell makes of each line and a TAB; `setup` has it write that to $OUT at C-x C-p."""
         out = self.home / "line"
         env = self.env | {"OUT": str(out), "PS1": "> ", "TERM": "dumb"}
         child = pexpect.spawn(shell[0], [*shell[1:]], cwd=str(self.project), env=env, timeout=30, encoding="utf-8")
