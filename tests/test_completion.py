@@ -70,7 +70,7 @@ HOSTILE = [
 ]
 
 
-def test_what_bash_gets_is_read_by_it_as_it_is() -> None:
+def test_what_bash_gets_is_read_by_it_as_it_is(tmp_path: Path) -> None:
     """Whatever the name and the quote that is open, the shell ends up with the name."""
     words, expected = [], []
     for quote in ("", "'", '"'):
@@ -78,7 +78,8 @@ def test_what_bash_gets_is_read_by_it_as_it_is() -> None:
             (reply,) = cmdline.replies(TypedLine((), "", quote), [name])
             words.append(f"{quote}{reply}{quote}")
             expected.append(name)
-    done = subprocess.run(["bash", "-c", f"printf '%s\\n' {' '.join(words)}"], capture_output=True, text=True)
+    script = f"printf '%s\\n' {' '.join(words)}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.splitlines() == expected
 
 
@@ -311,6 +312,7 @@ def test_what_there_is_of_each_kind(place: Place) -> None:
         "dgummy cancel ": [ids[0], GROUP],
         "inv resume ": ["last", GROUP],
         "inv runs --group g": [GROUP],
+        "inv workspace.list --group de": ["dev"],
         "inv fanout --suite ": ["ci"],
         "inv task --type da": ["database"],
         "inv specialists.move --from m": ["mini"],

@@ -483,5 +483,7 @@ def test_the_commands(desk: Desk) -> None:
     gone = desk.inv("skill.remove", "--force", *to, cwd=desk.home, program="dgummy").document("skill-remove")
     assert set(gone["removed"]) == FILES and gone["left"] == []
     assert not place.exists()
+    empty = desk.inv("skill.remove", "--to", "", "--json", cwd=desk.home, program="dgummy")
+    assert empty.code == empty.document("error")["error"]["exit_code"] == 64
     again = desk.inv("skill.remove", *to, cwd=desk.home, program="dgummy")
     assert again.code == 0 and "nothing was done" in again.err

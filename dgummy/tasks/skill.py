@@ -79,7 +79,7 @@ def remove(c: Context, to: str | None = None, force: bool = False, json: bool = 
 def call(c: Context, function: str) -> int:
     """Call a function of the Python API, for the skill's scripts: a JSON object of arguments on stdin, JSON on stdout.
 
-    Example: echo '{"task_type": "database"}' | inv skill.call select_optimal_host
+    Example: inv skill.call select_optimal_host <<<'{"task_type": "database"}'
     """
     from dgummy import calling
     from dgummy.render import documents
@@ -93,6 +93,11 @@ def call(c: Context, function: str) -> int:
 def _folder(to: str | None) -> Path:
     from dgummy import layers, skill
     from dgummy.app import current_folder
+    from dgummy.errors import UsageError
 
     home = Path.home()
-    return current_folder() / layers.expand_path(to, home) if to else skill.default_folder(home)
+    if to is None:
+        return skill.default_folder(home)
+    if not to.strip():
+        raise UsageError("--to: the name is empty", "name a folder, or leave --to out")
+    return current_folder() / layers.expand_path(to, home)
