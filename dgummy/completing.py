@@ -56,6 +56,8 @@ EXCEPTIONS: Mapping[tuple[str, str], Kind] = {
 """By the name of a command in our collection, and the name of its argument."""
 
 SHELLS = ("bash", "zsh", "fish")
+VARIABLE = "DGUMMY_COMPLETE"
+"""In the environment: the shell that asks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.render.watchscreen",
     ),
     Floor.ADAPTERS: (
+        "dgummy.answer",
         "dgummy.api",
         "dgummy.app",
         "dgummy.boundary",

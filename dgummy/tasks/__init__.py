@@ -11,6 +11,7 @@ import os
 from invoke.collection import Collection
 
 from dgummy import boundary
+from dgummy.completing import VARIABLE
 from dgummy.tasks import (
     again,
     collect,
@@ -62,7 +63,7 @@ ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.c
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 ns.add_collection(Collection("skill", skill.install, skill.show, skill.remove, skill.call))
 boundary.set_env_aside()
-if completion.VARIABLE in os.environ:
-    completion.take_over()
+if VARIABLE in os.environ:
+    completion.take_over(ns)
 
 __all__ = ["ns"]
