@@ -211,6 +211,10 @@ def test_nothing_is_written_through_a_link(folder: Path, tmp_path: Path) -> None
         with pytest.raises(UsageError, match=f"is a link to {elsewhere}"):
             skill.remove(folder, force=force)
     folder.unlink()
+    folder.symlink_to(folder)
+    with pytest.raises(ConfigError, match="symbolic links"):
+        skill.install(folder)
+    folder.unlink()
     folder.mkdir()
     (folder / "scripts").symlink_to(elsewhere)
     with pytest.raises(UsageError, match="scripts is a link"):
@@ -223,6 +227,13 @@ def test_nothing_is_written_through_a_link(folder: Path, tmp_path: Path) -> None
     assert skill.state(folder).edited == ("SKILL.md",)
     skill.install(folder, force=True)
     assert files(elsewhere) == {"own.md"} and (elsewhere / "own.md").read_text() == "theirs\n"
+
+
+def test_links_on_the_way_are_followed_and_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    folder.parent.symlink_to(tmp_path / "dotfiles")
+    done = skill.install(folder)
+    assert f"through links: that is {tmp_path / 'dotfiles' / skill.NAME}" in screen.installed_lines(done)[1][0]
 
 
 def test_removing_takes_what_is_ours_and_leaves_the_rest(folder: Path) -> None:

@@ -73,6 +73,8 @@ def installed_lines(done: Installed) -> list[tuple[str, str]]:
     }
     lines = [(f"✓ {said[_action(done)]}", "good")]
     lines += [(f"  what was in {name} is kept as {aside}", "") for name, aside in done.kept]
+    if before.real is not None and before.real != before.folder and _action(done) != "unchanged":
+        lines.append((f"  through links: that is {_place(before.real)}", ""))
     if before.folder.name != NAME:
         lines.append((f"  agents look for it in a folder named {NAME}", "warning"))
     return lines

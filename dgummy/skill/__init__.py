@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ _MAX_BYTES = 1_000_000
 class SkillState:
     """A skill's folder and what is in it. `version` is the installed one, "" if that is not known.
 
-    `leads_to` is where the folder is really, if it is a link.
+    `real` is the folder with all links on the way to it followed, `leads_to` the same if it is a link itself.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class SkillState:
     package_version: str = __version__
     edited: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    real: Path | None = None
     leads_to: Path | None = None
 
     @property
@@ -111,13 +113,15 @@ def state(folder: Path) -> SkillState:
         judgement = _judge(folder, manifest)
     except OSError as error:
         raise _cannot("read", folder, error) from error
+    real = Path(os.path.realpath(folder))  # unlike resolve(), no error for links in a circle
     return SkillState(
         folder=folder,
         standing=judgement.standing,
         version=manifest.version if manifest is not None else "",
         edited=judgement.edited,
         missing=judgement.missing,
-        leads_to=folder.resolve() if folder.is_symlink() else None,
+        real=real,
+        leads_to=real if folder.is_symlink() else None,
     )
 
 
@@ -178,7 +182,9 @@ def _refuse_links(before: SkillState, command: str) -> None:
         )
     scripts = folder / "scripts"
     if scripts.is_symlink():
-        raise UsageError(f"{scripts} is a link to {scripts.resolve()}", "put a folder in its place, or take it away")
+        raise UsageError(
+            f"{scripts} is a link to {os.path.realpath(scripts)}", "put a folder in its place, or take it away"
+        )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder", "name another one: --to DIR")
 
