@@ -30,6 +30,8 @@ COMMANDS = (
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     "specialists.move",
     *("workspace.list", "workspace.clean"),
+    *("skill.install", "skill.show", "skill.remove", "skill.call"),
+    "completion",
     *("config.show", "config.init", "config.check", "config.path"),
     *("lab.up", "lab.down", "lab.status", "lab.stop", "lab.start", "lab.figures"),
 )

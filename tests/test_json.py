@@ -22,6 +22,7 @@ SCHEMAS = {
     *("workspace-list", "workspace-clean"),
     *("collect", "report"),
     "ask",
+    *("skill-install", "skill-show", "skill-remove", "skill-call"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -86,6 +87,9 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("workspace-clean", 1, ["workspace.clean"]),
         ("workspace-clean", 0, ["workspace.clean", "--all", "--dry", "--host", "node-1"]),
         ("error", 64, ["workspace.clean", "--all", "--older", "2d"]),
+        ("skill-show", 0, ["skill.show"]),
+        ("skill-install", 0, ["skill.install"]),
+        ("skill-remove", 0, ["skill.remove"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),
         ("config-check", 0, ["config.check"]),
