@@ -99,6 +99,17 @@ class JobFiles:
         except OSError:
             return 0
 
+    def read(self, offset: int) -> tuple[bytes, int]:
+        """What follows in the log after so many bytes, 64 KiB at most; and where that ends. A log anew is read anew."""
+        try:
+            with self.log.open("rb") as file:
+                start = offset if offset <= file.seek(0, os.SEEK_END) else 0
+                file.seek(start)
+                data = file.read(_TAIL_BYTES)
+                return data, start + len(data)
+        except OSError:
+            return b"", offset
+
     def since(self, offset: int) -> bytes:
         """What was added to the log since it was so long; no more than the last 64 KiB of it."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -21,6 +22,7 @@ JOB = "DGUMMY_JOB"
 """The variable that tells a command of ours which job it is of."""
 _NOTICES = "INVOKE_DGUMMY_NOTICES"
 _MAX_WHY_CHARS = 300
+_COMPLAINT = re.compile(r"^(?:✗ (\S.*)|(\d+ of \d+ not ok .*))$", re.MULTILINE)
 _STDERR = 2
 
 
@@ -116,7 +118,6 @@ def summary(name: str, code: int, why: str, log: Path) -> tuple[str, str]:
 
 
 def _why(said: bytes) -> str:
-    """The last complaint of ours in what was said."""
-    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()]
-    complaints = [line.removeprefix("✗ ") for line in lines if line.startswith("✗ ")]
-    return complaints[-1] if complaints else ""
+    """The last complaint of ours in what was said, about one run or about a group."""
+    complaints = _COMPLAINT.findall(said.decode("utf-8", "replace"))
+    return (complaints[-1][0] or complaints[-1][1]).strip() if complaints else ""

@@ -19,7 +19,7 @@ from dgummy import cronline, locks, schedule
 from dgummy.cronenv import CRON_ENV
 from dgummy.cronline import Entry, Job
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
-from dgummy.errors import DgummyError, ExitCode, UsageError
+from dgummy.errors import DgummyError, ExitCode, RefusedError, UsageError
 from dgummy.jobrecord import JobFiles, LastRun
 from dgummy.transport.plaintext import one_line
 from dgummy.wording import suggestion
@@ -158,10 +158,10 @@ class Jobs:
             while True:
                 try:
                     code = process.poll()
-                    told = files.since(offset)
-                    if told:
+                    told, offset = files.read(offset)
+                    while told:
                         show(told)
-                    offset = files.size()
+                        told, offset = files.read(offset)
                     if code is not None:
                         return code if code >= 0 else 128 - code
                     time.sleep(_POLL_S)
@@ -215,8 +215,11 @@ _UNTESTED = "nothing was written (cron.add --force writes it all the same)"
 
 
 def _entries(store: Crontab | Timers) -> Sequence[Entry]:
-    """What it holds of ours; nothing where there is no cron."""
-    return store.entries() if store.is_there or isinstance(store, Timers) else ()
+    """What it holds of ours; nothing where there is no cron, or it is not for this user."""
+    try:
+        return store.entries() if store.is_there or isinstance(store, Timers) else ()
+    except RefusedError:
+        return ()
 
 
 def _heard(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:

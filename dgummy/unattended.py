@@ -74,7 +74,8 @@ def deadline(after_s: float | None) -> Iterator[Alarm]:
         yield alarm
     finally:
         alarm.off()
-        signal.signal(signal.SIGALRM, before)
+        if before is not signal.SIG_DFL:  # which would end the process, should the clock strike at this very moment
+            signal.signal(signal.SIGALRM, before)
 
 
 def nobody_watches() -> bool:

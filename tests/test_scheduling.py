@@ -98,6 +98,9 @@ def test_a_crontab_program_that_does_not_do_it(tmp_path: Path, script: str, kind
     with pytest.raises(kind, match=what) as raised:
         desk.crontab.add(desk.job())
     assert raised.value.remedy
+    if kind is RefusedError:  # what the remedy names is not kept from being done
+        assert "--timer" in raised.value.remedy
+        assert desk.jobs.check_new("nightly", timer=True, replace=False).name == "timer"
 
 
 def test_where_there_is_no_cron(desk: Desk) -> None:
@@ -209,6 +212,9 @@ def test_logs_are_moved_away_when_they_are_large(desk: Desk, monkeypatch: pytest
         files.rotate()
         with files.opened() as log:
             os.write(log, b"%d 456789 long\n" % number)
+    assert files.read(0) == (b"5 456789 long\n", 14)
+    assert files.read(14) == (b"", 14)
+    assert files.read(15) == (b"5 456789 long\n", 14)  # it was moved away, and begun anew
     kept = {path.name: path.read_text()[0] for path in files.log.parent.iterdir()}
     assert kept == {"a.log": "5", "a.log.1": "4", "a.log.2": "3", "a.log.3": "2"}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dgummy.model import RunState
 from dgummy.render.text import one_line
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _result(one: Listed) -> str:
         return "never ran"
     state, code = state_of(one), last.exit_code
     text = state if code in (0, None) else f"{state}, exit code {code}"
+    if one.run is not None and one.run.group_id:
+        return f"{text} · {one.run.group_id}"
     if one.run is not None:
         where = f" on {one_line(one.run.host)}" if one.run.host else ""
         return f"{text}{where} · {one.run.run_id}"
@@ -74,8 +77,11 @@ def state_of(one: Listed) -> str:
         return "never"
     if last.ended_at is None:
         return "running" if one.holder is not None and one.holder.pid == last.pid else "lost"
-    if one.run is not None and one.run.state.is_final:
-        return one.run.state.value.replace("_", " ")
+    run = one.run
+    if run is not None and run.state.is_final and not run.group_id:
+        went_well = run.state is RunState.OK
+        if went_well is (last.exit_code == 0):  # else what came after it went wrong
+            return run.state.value.replace("_", " ")
     return _STATES.get(last.exit_code or 0, "failed")
 
 
@@ -116,8 +122,9 @@ def _last(one: Listed, last: LastRun | None) -> dict[str, Any] | None:
         "reason": last.why or None,
         "started_at": _utc(last.started_at),
         "ended_at": None if last.ended_at is None else _utc(last.ended_at),
-        "run_id": one.run.run_id if one.run is not None else None,
-        "host": (one.run.host or None) if one.run is not None else None,
+        "group_id": (one.run.group_id or None) if one.run is not None else None,
+        "run_id": one.run.run_id if one.run is not None and not one.run.group_id else None,
+        "host": (one.run.host or None) if one.run is not None and not one.run.group_id else None,
     }
 
 
