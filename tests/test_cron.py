@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -23,10 +25,13 @@ from dgummy import lab as dlab
 from dgummy.chooser import Wish
 from dgummy.events import Event, Notice
 from dgummy.intake import RunOptions
+from dgummy.model import Failure, Host
+from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
 from labs import REPO, until
 
 pytestmark = pytest.mark.lab
 
+NO_LIMITS = Limits()
 QUIET = {"INVOKE_DGUMMY_NOTICES": None}
 ODD_TABLE = b"MAILTO=ana\n  0\t5 * * 7   echo  100\\% # mine\n\n#0 1 * * * off\n"
 
@@ -110,6 +115,42 @@ def test_a_run_is_ended_on_its_host_when_the_deadline_passes(desk: Desk) -> None
     assert not desk.nodes.active_runs("node-1")
     row = desk.nodes.ledger()[0]
     assert (row.run_id, row.state.value, row.exit_code) == (result.run_id, "timed_out", 124)
+
+
+def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
+    """Nothing of it is lost: it stays on its host, and is collected later."""
+    project, gate, stuck = desk.nodes.project(), threading.Event(), threading.Event()
+
+    class Stuck:
+        """A transport that comes to no end once work is to be brought home."""
+
+        name = "ssh"
+
+        def __init__(self, inner: Transport) -> None:
+            self.connect, self.close, self._inner = inner.connect, inner.close, inner
+
+        def run_script(
+            self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: FrameSink | None = None
+        ) -> Answer | Failure:
+            if re.search(rb"\ntell_changes(?: '[^\n]*)? </dev/null\nSTATUS=", script.text):
+                stuck.set()
+                gate.wait()
+            return self._inner.run_script(host, script, limits, sink)
+
+    def strike() -> None:
+        stuck.wait()
+        alarm.set(0)
+
+    wish, options = Wish(hosts=("node-1",)), RunOptions(collect=True)
+    try:
+        with desk.nodes.cluster(project, transport=Stuck) as cluster, unattended.deadline(3600) as alarm:
+            threading.Thread(target=strike, daemon=True).start()
+            result = cluster.run("echo work >new.txt", wish, options)
+        assert (alarm.passed, result.state.value, result.work.value) == (1, "ok", "uncollected")
+    finally:
+        gate.set()
+    done = desk.inv("collect", result.run_id, cwd=project, program="dgummy")
+    assert done.code == 0 and f"dgummy/{result.run_id}" in done.out
 
 
 @pytest.mark.parametrize(
