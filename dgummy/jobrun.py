@@ -37,15 +37,17 @@ class JobRun:
         self._child: subprocess.Popen[bytes] | None = None
         self._began = now()
 
-    def run(self, program: str, lock_folder: Path, lock: str) -> tuple[int, str]:
+    def run(self, program: str, lock_folder: Path, lock: str, free: Callable[[], None]) -> tuple[int, str]:
         """Run it to its end, unless it is under way; its exit code, and a line on why that is not 0.
 
-        TryAgainError if another holds the lock, which is written down too.
+        `free` raises what else is in the way, asked while we hold the lock. TryAgainError if another holds it. Either
+        is written down too.
         """
         command = locks.shown_command(["dgummy", *self._words])
         try:
             with locks.held(lock_folder, lock, command, self._began):
                 self._files.rotate()
+                free()
                 return self._logged(program, command)
         except DgummyError as error:
             self.not_run(error)

@@ -19,15 +19,17 @@ from dgummy import cronline, locks, schedule
 from dgummy.cronenv import CRON_ENV
 from dgummy.cronline import Entry, Job
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
-from dgummy.errors import DgummyError, ExitCode, RefusedError, UsageError
+from dgummy.errors import ConfigError, DgummyError, ExitCode, RefusedError, TryAgainError, UsageError
 from dgummy.jobrecord import JobFiles, LastRun
 from dgummy.transport.plaintext import one_line
 from dgummy.wording import suggestion
 
 if TYPE_CHECKING:
+    from dgummy.history import History
     from dgummy.ledger_rows import RunRow
 
 _TEST_S = 120.0
+_MAX_LEFT = 20
 _LATE = timedelta(seconds=90)
 _POLL_S = 0.1
 
@@ -120,7 +122,7 @@ class Jobs:
 
     def cron_env(self) -> dict[str, str]:
         """The environment that cron gives."""
-        user = pwd.getpwuid(os.getuid())
+        user = account()
         return {**CRON_ENV, "HOME": user.pw_dir, "LOGNAME": user.pw_name, "USER": user.pw_name}
 
     # -- those that are there ----------------------------------------------------------------------------------
@@ -143,6 +145,25 @@ class Jobs:
                     store.remove(name)
         self._files(found).forget()
         return found
+
+    def refuse_if_alive(self, name: str, files: JobFiles, history: History) -> None:
+        """TryAgainError if a run of a job may be at work still that nobody follows any more: its client was killed.
+
+        Runs from before the job was added are of no account.
+        """
+        from dgummy.history import UNSETTLED
+
+        since = files.record().added_at
+        rows = history.access.journal.ledger().runs(states=UNSETTLED, job=name, since=since, limit=_MAX_LEFT)
+        for seen in history.refresh(rows, tell=False):
+            run_id, host = seen.row.run_id, seen.row.host
+            if seen.failure is not None:
+                text = f"whether run {run_id} of this job is still at work is not known: {host}: {seen.failure}"
+                remedy = f"it is asked again each time; should {host} never come back: inv cron.add {name} … --replace"
+                raise TryAgainError(text, remedy)
+            if not seen.is_over:
+                text = f"run {run_id} of this job is still at work on {host}, and nobody follows it"
+                raise TryAgainError(text, f"follow it: inv attach {run_id}; end it: inv cancel {run_id}")
 
     def listed(self, newest: Callable[[str], RunRow | None], zone_now: datetime) -> list[Listed]:
         """All jobs. `newest` gives the newest run of a job in the ledger, `zone_now` is the local time."""
@@ -212,6 +233,15 @@ class Jobs:
 
 
 _UNTESTED = "nothing was written (cron.add --force writes it all the same)"
+
+
+def account() -> pwd.struct_passwd:
+    """Who we are to cron. ConfigError for a user id that has no name."""
+    try:
+        return pwd.getpwuid(os.getuid())
+    except KeyError:
+        what = f"the user id {os.getuid()} has no name on this machine, and cron knows users by their names"
+        raise ConfigError(what, "run it as a user that the machine knows (getent passwd)") from None
 
 
 def _entries(store: Crontab | Timers) -> Sequence[Entry]:

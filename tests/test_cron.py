@@ -296,6 +296,27 @@ def test_what_came_to_no_run_is_known_all_the_same(desk: Desk, table: Path, tmp_
     assert "grops" in job["last"]["reason"]
 
 
+def test_a_run_whose_client_was_killed_is_not_started_twice(desk: Desk, tmp_path: Path) -> None:
+    """The lock is free then, and the run goes on on its host."""
+    job = ["cron.exec", "killed", "--lock", "killed", "--log", str(tmp_path / "killed.log"), "--", "run", "--no-sync"]
+    words = [str(word) for word in desk.argv([*job, "sleep 30"])]
+    with subprocess.Popen(words, cwd=desk.project, env=desk.environment(), stdin=-3) as process:
+        run_id, _ = until(lambda: next(iter(desk.nodes.active_runs("node-1").items()), None))
+        client = next(row.client_pid for row in desk.nodes.ledger() if row.run_id == run_id)
+        assert client is not None
+        process.kill()
+        os.kill(client, signal.SIGKILL)
+    again = desk.inv(*job, "true")
+    assert again.code == 75 and f"run {run_id} of this job is still at work on node-1" in again.err
+    assert f"inv cancel {run_id}" in again.err
+    dlab.stop(desk.lab, "node-1")
+    unknown = desk.inv(*job, "true")
+    assert unknown.code == 75 and "is not known: node-1: connection refused" in unknown.err
+    dlab.start(desk.lab, "node-1")
+    assert desk.inv("cancel", run_id).code == 0
+    assert desk.inv(*job, "true").code == 0
+
+
 # -- a real daemon ---------------------------------------------------------------------------------------------------
 
 

@@ -233,7 +233,7 @@ def test_all_it_says_is_in_its_log_and_how_it_ended_in_its_record(desk: Desk, tm
     files = JobFiles(desk.state / "cron" / "nightly.log")
     run = JobRun("nightly", files, ("run", "--env=A=geheim", "x y"), now=lambda: NOW)
     script = 'echo "$DGUMMY_JOB $INVOKE_DGUMMY_NOTICES $*"; echo "✗ it broke" >&2; exit 3'
-    code, why = run.run(program(tmp_path, script), desk.state / "locks", "nightly")
+    code, why = run.run(program(tmp_path, script), desk.state / "locks", "nightly", lambda: None)
     assert (code, why) == (3, "it broke")
     begins, said, broke, ends = files.log.read_text().splitlines()
     assert begins.endswith("nightly begins: dgummy run --env=A=… 'x y'")
@@ -247,5 +247,5 @@ def test_a_log_that_cannot_be_written_keeps_nothing_from_running(
 ) -> None:
     (tmp_path / "file").touch()
     run = JobRun("nightly", JobFiles(tmp_path / "file" / "nightly.log"), ("run",), now=lambda: NOW)
-    assert run.run(program(tmp_path, "echo ran"), desk.state / "locks", "nightly") == (0, "")
+    assert run.run(program(tmp_path, "echo ran"), desk.state / "locks", "nightly", lambda: None) == (0, "")
     assert capfd.readouterr().err.endswith("nightly.log: File exists\nran\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,7 +189,8 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
         raise UsageError("--log: name a file, from / on", "let inv cron.add write the line")
     if flags.check:
         return _check(c, command, json=flags.json)
-    job = jobrun.JobRun(name, JobFiles(Path(flags.log)), command, now=utc_now)
+    log = Path(flags.log)
+    job = jobrun.JobRun(name, JobFiles(log), command, now=utc_now)
     unattended.LAST_WORDS.append(job.told_to_end)
     unattended.hear_the_end()
     try:
@@ -198,13 +200,22 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     except DgummyError as error:
         job.not_run(error)
         raise
-    code, why = job.run(program, lock_folder, flags.lock or name)
+    code, why = job.run(program, lock_folder, flags.lock or name, lambda: _refuse_if_alive(c, name, log))
     if code:
         from dgummy.render.console import Console
 
-        for text in jobrun.summary(name, code, why, Path(flags.log)):
+        for text in jobrun.summary(name, code, why, log):
             Console().note(text)
     return code
+
+
+def _refuse_if_alive(c: Context, name: str, log: Path) -> None:
+    """TryAgainError if an earlier run of the job may be at work still."""
+    from dgummy.jobrecord import JobFiles
+    from dgummy.ledger import LedgerError
+
+    with suppress(LedgerError), session(c) as now:  # a run goes on without the ledger, and so does a job
+        _jobs(now.app).refuse_if_alive(name, JobFiles(log), now.app.cluster.history)
 
 
 # -- what they have in common ----------------------------------------------------------------------------------------
@@ -257,12 +268,12 @@ def _jobs(app: App) -> Jobs:
 
 def _job(app: App, name: str, fields: str, lock: str, command: list[str]) -> tuple[Job, list[str]]:
     """The job, and what is to be said of it."""
-    import pwd
     import stat
 
     from dgummy import cronenv, layers
     from dgummy.app import current_folder
     from dgummy.cronline import Job
+    from dgummy.scheduling import account
 
     def is_socket(path: str) -> bool:
         try:
@@ -275,8 +286,7 @@ def _job(app: App, name: str, fields: str, lock: str, command: list[str]) -> tup
     if named:
         environ[layers.CONFIG_VARIABLE] = str(layers.expand_path(named, app.home).absolute())
     agent, about = cronenv.stable_agent(environ, is_socket)
-    real_home = pwd.getpwuid(os.getuid()).pw_dir
-    env = cronenv.carried(environ, str(app.home), real_home, is_dir=os.path.isdir, agent=agent)
+    env = cronenv.carried(environ, str(app.home), account().pw_dir, is_dir=os.path.isdir, agent=agent)
     log = str(app.state_dir / "cron" / f"{name}.log")
     folder = str(current_folder())
     for text in (folder, log):
@@ -328,9 +338,9 @@ def _warnings(kind: str) -> list[str]:
     if kind == "cron" and cronstore.daemon_runs() is False:
         return ["no cron daemon seems to be at work here: start it (sudo service cron start), or use --timer"]
     if kind == "timer":
-        from dgummy.app import _user
+        from dgummy.scheduling import account
 
-        if cronstore.lingers(_user()) is False:
+        if cronstore.lingers(account().pw_name) is False:
             return ["systemd runs it only while you are logged in: loginctl enable-linger makes it run at any time"]
     return []
 
