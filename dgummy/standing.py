@@ -87,6 +87,7 @@ def standings(
     placements: Iterable[Placement] = (),
     exclude: Collection[str] | Mapping[str, str] = frozenset(),
     requirements: Sequence[Requirement] = (),
+    unfit: Mapping[str, str] | None = None,
     workspace_in_use: Mapping[str, str] | None = None,
 ) -> list[Standing]:
     """Judge every candidate, in their order; a host that is named twice counts once.
@@ -103,7 +104,7 @@ def standings(
         unique.setdefault(candidate.host.name, candidate)
     judged = []
     for name, candidate in unique.items():
-        obstacle, hindrance = _obstacle(candidate, exclude, requirements, in_use)
+        obstacle, hindrance = _obstacle(candidate, exclude, requirements, unfit or {}, in_use)
         standing = _measured(candidate, weights, order_by, placed.get(name, ()))
         judged.append(replace(standing, obstacle=obstacle, hindrance=hindrance) if obstacle else standing)
     return judged
@@ -129,6 +130,7 @@ def _obstacle(
     candidate: Candidate,
     exclude: Collection[str] | Mapping[str, str],
     requirements: Sequence[Requirement],
+    unfit: Mapping[str, str],
     in_use: Mapping[str, str],
 ) -> tuple[Obstacle | None, str]:
     """Tell what keeps a host from taking the work, with one line about it."""
@@ -143,6 +145,8 @@ def _obstacle(
         lacks = [shortfall(host, sample, need) for need in requirements if not meets(host, sample, need)]
         if lacks:
             return Obstacle.REQUIREMENT, _one_line(f"lacks {', '.join(lacks)}")
+    if host.name in unfit:
+        return Obstacle.REQUIREMENT, _one_line(unfit[host.name])
     if host.name in in_use:
         return Obstacle.BUSY, _one_line(f"workspace in use by {in_use[host.name] or 'another run'}")
     return None, ""

@@ -25,7 +25,7 @@ CONTROL = [chr(code) for code in (*range(32), 127) if chr(code) != "\n"]
 COMMANDS = (
     *("status", "load", "pick", "sync", "run", "task", "fanout", "distribute", "demo"),
     *("specialists", "specialists.move", "watch"),
-    *("collect", "report"),
+    *("collect", "report", "doctor"),
     *("retry", "resume", "runs", "logs", "wait", "attach", "cancel", "runs.prune", "runs.rebuild"),
     "specialists.move",
     *("workspace.list", "workspace.clean"),

@@ -20,7 +20,7 @@ SCHEMAS = {
     *("specialists", "specialists-move"),
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
-    *("collect", "report"),
+    *("collect", "report", "doctor"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 

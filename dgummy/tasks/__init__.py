@@ -9,7 +9,21 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work, workspace
+from dgummy.tasks import (
+    again,
+    collect,
+    config,
+    demo,
+    doctor,
+    groups,
+    hosts,
+    lab,
+    runs,
+    specialists,
+    watch,
+    work,
+    workspace,
+)
 
 ns = Collection("dgummy")
 for _task in (
@@ -30,6 +44,7 @@ for _task in (
     collect.collect,
     collect.report,
     demo.demo,
+    doctor.doctor,
     watch.watch,
 ):
     ns.add_task(_task)
