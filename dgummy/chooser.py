@@ -12,7 +12,7 @@ from dgummy import gate, placement, routing
 from dgummy import inventory as inventories
 from dgummy.errors import ConfigError, NoHostError, UsageError
 from dgummy.findings import Work
-from dgummy.gate import Verdict
+from dgummy.gate import Unfit, Verdict
 from dgummy.homes import Home
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
@@ -187,7 +187,7 @@ class Chooser:
 
         return self._journal.place(None, self._scope(wish), decide, self._now())
 
-    def _unfit(self, candidates: Sequence[Candidate], wish: Wish) -> dict[str, str]:
+    def _unfit(self, candidates: Sequence[Candidate], wish: Wish) -> dict[str, Unfit]:
         """Why hosts cannot take that kind of work."""
         if not wish.needs:
             return {}
@@ -207,7 +207,7 @@ class Chooser:
         excluded: Mapping[str, str],
         in_use: Mapping[str, str],
         last_turn: str | None,
-        unfit: Mapping[str, str] | None = None,
+        unfit: Mapping[str, Unfit] | None = None,
         home: Home | None = None,
     ) -> Choice:
         return placement.choose(

@@ -10,9 +10,9 @@ from enum import Enum
 
 from dgummy.diagnosis import OLD_RUNS_DAYS
 from dgummy.findings import HERE, Checkup, Mending, Notes, Repair, Work, names
+from dgummy.gate import DISK_RESERVE_BYTES
 from dgummy.units import format_bytes, format_count
 
-DISK_RESERVE_BYTES = 200_000_000
 _TAILNET = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("fd7a:115c:a1e0::/48"))
 _PRIVATE_WHY = "whoever can write there can plant what is believed; so it is not believed, and every command looks anew"
 

@@ -117,8 +117,9 @@ class Doctor:
         here, config = host.name == LOCAL_HOST, self._cluster.around.ssh_config
         ssh = ["ssh", *(["-F", str(config)] if config else []), ssh_name or host.ssh_names()[0]]
         agent = self._settings.agent
-        home = host.remote_dir is None or host.remote_dir.startswith("~")
-        return Patient(host.name, () if here else tuple(ssh), agent.tool, agent.install, home, synced=not here)
+        return Patient(
+            host.name, () if here else tuple(ssh), agent.tool, agent.install, gate.is_at_home(host), synced=not here
+        )
 
     def _look_at(self, host: Host, ways: Sequence[SSHTarget]) -> Checkup:
         transport = self._access.transport(host)

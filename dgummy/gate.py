@@ -41,6 +41,13 @@ def verdict(host: str, findings: Iterable[Finding], now: datetime) -> Verdict:
     return Verdict(host, now, tuple(stops))
 
 
+class Unfit(msgspec.Struct, frozen=True):
+    """Why a host is passed over, one line; `work` is the kind of work that it cannot take."""
+
+    work: Work
+    reason: str
+
+
 def hindrance(
     host: Host,
     sample: Sample | None,
@@ -49,37 +56,51 @@ def hindrance(
     tool: str,
     verdict: Verdict | None,
     now: datetime,
-) -> str:
-    """Why a host cannot take work of these kinds, one line; "" if nothing is known against it.
+) -> Unfit | None:
+    """Why a host cannot take work of these kinds; None if nothing is known against it.
 
-    `tool` is the agent's program. What was not measured is held against nobody.
+    `tool` is the agent's program. What was not measured is held against nobody. This machine has the project already.
     """
-    measured = sample if sample is not None and sample.knows_runs else None
-    if host.name == LOCAL_HOST:  # where the project is already
-        needs = set(needs) - {Work.SYNC}
-    if Work.SYNC in needs and measured is not None:
-        if not meets(host, measured, Requirement("rsync")):
-            return "lacks rsync, which brings the project there"
-        free = measured.disk_free_bytes
-        if free is not None and free < DISK_RESERVE_BYTES and host.remote_dir is None:
-            return (
-                f"its disk is full: {format_bytes(free)} free, and a project wants {format_bytes(DISK_RESERVE_BYTES)}"
-            )
-    if Work.AGENT in needs and measured is not None and meets(host, measured, Requirement(tool)):
-        lacks = [name for name in companions(tool) if not meets(host, measured, Requirement(name))]
+    needs = set(needs) - ({Work.SYNC} if host.name == LOCAL_HOST else set())
+    if sample is not None and sample.knows_runs:
+        lacks = _no_agent(host, sample, tool) if Work.AGENT in needs else ""
         if lacks:
-            return f"lacks {', '.join(lacks)}, which {tool} starts"
+            return Unfit(Work.AGENT, lacks)
+        lacks = _no_sync(host, sample) if Work.SYNC in needs else ""
+        if lacks:
+            return Unfit(Work.SYNC, f"{lacks} (inv doctor --host {host.name})")
     return _remembered(needs, verdict, now)
 
 
-def _remembered(needs: Collection[Work], verdict: Verdict | None, now: datetime) -> str:
-    if verdict is None:
+def _no_sync(host: Host, sample: Sample) -> str:
+    if not meets(host, sample, Requirement("rsync")):
+        return "no project can be brought there: rsync is not installed; install it there"
+    free = sample.disk_free_bytes
+    if free is None or free >= DISK_RESERVE_BYTES or not is_at_home(host):
         return ""
-    age_s = (now - verdict.measured_at).total_seconds()
-    if not 0 <= age_s <= VERDICT_S:
-        return ""
-    found = next((what for work, what in verdict.stops if work in needs or work is Work.ANY), "")
-    return f"{found} (inv doctor, {format_duration(age_s)} ago)" if found else ""
+    return f"its disk is full: {format_bytes(free)} free, and a project wants {format_bytes(DISK_RESERVE_BYTES)}"
+
+
+def is_at_home(host: Host) -> bool:
+    """Whether projects go below the home folder there, whose disk is the one that is measured."""
+    return host.remote_dir is None or host.remote_dir.startswith("~")
+
+
+def _no_agent(host: Host, sample: Sample, tool: str) -> str:
+    lacks = [name for name in companions(tool) if not meets(host, sample, Requirement(name))]
+    has_tool = meets(host, sample, Requirement(tool))  # without, that is what is said
+    return f"lacks {', '.join(lacks)}, which {tool} starts" if lacks and has_tool else ""
+
+
+def _remembered(needs: Collection[Work], verdict: Verdict | None, now: datetime) -> Unfit | None:
+    age_s = (now - verdict.measured_at).total_seconds() if verdict is not None else -1.0
+    if verdict is None or not 0 <= age_s <= VERDICT_S:
+        return None
+    found = next(((work, what) for work, what in verdict.stops if work in needs), None)
+    if found is None:
+        return None
+    look = f"inv doctor, {format_duration(age_s)} ago; inv doctor --host {verdict.host} looks again"
+    return Unfit(found[0], f"{found[1]} ({look})")
 
 
 def hindrances(
@@ -90,7 +111,7 @@ def hindrances(
     *,
     tool: str,
     now: datetime,
-) -> dict[str, str]:
+) -> dict[str, Unfit]:
     """Why hosts cannot take work of these kinds, by name; those that can are not in it."""
     if not needs:
         return {}
@@ -98,4 +119,4 @@ def hindrances(
         host.name: hindrance(host, samples.get(host.name), needs, tool=tool, verdict=verdicts.get(host.name), now=now)
         for host in hosts
     }
-    return {name: reason for name, reason in reasons.items() if reason}
+    return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -13,6 +13,7 @@ import msgspec
 
 from dgummy import homes
 from dgummy.explain import Method, Pick, Preference, reasons, verdict_reason
+from dgummy.gate import Unfit
 from dgummy.homes import Home
 from dgummy.model import HostReport, Memory, Placement, Requirement, Sample, Weights
 from dgummy.requirement import meets, parse_requirement, what_it_has
@@ -97,7 +98,7 @@ def choose(
     placements: Iterable[Placement] = (),
     exclude: Collection[str] | Mapping[str, str] = frozenset(),
     requirements: Sequence[Requirement] = (),
-    unfit: Mapping[str, str] | None = None,
+    unfit: Mapping[str, Unfit] | None = None,
     preferences: Collection[str] = (),
     overload_threshold: float = 0.85,
     workspace_in_use: Mapping[str, str] | None = None,

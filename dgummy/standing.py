@@ -20,6 +20,8 @@ import msgspec
 from msgspec.structs import replace
 
 from dgummy import scoring
+from dgummy.findings import Work
+from dgummy.gate import Unfit
 from dgummy.model import Host, HostReport, Placement, Requirement, Sample, Weights
 from dgummy.requirement import meets, shortfall
 
@@ -35,6 +37,7 @@ class Obstacle(str, Enum):
     EXCLUDED = "excluded"
     UNREACHABLE = "unreachable"
     REQUIREMENT = "lacking something"
+    NO_SYNC = "where no project can be brought"
     BUSY = "workspace in use"
 
 
@@ -87,7 +90,7 @@ def standings(
     placements: Iterable[Placement] = (),
     exclude: Collection[str] | Mapping[str, str] = frozenset(),
     requirements: Sequence[Requirement] = (),
-    unfit: Mapping[str, str] | None = None,
+    unfit: Mapping[str, Unfit] | None = None,
     workspace_in_use: Mapping[str, str] | None = None,
 ) -> list[Standing]:
     """Judge every candidate, in their order; a host that is named twice counts once.
@@ -130,7 +133,7 @@ def _obstacle(
     candidate: Candidate,
     exclude: Collection[str] | Mapping[str, str],
     requirements: Sequence[Requirement],
-    unfit: Mapping[str, str],
+    unfit: Mapping[str, Unfit],
     in_use: Mapping[str, str],
 ) -> tuple[Obstacle | None, str]:
     """Tell what keeps a host from taking the work, with one line about it."""
@@ -146,7 +149,8 @@ def _obstacle(
         if lacks:
             return Obstacle.REQUIREMENT, _one_line(f"lacks {', '.join(lacks)}")
     if host.name in unfit:
-        return Obstacle.REQUIREMENT, _one_line(unfit[host.name])
+        obstacle = Obstacle.NO_SYNC if unfit[host.name].work is Work.SYNC else Obstacle.REQUIREMENT
+        return obstacle, _one_line(unfit[host.name].reason)
     if host.name in in_use:
         return Obstacle.BUSY, _one_line(f"workspace in use by {in_use[host.name] or 'another run'}")
     return None, ""
