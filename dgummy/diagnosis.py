@@ -107,13 +107,14 @@ def unreachable(patient: Patient, asked: str, failure: Failure, address: str = "
     _passed_steps(notes, STEPS[: STEPS.index(step)], asked, address)
     seen = f" (ssh -G: {asked})" if asked and step == "name" and failure.kind is not FailureKind.CONFIG else ""
     fix = failure.remedy or patient.there("true")
-    notes.problem(step, f"{failure}{seen}", _WHY[step], fix, Work.ANY)
+    is_said = failure.kind.value.replace(" ", "-") == step and bool(failure.detail)
+    notes.problem(step, f"{failure.detail if is_said else failure}{seen}", _WHY[step], fix, Work.ANY)
     return notes.done()
 
 
 def _failed_step(failure: Failure, *, reached: bool) -> str:
-    if reached:
-        return "shell"
+    if reached:  # by d, which logs in for every command, later steps may fail as well
+        return _STEP_OF.get(failure.kind, "shell")
     if failure.kind is FailureKind.TIMED_OUT and "authentication" in failure.detail:
         return "authentication"
     return _STEP_OF.get(failure.kind, "port")
@@ -367,7 +368,7 @@ def _sessions(notes: Notes, patient: Patient, sessions: int | None) -> None:
         "sessions",
         f"sshd allows {format_count(sessions, 'session')} at once over one connection, not {SESSIONS_WANTED}",
         "more connections are opened instead, four at most: of many runs at once some wait",
-        patient.there("sudo sed -i.bak 's/^#*MaxSessions.*/MaxSessions 10/' /etc/ssh/sshd_config", terminal=True)
+        patient.there('sudo sh -c "echo MaxSessions 10 >/etc/ssh/sshd_config.d/sessions.conf"', terminal=True)
         + ", then restart sshd there",
     )
 

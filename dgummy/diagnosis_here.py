@@ -59,9 +59,10 @@ class HereFacts:
     """What was found on this machine. None, "" and () stand for what is not there.
 
     config: what is wrong with the settings, which may be `readable` all the same. rsync: what there is, or the trouble
-    with it. wants_tailnet: hosts whose names lead into a tailnet. agent_keys: how many keys the agent has, None without
-    an agent. key_files: private keys that ssh would offer; open_keys: those that others may read. broken_caches,
-    strange_caches: of ours, in places of ours but not ours, each with the reason. disk: where it was measured.
+    with it. by_ssh: whether any host is looked at over ssh. wants_tailnet: hosts whose names lead into a tailnet.
+    agent_keys: how many keys the agent has, None without an agent. key_files: private keys that ssh would offer;
+    open_keys: those that others may read. broken_caches, strange_caches: of ours, in places of ours but not ours, each
+    with the reason. disk: where it was measured.
     """
 
     python: str
@@ -79,6 +80,7 @@ class HereFacts:
     config_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     hosts: int = 0
+    by_ssh: bool = False
     why_here: str = ""
     folders: tuple[Folder, ...] = ()
     broken_caches: tuple[tuple[str, str], ...] = ()
@@ -120,7 +122,7 @@ def examine(facts: HereFacts) -> Checkup:
 
 def _config(notes: Notes, facts: HereFacts) -> None:
     if facts.config is not None:
-        why = "commands that need them end with exit code 78" if facts.readable else "without them no host is known"
+        why = "commands that need them end with exit code 78" if facts.readable else "without settings no host is known"
         notes.problem("config", facts.config.what, why, facts.config.fix, Work.ANY)
         if not facts.readable:
             return
@@ -176,7 +178,7 @@ def _keys(notes: Notes, facts: HereFacts) -> None:
     for path in facts.open_keys:
         why = "ssh refuses to use such a key, and rsync goes over ssh"
         notes.problem("keys", f"{path} can be read by others", why, f"chmod 600 {shlex.quote(path)}", Work.SYNC)
-    if facts.open_keys or not facts.hosts:
+    if facts.open_keys or not facts.by_ssh:
         return
     seen = [] if facts.agent_keys is None else [f"agent with {format_count(facts.agent_keys, 'key')}"]
     seen += [f"key file {path}" for path in facts.key_files]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dgummy import diagnosis, diagnosis_here, fanout, gate, remote, selfcheck, vitals
 from dgummy.diagnosis import Measured, Patient
 from dgummy.errors import DgummyError
-from dgummy.findings import HERE, Checkup, Report
+from dgummy.findings import HERE, Checkup, Report, Work
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host
 from dgummy.selfcheck import Scene
 from dgummy.transport.base import Answer, CountsSessions, Limits, Reached
@@ -72,7 +72,8 @@ class Doctor:
         patience_s = self._settings.timeouts.connect_s + HOST_S + _LEFT_BEHIND_S
         found = self._look_at_all(hosts, targets, patience_s)
         now = self._access.now()
-        self._cluster.verdicts.remember([gate.verdict(one.place, one.findings, now) for one in found], now)
+        examined = [one for one in found if Work.ANY not in one.unfit_for]
+        self._cluster.verdicts.remember([gate.verdict(one.place, one.findings, now) for one in examined], now)
         return Report((here.result(), *found))
 
     def hosts(self, wish: Wish) -> tuple[Host, ...]:
@@ -86,12 +87,12 @@ class Doctor:
         self, hosts: Sequence[Host], targets: Mapping[str, Sequence[SSHTarget]], patience_s: float
     ) -> list[Checkup]:
         """In the order of the hosts; one that takes longer than all its time-outs allow is left behind."""
-        end = [time.monotonic() + patience_s * (1 + len(hosts) // max(1, self._settings.jobs))]
+        end = time.monotonic() + patience_s * (1 + len(hosts) // self._settings.jobs)
         seen = fanout.each(
             hosts,
             lambda host: self._look_at(host, targets.get(host.name, ())),
             jobs=self._settings.jobs,
-            patience_s=lambda: max(0.0, end[0] - time.monotonic()),
+            patience_s=lambda: max(0.0, end - time.monotonic()),
         )
         found = {host.name: checkup for host, checkup in seen}
         late = Failure(FailureKind.TIMED_OUT, "its check-up did not end", "try again; see what `ssh -v` to it says")

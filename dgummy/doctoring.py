@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy import layers, memo, repairs
+from dgummy.backends import NO_HOSTS
 from dgummy.diagnosis_here import Trouble
 from dgummy.doctor import Doctor, without_settings
 from dgummy.errors import ConfigError
@@ -76,7 +77,7 @@ class Clinic:
             config_files=tuple(dict.fromkeys(merged.origins.values())),
             warnings=merged.warnings,
             hosts=len(inventory.hosts),
-            why_here=app.cluster.here,
+            why_here=NO_HOSTS if app.cluster.here == NO_HOSTS else "",
         )
 
     @property

@@ -83,12 +83,9 @@ def look(scene: Scene) -> HereFacts:
         config_files=scene.config_files,
         warnings=scene.warnings,
         hosts=scene.hosts,
+        by_ssh=bool(ways),
         why_here=scene.why_here,
-        folders=(
-            folder("state-folder", scene.state_dir),
-            folder("cache-folder", scene.state_dir / "cache"),
-            folder("memo-folder", scene.memo_dir),
-        ),
+        folders=_folders(scene),
         broken_caches=broken,
         strange_caches=strange,
         ledger=ledger,
@@ -96,6 +93,11 @@ def look(scene: Scene) -> HereFacts:
         disk_free_bytes=_free(disk),
         disk=str(disk),
     )
+
+
+def _folders(scene: Scene) -> tuple[Folder, ...]:
+    places = {"state-folder": scene.state_dir, "cache-folder": scene.state_dir / "cache", "memo-folder": scene.memo_dir}
+    return tuple(folder(name, path) for name, path in places.items())
 
 
 def _said(argv: list[str]) -> str:

@@ -123,7 +123,7 @@ def doctor(desk: Desk, *words: str) -> dict[str, Any]:
 
 
 def test_it_finds_eight_planted_faults_and_a_healed_lab_has_none(desk: Desk, tmp_path: Path) -> None:
-    desk.inv("status")  # what makes the state folder
+    (desk.lab.directory / "state/cache").mkdir(mode=0o700, parents=True)
     with eight_faults(desk, tmp_path):
         document = doctor(desk)
         assert found(document) == FAULTS
@@ -141,12 +141,10 @@ def test_it_finds_eight_planted_faults_and_a_healed_lab_has_none(desk: Desk, tmp
 
         picked = reasons(desk.inv("pick", "--json", "--agent", "--refresh").document("pick"))
         assert "rsync is not installed" in picked["node-5"] and picked["node-6"].startswith("lacks gummy")
-        assert "prints before any command" in reasons(desk.inv("pick", "--json").document("pick"))["node-4"]
-        refused = desk.inv("task", "--host", "node-6", "anything")
+        refused = desk.inv("task", "--host", "node-6", "--no-sync", "anything")
         assert refused.code == 69 and "inv doctor --host node-6" in refused.err, refused
         assert_it_mends_nothing_unasked(desk)
     assert found(doctor(desk)) == set()
-    assert desk.inv("pick", "--agent", "--refresh").code == 0
 
 
 def assert_it_mends_nothing_unasked(desk: Desk) -> None:
@@ -185,8 +183,11 @@ def test_what_is_left_on_a_host_is_a_hint_and_tidied(desk: Desk) -> None:
         os.utime(path, (old, old))
     os.utime(path.parent, (old, old))
     state.chmod(0o770)
-    document = doctor(desk, "--host", "node-2")
-    assert found(document) == {("node-2", "old-runs"), ("node-2", "temporary"), ("node-2", "state")}
+    with reconfigured(desk, "node-2", "MaxSessions 10", "MaxSessions 3"):
+        document = doctor(desk, "--host", "node-2")
+    hints = {("node-2", "old-runs"), ("node-2", "temporary"), ("node-2", "sessions")}
+    assert found(document) == {*hints, ("node-2", "state")}
+    assert "3 sessions" in finding(document, "sessions")["what"]
     assert {one["check"] for one in document["findings"] if one["severity"] == "problem"} == {"state"}
     mended = doctor(desk, "--host", "node-2", "--fix", "--yes")
     assert found(mended) == {("node-2", "old-runs")}

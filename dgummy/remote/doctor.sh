@@ -133,11 +133,11 @@ doctor_agent_login() {
     for doctor_name in $doctor_variables; do
         eval "doctor_value=\${$doctor_name-}"
         if [ -n "$doctor_value" ]; then
+            doctor_value=
             fact agent-login "variable $doctor_name"
             return
         fi
     done
-    doctor_value=
     doctor_dir=${CLAUDE_CONFIG_DIR:-$HOME/.claude}
     if [ -e "$doctor_dir/.credentials.json" ] && [ ! -r "$doctor_dir/.credentials.json" ]; then
         fact agent-login "unreadable $doctor_dir/.credentials.json"

@@ -28,14 +28,17 @@ class DoctorFlags(HostFlags):
 def doctor(c: Context, flags: DoctorFlags) -> int:
     """Find out what keeps this machine or a host from working, and the command that mends it.
 
-    Everything is looked at at once. Problems make the exit code 1, hints do not.
+    This machine and every host that was offered (or those named), all at once. Problems make the exit code 1, hints do
+    not.
 
     Example: inv doctor --host node-1 --verbose
     """
-    from dgummy.errors import ExitCode
+    from dgummy.errors import ExitCode, UsageError
     from dgummy.render import doctor as screen
     from dgummy.render import documents
 
+    if flags.yes and not flags.fix:
+        raise UsageError("--yes is about --fix, and that was not given", "inv doctor --fix --yes")
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
         report, repairs = _look(now, flags)
         if flags.json:
