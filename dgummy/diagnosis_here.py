@@ -113,7 +113,8 @@ def examine(facts: HereFacts) -> Checkup:
     _tailscale(notes, facts)
     _keys(notes, facts)
     for folder in facts.folders:
-        _folder(notes, folder)
+        if not any(folder.path.startswith(f"{other.path}/") for other in facts.folders if other.problem):
+            _folder(notes, folder)
     _caches(notes, facts)
     _ledger(notes, facts)
     _disk(notes, facts)
@@ -194,7 +195,8 @@ def _folder(notes: Notes, folder: Folder) -> None:
     path = shlex.quote(folder.path)
     if folder.problem:
         why = "what was run, and where, cannot be written down; figures are measured for every command"
-        notes.problem(folder.name, f"{folder.path}: {folder.problem}", why, f"ls -ld {path}")
+        fix = f"ls -ld {path}; or set state_dir to a folder of yours"
+        notes.problem(folder.name, f"{folder.path}: {folder.problem}", why, fix)
     elif not folder.ours:
         notes.problem(
             folder.name,

@@ -181,7 +181,15 @@ FIT = HereFacts(
         ({"open_keys": ("/k",)}, [("keys", "problem", "sync")]),
         ({"folders": (Folder("cache-folder", "/c", is_open=True),)}, [("cache-folder", "problem", "")]),
         ({"folders": (Folder("cache-folder", "/c", ours=False),)}, [("cache-folder", "problem", "")]),
-        ({"folders": (Folder("cache-folder", "/c", problem="is no folder"),)}, [("cache-folder", "problem", "")]),
+        (
+            {
+                "folders": (
+                    Folder("state-folder", "/s", problem="is no folder"),
+                    Folder("cache-folder", "/s/c", problem="x"),
+                )
+            },
+            [("state-folder", "problem", "")],
+        ),
         ({"broken_caches": (("/c/d.json", "it is no JSON"),)}, [("caches", "hint", "")]),
         ({"strange_caches": (("/tmp/d.json", "another user's"),)}, [("caches", "hint", "")]),
         ({"ledger": Ledger.NONE}, []),
