@@ -20,8 +20,8 @@ from dgummy.units import format_bytes, format_duration
 VERDICT_S = 3600.0
 """So long a verdict of `inv doctor` is believed."""
 
-DISK_RESERVE_BYTES = 200_000_000
-"""What has to be free in the home folder of a host for a project to be brought there."""
+DISK_RESERVE_BYTES = 100_000_000
+"""What has to be free in the home folder of a host for a project to be brought there; `disk=…` declares otherwise."""
 
 LASTING = frozenset({"shell-noise", "agent-login", "agent-start"})
 """The checks of `inv doctor` that no probe makes."""
@@ -75,10 +75,11 @@ def hindrance(
 def _no_sync(host: Host, sample: Sample) -> str:
     if not meets(host, sample, Requirement("rsync")):
         return "no project can be brought there: rsync is not installed; install it there"
-    free = sample.disk_free_bytes
-    if free is None or free >= DISK_RESERVE_BYTES or not is_at_home(host):
+    enough = Requirement("disk", ">=", str(DISK_RESERVE_BYTES))
+    if sample.disk_free_bytes is None or not is_at_home(host) or meets(host, sample, enough):
         return ""
-    return f"its disk is full: {format_bytes(free)} free, and a project wants {format_bytes(DISK_RESERVE_BYTES)}"
+    free, wanted = format_bytes(sample.disk_free_bytes), format_bytes(DISK_RESERVE_BYTES)
+    return f"its disk is full: {free} free, and a project wants {wanted}"
 
 
 def is_at_home(host: Host) -> bool:

@@ -174,7 +174,16 @@ def folder(name: str, path: Path) -> Folder:
 
 
 def _existing(path: Path) -> Path:
-    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
+    return next((place for place in (path, *path.parents) if _is_there(place)), Path("/"))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it can be seen; in a folder that is closed to us nothing can."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _own_caches(scene: Scene) -> list[Path]:
@@ -214,7 +223,7 @@ def _is_json(path: Path, size: int) -> bool:
 
 def _ledger(path: Path) -> tuple[Ledger, Trouble]:
     """Look through the ledger without changing it; as far as there is time."""
-    if not path.exists():
+    if not _is_there(path):
         return Ledger.NONE, Trouble("")
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=ASK_S)
