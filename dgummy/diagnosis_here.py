@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec.structs import replace
 
 from dgummy.diagnosis import OLD_RUNS_DAYS
 from dgummy.findings import HERE, Checkup, Mending, Notes, Repair, Work, names
@@ -48,10 +50,14 @@ class Ledger(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tailnet:
-    """Tailscale: `state` as its own status calls it (`Running`, `NeedsLogin`, …), "" if it does not answer."""
+    """Tailscale: `state` as its own status calls it (`Running`, `NeedsLogin`, …), "" if it does not answer.
+
+    offline: names and addresses of machines that it calls offline, each with when they were seen last.
+    """
 
     state: str = ""
     login_url: str = ""
+    offline: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,3 +261,16 @@ def _disk(notes: Notes, facts: HereFacts) -> None:
 def dependents(hostnames: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
     """The hosts of which every way leads into the tailnet. Each is given with the names that its ways lead to."""
     return tuple(name for name, ways in hostnames if ways and all(map(is_on_tailnet, ways)))
+
+
+def with_tailnet(one: Checkup, hostnames: Sequence[str], tailnet: Tailnet | None) -> Checkup:
+    """The check-up of a host; one that does not answer, and that Tailscale calls offline, says so."""
+    seen = next((tailnet.offline[name] for name in hostnames if name in tailnet.offline), None) if tailnet else None
+    if seen is None:
+        return one
+    why = f"Tailscale calls it offline{f', last seen {seen}' if seen else ''}: is it switched on?"
+    findings = [
+        replace(finding, why=f"{finding.why}; {why}") if finding.check in ("name", "port") else finding
+        for finding in one.findings
+    ]
+    return Checkup(one.place, one.passed, tuple(findings))

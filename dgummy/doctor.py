@@ -68,13 +68,16 @@ class Doctor:
         hosts = self.hosts(wish)
         self._cluster.connect()
         targets = self._targets(hosts)
-        here = fanout.Job(lambda: diagnosis_here.examine(selfcheck.look(scene(targets))), HERE)
+        here = fanout.Job(lambda: selfcheck.look(scene(targets)), HERE)
         patience_s = self._settings.timeouts.connect_s + HOST_S + _LEFT_BEHIND_S
         found = self._look_at_all(hosts, targets, patience_s)
         now = self._access.now()
         examined = [one for one in found if Work.ANY not in one.unfit_for]
         self._cluster.verdicts.remember([gate.verdict(one.place, one.findings, now) for one in examined], now)
-        return Report((here.result(), *found))
+        facts = here.result()
+        ways = {name: [way.hostname.lower().rstrip(".") for way in several] for name, several in targets.items()}
+        told = [diagnosis_here.with_tailnet(one, ways.get(one.place, ()), facts.tailnet) for one in found]
+        return Report((diagnosis_here.examine(facts), *told))
 
     def hosts(self, wish: Wish) -> tuple[Host, ...]:
         """The hosts that are to be looked at; this machine where work is done here."""

@@ -31,6 +31,7 @@ from dgummy.transport.sshconfig import SSHTarget, agent_socket
 ASK_S = 3.0
 LOOK_THROUGH_S = 3.0
 _MAX_CACHE_BYTES = 16_000_000
+_MAX_PEERS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,20 @@ def _tailnet() -> Tailnet | None:
         return None
     status = discovery.tailscale_status(ASK_S) or {}
     state, url = status.get("BackendState"), status.get("AuthURL")
-    return Tailnet(one_line(str(state or ""))[:40], one_line(str(url or ""))[:200])
+    return Tailnet(one_line(str(state or ""))[:40], one_line(str(url or ""))[:200], _offline(status.get("Peer")))
+
+
+def _offline(peers: object) -> dict[str, str]:
+    """The names and addresses of peers that are offline, each with the day on which they were seen last."""
+    found: dict[str, str] = {}
+    for peer in list(peers.values())[:_MAX_PEERS] if isinstance(peers, dict) else []:
+        if not isinstance(peer, dict) or peer.get("Online") is not False:
+            continue
+        full, seen, addresses = str(peer.get("DNSName", "")).rstrip("."), peer.get("LastSeen"), peer.get("TailscaleIPs")
+        names = [full, full.partition(".")[0], *(addresses if isinstance(addresses, list) else [])]
+        day = str(seen)[:10] if isinstance(seen, str) and not seen.startswith("0001") else ""
+        found |= {str(name).lower(): one_line(day) for name in names if name}
+    return found
 
 
 def _agent_keys(targets: Sequence[SSHTarget], environ: Mapping[str, str]) -> int | None:

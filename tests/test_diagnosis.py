@@ -219,6 +219,17 @@ def test_who_is_on_the_tailnet(name: str, is_there: bool) -> None:
     assert diagnosis_here.dependents([("a", [name]), ("b", [name, "lan"]), ("c", [])]) == (("a",) if is_there else ())
 
 
+def test_a_host_that_tailscale_calls_offline() -> None:
+    tailnet = Tailnet("Running", offline={"node-1": "2026-11-01", "100.64.0.9": ""})
+    down = diagnosis.unreachable(PATIENT, "asked", Failure(FailureKind.TIMED_OUT, "no answer"))
+    told = diagnosis_here.with_tailnet(down, ["100.64.0.9"], tailnet)
+    assert told.findings[0].why.endswith("; Tailscale calls it offline: is it switched on?")
+    assert "last seen 2026-11-01" in diagnosis_here.with_tailnet(down, ["lan", "node-1"], tailnet).findings[0].why
+    assert diagnosis_here.with_tailnet(down, ["node-2"], tailnet) == down
+    assert diagnosis_here.with_tailnet(down, ["node-1"], None) == down
+    assert diagnosis_here.with_tailnet(examine(), ["node-1"], tailnet) == examine()
+
+
 # -- what a host says ------------------------------------------------------------------------------------------------
 
 

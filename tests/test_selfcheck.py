@@ -89,6 +89,10 @@ def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     facts = look(tmp_path, targets={"n": [way]})
     assert (facts.open_keys, facts.key_files, facts.agent_keys) == ((str(key),), (str(key),), None)
     assert facts.tailnet == Tailnet("Needs [31mLogin", "https://x/1") and facts.wants_tailnet == ("n",)
+    status = Path(__file__).parent / "data/config/tailscale_status.json"
+    program.write_text(f"#!/bin/sh\ncat '{status}'\n")
+    known = dict.fromkeys(("node-2", "node-2.tail1234.ts.net", "100.64.0.3"), "2026-01-01")
+    assert look(tmp_path).tailnet == Tailnet("Running", "", known)
     program.write_text("#!/bin/sh\nexit 1\n")
     assert look(tmp_path).tailnet == Tailnet()
 
