@@ -90,7 +90,7 @@ def read(facts: Iterable[Fact]) -> Vitals:
         login_told=login == "yes",
         login_s=_number(took) or 0,
         state_mode=one_line(detail)[:20] if state == "ok" else "",
-        state_error="" if state == "ok" else one_line(detail)[:200] or "it did not say whether it can be used",
+        state_error="" if state == "ok" else _complaint(detail) or "it did not say whether it can be used",
         disk_free_bytes=probe.disk_free_bytes(first("df")),
         installer=first("installer") if _NAME.fullmatch(first("installer")) else "",
         programs=_programs(told.get("at", [])),
@@ -106,6 +106,11 @@ def read(facts: Iterable[Fact]) -> Vitals:
 
 def _number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def _complaint(text: str) -> str:
+    """What a program complains of, without its name and what it was at: `Permission denied`."""
+    return one_line(text).rpartition(": ")[2][:200]
 
 
 def _folders(path: str) -> tuple[str, ...]:
