@@ -372,7 +372,8 @@ def test_without_dgummy_the_scripts_say_what_to_install(folder: Path) -> None:
     assert last.startswith("ImportError: ") and "pip install distributed-gummy" in last and "pipx" in last
     as_program = bare_python(folder, "scripts/orchestrate_gummy.py", "select_optimal_host")
     assert as_program.returncode == 1
-    assert as_program.stderr.startswith("✗ ") and as_program.stderr.endswith(f"{last.partition(': ')[2]}\n".partition("no dgummy")[2])
+    assert as_program.stderr.startswith("✗ ") and "pip install distributed-gummy" in as_program.stderr
+    assert len(as_program.stderr.splitlines()) == 1
 
 
 def test_a_program_that_is_too_old_is_told_apart(folder: Path, tmp_path: Path) -> None:
