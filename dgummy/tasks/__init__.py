@@ -20,6 +20,7 @@ from dgummy.tasks import (
     config,
     cron,
     demo,
+    doctor,
     groups,
     hosts,
     lab,
@@ -51,6 +52,7 @@ for _task in (
     collect.collect,
     collect.report,
     demo.demo,
+    doctor.doctor,
     watch.watch,
     completion.completion,
 ):
