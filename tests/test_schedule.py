@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
@@ -70,7 +70,10 @@ def test_which_schedules_are_the_same() -> None:
 
 
 def test_next_and_last_by_the_local_clock() -> None:
-    berlin = ZoneInfo("Europe/Berlin")
+    try:
+        berlin = ZoneInfo("Europe/Berlin")
+    except ZoneInfoNotFoundError:
+        pytest.skip("this machine knows no time zones")
     spring, autumn = datetime(2026, 3, 28, 12, tzinfo=berlin), datetime(2026, 10, 24, 12, tzinfo=berlin)
     skipped = schedule.next_after("30 2 * * *", spring)
     assert skipped is not None
