@@ -59,8 +59,12 @@ class JobFiles:
         """Change the record. OSError if that cannot be written."""
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self.record_path.with_name(f".{self.record_path.name}.{os.getpid()}")
-        temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.record(), **changes)))
-        temporary.replace(self.record_path)
+        try:
+            temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.record(), **changes)))
+            temporary.replace(self.record_path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def forget(self) -> None:
         """Remove the record. The logs stay."""

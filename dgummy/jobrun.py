@@ -65,9 +65,9 @@ class JobRun:
 
     def _logged(self, program: str, command: str) -> tuple[int, str]:
         self._keep(None, "")
-        self._say(f"begins: {command}")
         before = self._files.size()
         try:
+            self._write(f"begins: {command}")
             with self._files.opened() as log:
                 code = self._to_its_end(program, log)
         except OSError as error:  # the log's disk is full, or its folder gone: what it says goes to whoever called
@@ -103,8 +103,12 @@ class JobRun:
                 self._child.send_signal(number)
 
     def _say(self, text: str) -> None:
+        with suppress(OSError):
+            self._write(text)
+
+    def _write(self, text: str) -> None:
         stamp = self._now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        with suppress(OSError), self._files.opened() as log:
+        with self._files.opened() as log:
             os.write(log, f"── {stamp} {self._name} {one_line(text)}\n".encode("utf-8", "replace"))
 
     def _keep(self, code: int | None, why: str) -> None:

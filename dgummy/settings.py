@@ -260,7 +260,11 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that can be configured, with its default."""
+    """Everything that can be configured, with its default.
+
+    notices: `auto` keeps notices back where nobody watches (no terminal at all) until a command fails, `always` shows
+    them as they come.
+    """
 
     backend: str = "auto"
     d: DSettings = DSettings()
