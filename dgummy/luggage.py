@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from dgummy.settings import DEFAULT_SYNC_EXCLUDE, Settings
 from dgummy.syncplan import is_agents_memory, leads_out
 from dgummy.units import format_count
 from dgummy.work import Base, Brought, Changed, Kind, Skipped, decode_base
+
+_NAMED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,10 @@ class Porter:
             luggage = step(luggage)
         if isinstance(luggage, Failure):
             return luggage
-        skipped = tuple(dict.fromkeys(self._skipped))  # a .gitignore was asked for twice: first for what it says
-        return replace(luggage, skipped=skipped, notices=tuple(self._notices))
+        came = {one.path for one in luggage.asked_for}
+        # A .gitignore was asked for twice: first for what it says.
+        skipped = [one for one in dict.fromkeys(self._skipped) if one.is_work or one.path not in came]
+        return replace(luggage, skipped=tuple(skipped), notices=tuple(self._notices))
 
     def reports(self) -> list[Brought] | Failure:
         """What the agent wrote for people."""
@@ -157,10 +161,22 @@ class Porter:
             def excluded(name: bytes) -> bool:
                 return matcher.match(name) is not None
 
-            return memory | ignoring.ignored(root, store, self._base, names, excluded, rules)
+            found = ignoring.ignored(root, store, self._base, names, excluded, rules)
+            if rules:
+                self._name_let_in(ignoring.unnamed(root, store, self._base, found, rules), matcher)
         except GitError as error:
             self._notices.append(f"{error.message}: what git would ignore is brought home, too")
             return memory
+        return memory | found
+
+    def _name_let_in(self, names: Collection[bytes], matcher: Excludes) -> None:
+        """Say what stays there although the run took it out of the .gitignore: a secret may be among it."""
+        extra = frozenset(map(os.fsencode, self._base.extra))
+        let_in = sorted(name for name in names if name not in extra and matcher.match(name) is None)
+        reason = "git ignored it when the run began; --fetch brings it"
+        self._skipped += [Skipped(name, reason, is_work=False) for name in let_in[:_NAMED]]
+        if len(let_in) > _NAMED:
+            self._notices.append(f"{len(let_in) - _NAMED} more names stay there that git ignored when the run began")
 
     def _bring(self, wanted: Sequence[Changed], part: str) -> list[Brought] | Failure:
         """Bring these as far as the limits allow; what is too large is named."""

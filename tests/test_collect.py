@@ -212,12 +212,18 @@ def test_files_that_git_ignores_come_when_they_are_asked_for(desk: Desk) -> None
     assert any("no*thing" in text for text in again["notices"])
 
 
-def test_what_the_runs_own_gitignore_says_counts(desk: Desk) -> None:
-    (desk.project / ".gitignore").write_text("*.tmp\n!keep.tmp\nsecret\n")
+def test_what_the_runs_own_gitignore_says_counts_beside_what_was_sent(desk: Desk) -> None:
+    (desk.project / ".gitignore").write_text("*.tmp\n!keep.tmp\nsecret\n*.env\n")
+    (desk.project / ".env").write_text("KEY=of-the-user\n")
+    (desk.project / "invoke.yaml").write_text("dgummy: {sync_extra: [.env]}\n")
     (desk.project / "secret").write_text("here only")
-    command = "printf '.venv/\\nout/\\n' >.gitignore; mkdir .venv out; touch .venv/x out/y a.tmp secret"
-    document = run(desk, command, "--collect")
-    assert changed(document["collected"]) == {".gitignore": "changed", "a.tmp": "added", "secret": "added"}
+    command = "printf '.venv/\\nout/\\n' >.gitignore; mkdir .venv out; touch .venv/x out/y a.tmp secret; cp .env plain"
+    document = run(desk, f"{command}; cp .env README.md; echo KEY=of-the-run >other.env", "--collect", "--fetch", "a.*")
+    home = document["collected"]
+    assert changed(home) == {".gitignore": "changed"} and home["files"] == ["a.tmp"]
+    left = {one["path"]: one["reason"] for one in home["skipped"] if not one["is_work"]}
+    assert {*left} == {"secret", "other.env", "plain", "README.md"} and home["work"] == "collected"
+    assert "--fetch" in left["other.env"] and "stays out of git" in left["plain"]
 
 
 def test_what_cannot_be_a_pattern(desk: Desk) -> None:

@@ -120,6 +120,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.settings_reader",
         "dgummy.snapshot",
         "dgummy.textfiles",
+        "dgummy.withheld",
         "dgummy.workbench",
         "dgummy.worklist",
         "dgummy.yamltext",
