@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dgummy import changes, ignoring, snapshot
 from dgummy.asked import Asked
-from dgummy.fileset import Excludes, Pattern
+from dgummy.fileset import Excludes, fetch_patterns
 from dgummy.gitcommand import GitError
-from dgummy.harvest import Harvester, Look
+from dgummy.harvest import Harvester, Look, TooLarge
 from dgummy.ledger_rows import RunRow
 from dgummy.model import LOCAL_HOST, Failure, Host
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE, Settings
@@ -201,16 +201,14 @@ class Porter:
         own = look.own_git
         if own is None:
             return None
-        size_bytes = own.size_bytes or 0
-        if size_bytes > self._limits.max_total_bytes:
-            reason = f"its own {format_count(own.commits, 'commit')}: more than collect.max_total_bytes"
-            self._skipped.append(Skipped(b".git", reason))
+        target, row, limit_bytes = self._folder / "bundle", self._row, self._limits.max_total_bytes
+        failure: Failure | TooLarge | None = TooLarge()
+        if (own.size_bytes or 0) <= limit_bytes:
+            failure = self._harvester.bring_bundle(self._host, row.run_id, row.remote_dir, own, (), target, limit_bytes)
+        if isinstance(failure, TooLarge):
+            reason = f"its own {format_count(own.commits, 'commit')}: more than {changes.MAX_TOTAL_BYTES}"
+            self._skipped.append(Skipped(b".git", reason, limit=changes.MAX_TOTAL_BYTES))
             return None
-        target = self._folder / "bundle"
-        row = self._row
-        failure = self._harvester.bring_bundle(
-            self._host, row.run_id, row.remote_dir, own, (), target, self._limits.max_total_bytes
-        )
         return target if failure is None else failure
 
     # -- beside it ---------------------------------------------------------------------------------------------
@@ -221,8 +219,7 @@ class Porter:
 
     def _with_files(self, luggage: Luggage, fetch: Sequence[str]) -> Luggage | Failure:
         row, wanted = self._row, dict[bytes, Changed]()
-        for text in fetch:
-            pattern = Pattern(text, "--fetch")
+        for text, pattern in zip(fetch, fetch_patterns(fetch), strict=True):
             listed = self._harvester.list_below(self._host, row.run_id, row.remote_dir, pattern.start)
             if isinstance(listed, Failure):
                 return listed

@@ -83,12 +83,14 @@ class Changed:
 class Skipped:
     """Something that is not brought home, and why, in a few words.
 
-    is_work: it may be what the run made, and is on its host alone: what would destroy it is still refused.
+    is_work: it may be what the run made, and is on its host alone: what would destroy it is still refused. limit: the
+    setting that it is more than, if that is why.
     """
 
     path: bytes
     reason: str
     is_work: bool = True
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

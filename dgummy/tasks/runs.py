@@ -89,22 +89,30 @@ def logs(c: Context, run: list[str], follow: bool = False, stderr: bool = False,
 def wait(c: Context, run: list[str], timeout: str | None = None, json: bool = False) -> int:
     """Wait until runs are over. The exit code of one run is its own; of several 0 if all were ok, else 1.
 
+    What was to be brought home of them is, as if their client had stayed: agents' tasks, runs with --collect.
+
     Example: inv wait last --timeout 1h
     """
     from dgummy import waiting
     from dgummy.errors import ExitCode
-    from dgummy.history import exit_code
+    from dgummy.history import exit_code, result_of
+    from dgummy.render import collecting
 
     with session(c, json=json) as now:
         history = now.app.cluster.history
         found, timed_out = waiting.wait(history, history.find(run), duration_s(timeout))
+        results = now.app.cluster.collector.complete_all([result_of(seen) for seen in found])
+        for result in results:
+            for line, style in collecting.lines(result.home) if result.home is not None else ():
+                now.console.note(line, style)
+        found = [history.seen_again(seen) for seen in found]
         if json or len(found) > 1:
             _show(now.console, found, json=json)
         if timed_out:
             left = sum(not seen.is_over for seen in found)
             now.console.note(f"✗ time is up; {left} of {len(found)} not over, and left to go on", "error")
             return ExitCode.TIMED_OUT
-    return exit_code(found)
+    return exit_code(results)
 
 
 @command(several="run", help={"run": "the beginning of the run's id, or `last` for the newest run", **_JSON_HELP})
