@@ -15,7 +15,10 @@ from dgummy.work import Base
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The flags of a run. `subdir` is the folder below the project that it was asked for in."""
+    """The flags of a run. `subdir` is the folder below the project that it was asked for in.
+
+    `again` is the run that it is once more, "" for none.
+    """
 
     hosts: tuple[str, ...] = ()
     group: str | None = None
@@ -33,6 +36,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     fetch: tuple[str, ...] = ()
     collect_first: bool = False
     isolate: bool = False
+    again: str = ""
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):

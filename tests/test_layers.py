@@ -111,6 +111,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.memo",
         "dgummy.patchfile",
         "dgummy.liveness",
+        "dgummy.locking",
         "dgummy.project",
         "dgummy.runfolder",
         "dgummy.replay",
