@@ -23,8 +23,8 @@ class Order:
     `sync` brings the project there first and gives the run its workspace. `mode` is set for agent tasks (see `agents`).
     `detach` starts it and does not wait for its end. `collect` says whether what it changes comes home at its end
     (auto, ask or off), `fetch` which files do beside that, as patterns. `collect_first` brings home what an earlier run
-    left in the way; `isolate` gives it a copy of the project to itself. `again` is the run that it is once more, `group_id`
-    and `label` say what it is part of, "" for nothing.
+    left in the way; `isolate` gives it a copy of the project to itself. `again` is the run that it is once more,
+    `group_id` and `label` say what it is part of, "" for nothing.
     """
 
     kind: str
