@@ -51,15 +51,16 @@ def session(
     *,
     json: bool = False,
     screen: Callable[[Console], ClosableListener] | None = None,
+    tails: Tails | None = None,
 ) -> Iterator[Session]:
-    """Open an app whose events go to the screen: the usual one, or what `screen` makes."""
+    """Open an app whose events go to the screen: the usual one, or what `screen` makes; with `json` to `tails` too."""
     from dgummy.app import App
     from dgummy.render.console import Console
     from dgummy.render.listeners import Screen
     from dgummy.tails import Tails
 
     console = Console()
-    shown, tails = screen(console) if screen else Screen(console, json=json), Tails()
+    shown, tails = screen(console) if screen else Screen(console, json=json), tails or Tails()
 
     def listen(event: Any) -> None:
         shown(event)
