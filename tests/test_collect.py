@@ -595,6 +595,8 @@ def test_any_change_to_any_tree(desk: Desk, tmp_path: Path, seed: int) -> None:
     grow(rng, expected, [f"made/{name}" for name in rng.sample(NAMES, 4)])
     script = f"cd . && rsync -a --delete --checksum --exclude .git {expected}/ ./"
     document = run(desk, script, "--collect")
+    # What was ignored when the run began stays away, whatever it made of the .gitignore.
+    (expected / ".git/info/exclude").write_bytes((desk.project / ".gitignore").read_bytes())
     git(desk, "add", "-A", cwd=expected)
     assert (
         git(desk, "rev-parse", f"{document['branch']}^{{tree}}").strip()

@@ -104,7 +104,7 @@ def _read_all(sources: Mapping[int, bytearray], timeout_s: float) -> bool:
 @functools.cache
 def _parent() -> socket.socket:
     """The process that forks, started when it is first needed. It ends with this one."""
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    mine, theirs = socket.socketpair()  # a stream: its end is seen
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-c", "import sys, warm; warm.serve(int(sys.argv[1]))", str(theirs.fileno())],
@@ -118,6 +118,7 @@ def _parent() -> socket.socket:
 
     def end() -> None:
         mine.close()
+        process.kill()
         process.wait()
 
     atexit.register(end)
