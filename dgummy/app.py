@@ -43,7 +43,10 @@ def utc_now() -> datetime:
 
 
 class App:
-    """Everything one command needs, made when first asked for. A context manager: it closes what it opened."""
+    """Everything one command needs, made when first asked for. A context manager: it closes what it opened.
+
+    `asks` is whether the user may be asked, at a terminal, about a host that is new or a page to visit.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class App:
         self._cwd = cwd
         self.bus = Bus(*([listener] if listener else []))
         self.home = Path.home()
+        self.asks = True
 
     def __enter__(self) -> App:
         return self
@@ -151,7 +155,7 @@ class App:
 
             return LocalTransport()
 
-        chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self._find_d)
+        chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self.find_d)
         found, asked = chosen.found, self.settings.backend == "d"
         if found is None:
             return backends.Carriers(chosen, local, self.ssh_transport)
@@ -164,7 +168,8 @@ class App:
 
         return backends.Carriers(chosen, local, self.ssh_transport, d, strict=asked)
 
-    def _find_d(self) -> Found | NotFound:
+    def find_d(self) -> Found | NotFound:
+        """The `d` command of this machine, or why there is none that can be used."""
         from dgummy.transport.dfind import find
 
         cache_path = self.state_dir / "cache" / "d.json"
@@ -175,13 +180,18 @@ class App:
 
         return config_hosts(self.ssh_config)
 
+    @cached_property
+    def resolver(self) -> Resolver:
+        """How ssh would reach a name."""
+        return Resolver(self.inventory, self.ssh_config, self.state_dir / "cache" / "ssh.json")
+
     def ssh_transport(self) -> SSHTransport:
         """A transport of its own over ssh, to be closed by whoever asked for it."""
         from dgummy.transport.ssh import SSHTransport
 
-        interactive = self.console is not None and self.console.interactive
+        interactive = self.asks and self.console is not None and self.console.interactive
         return SSHTransport(
-            Resolver(self.inventory, self.ssh_config, self.state_dir / "cache" / "ssh.json"),
+            self.resolver,
             connect_s=self.settings.timeouts.connect_s,
             browser_s=self.settings.timeouts.browser_s,
             interactive=interactive,
@@ -223,6 +233,20 @@ class Resolver:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def invoke_config(cwd: Path) -> invoke.config.Config:
+    """What `inv` would read in a folder: the system's file, the user's, the project's."""
+    from invoke.config import Config
+
+    config = Config(project_location=None, lazy=True)
+    config.load_system()
+    config.load_user()
+    root = layers.project_settings_folder(cwd)
+    if root is not None:
+        config.set_project_location(str(root))
+        config.load_project()
+    return config
 
 
 def current_folder() -> Path:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dgummy import homes, outcomes
-from dgummy.agents import SPECIALISTS_MODE
+from dgummy.agents import SPECIALISTS_MODE, companions
 from dgummy.attempts import Attempter, Means
 from dgummy.chooser import Chooser, Pick
 from dgummy.events import AttemptEnded, HostChosen, Notice, RunEnded
@@ -188,7 +188,8 @@ class Dispatcher:
     def _lacking_here(self, order: Order, course: Course) -> str:
         """What this machine lacks for the order, "" if nothing."""
         kind = self._chooser.task_types[course.task_type]
-        wanted = [parse_requirement(text) for text in (*order.wish.requires, *kind.requires)]
+        starts = companions(self._settings.agent.tool) if order.mode else ()
+        wanted = [parse_requirement(text) for text in (*order.wish.requires, *kind.requires, *starts)]
         if not wanted:
             return ""
         sample = self._look_here()

@@ -20,7 +20,9 @@ SCHEMAS = {
     *("specialists", "specialists-move"),
     *("runs", "logs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
-    *("collect", "report"),
+    *("collect", "report", "doctor"),
+    "ask",
+    *("skill-install", "skill-show", "skill-remove", "skill-call"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -50,6 +52,8 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("pick", 0, ["pick", "build REST API endpoints"]),
         ("pick", 69, ["pick", "--host", "node-3"]),
         ("sync", 1, ["sync"]),
+        ("ask", 0, ["ask", "run the tests on node-1"]),
+        ("ask", 64, ["ask", "run the tests on node-77"]),
         ("sync", 0, ["sync", "--host", "node-1", "--dry"]),
         ("sync", 69, ["sync", "--host", "node-3"]),
         ("run", 0, ["run", "uname -a"]),
@@ -71,9 +75,7 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("fanout", 0, ["fanout", "--backend", "local", "true"]),
         ("fanout", 0, ["distribute", "optimize database queries", "database: build REST API endpoints"]),
         ("fanout", 1, ["distribute", "--command", "--no-sync", "true", "false"]),
-        ("fanout", 0, ["resume", "last"]),  # before what is left to the background: whoever works on it is alive
         ("fanout", 0, ["distribute", "--command", "--no-sync", "--detach", "true", "true"]),
-        ("fanout", 0, ["retry", "last", "--lost"]),
         ("plan", 0, ["task", "--dry", "optimize database queries"]),
         ("specialists", 0, ["specialists"]),
         ("specialists", 0, ["specialists", "--active", "--host", "node-1"]),
@@ -83,6 +85,9 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("workspace-clean", 1, ["workspace.clean"]),
         ("workspace-clean", 0, ["workspace.clean", "--all", "--dry", "--host", "node-1"]),
         ("error", 64, ["workspace.clean", "--all", "--older", "2d"]),
+        ("skill-show", 0, ["skill.show"]),
+        ("skill-install", 0, ["skill.install"]),
+        ("skill-remove", 0, ["skill.remove"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),
         ("config-check", 0, ["config.check"]),
@@ -105,6 +110,13 @@ def test_one_document_as_its_schema_says(desk: Desk, schema: str, code: int, wor
         lacking = {key: value for key, value in document.items() if key != name}
         with pytest.raises(jsonschema.ValidationError):
             validate(lacking, schema)
+
+
+@pytest.mark.parametrize("words", [["retry", "--lost"], ["resume"]], ids=" ".join)
+def test_a_group_that_is_over_leaves_nothing_to_do(desk: Desk, words: list[str]) -> None:
+    group = desk.inv("fanout", "--no-sync", "--exclude", "node-3", "--json", "true").document("fanout")["group_id"]
+    done = desk.inv(*words, group, "--json")
+    assert (done.code, done.document("fanout")["results"]) == (0, []), done
 
 
 def test_flags_may_stand_on_either_side_of_the_text(desk: Desk) -> None:
