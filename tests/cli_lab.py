@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -106,7 +107,8 @@ class Desk:
     ) -> Result:
         """Run one command without a terminal, with nothing to read."""
         environ, where = self.environment(env), cwd or self.project
-        if warm.fits(environ):
+        starts_itself = any("ask" in os.fsdecode(word).split(".") for word in words)  # as it was started itself
+        if warm.fits(environ) and not starts_itself:
             return Result(warm.run(PROGRAMS[program], words, cwd=where, env=environ, timeout_s=timeout_s))
         done = subprocess.run(
             self.argv(words, program),
