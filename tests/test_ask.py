@@ -168,6 +168,91 @@ def test_doubts(say: str, why: str) -> None:
     assert len(found.readings) >= 1
 
 
+@pytest.mark.parametrize(
+    "say",
+    [
+        "run pytest on every host except the first",
+        "run pytest on all nodes but two",
+        "run the linter everywhere but only on node-2",
+        "cancel the run before the last one",
+        "cancel the last two runs",
+        "cancel all runs",
+        "retry all failed runs",
+        "retry run 20261124-101502-7wq2ke on node-2",
+        "wait for all runs",
+        "run ./tets.sh on node-1",
+        "run python runn.py on node-1",
+        "run make tset on node-1",
+        "run ls .. on node-1",
+        "run du -sh . on node-1",
+        "run ls | tee out on node-1",
+        "run pytest on node-1 but only show the command",
+        "run pytest on node-1 but ask me first",
+        "run pytest on node-1, just kidding",
+        "run pytest on node-1 twice",
+        "run pytest on node-1 in an hour",
+        "run pytest on node-1 on monday",
+        "run pytest on node-1 after run 3 finishes",
+        "run pytest on node-1 provided it is up",
+        "run pytest on node-1 otherwise on node-2",
+        "run pytest on node-1/2",
+        "run pytest on node 1 & 2",
+        "run pytest on node-1, 2",
+        "run pytest on node-1 and 2",
+        "run pytest on node-1 and ci",
+        "you must not run pytest on node-1",
+        "nobody should run pytest on node-1",
+        "avoid running pytest on node-1",
+        "under no circumstances run pytest on node-1",
+        "make sure not to run pytest on node-1",
+        "run pytest on one of the ci hosts",
+        "run pytest on a ci host",
+        "run git clean -fdx on node-1",
+        "run docker system prune -af everywhere",
+        "shred db on node-1",
+        "run cat /dev/null > app.db on node-1",
+        "run find . -delete on node-1",
+    ],
+)
+def test_nothing_is_done_on_a_guess(say: str) -> None:
+    assert not understand(say, NAMES).sure
+
+
+@pytest.mark.parametrize(
+    ("say", "wanted"),
+    [
+        ("run `touch x` everywhere except on node-1 and the ci hosts", ["node-1", "buildbox", "node-4"]),
+        ("run pytest on all hosts not in the ci group", ["buildbox", "node-4"]),
+        ("run pytest everywhere except ci", ["buildbox", "node-4"]),
+    ],
+)
+def test_exceptions_stay_exceptions(say: str, wanted: list[str]) -> None:
+    (reading, *_) = understand(say, NAMES).readings
+    assert (list(reading.exclude), reading.group, reading.hosts) == (wanted, None, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "printf 'a\nb'",
+        "printf 'a  b'",
+        'git commit -m "the tests, please"',
+        "echo on",
+        "bash -lc 'a && b'",
+        "cat hots.txt",
+    ],
+)
+def test_a_quoted_command_is_kept_byte_for_byte(text: str) -> None:
+    assert understand(f"run `{text}` on node-1", NAMES).readings[0].text == text
+
+
+@pytest.mark.parametrize("name", ["best", "all", "the", "run", "here"])
+def test_a_host_that_is_called_like_a_word_is_never_taken_for_it(name: str) -> None:
+    found = understand(f"run the tests on the best host or all of them here {name}", Names((name, "node-1")))
+    assert not found.sure
+    assert understand("run `make` on node-1", Names((name, "node-1"))).sure == (name != "run")
+
+
 # -- hostile text --------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +335,14 @@ def test_what_it_refuses(desk: Desk, words: list[str], message: str) -> None:
     done = desk.inv("ask", *words)
     assert done.code == 64
     assert message in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [["status", "ask", "who is up?"], ["ask", "who is up?", "load"], ["ask", "who", "is", "up"]]
+)
+def test_no_other_task_stands_beside_it(desk: Desk, words: list[str]) -> None:
+    done = desk.inv(*words)
+    assert (done.code, "can stand beside it" in done.err) == (64, True)
 
 
 def test_below_a_name_of_its_own(desk: Desk, tmp_path: Path) -> None:

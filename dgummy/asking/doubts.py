@@ -19,6 +19,13 @@ _HARM = re.compile(
     r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b))"
     r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|empty) (?:all|every|everything"
     r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
+    r"|\bgit (?:clean|reset --hard|push (?:\S+ )*(?:-f|--force))|\b(?:docker|podman) (?:system|volume"
+    r"|image|container) prune\b"
+    r"|\b(?:kubectl|terraform|helm) (?:delete|destroy|uninstall|apply)\b|\b(?:truncate|shred|killall"
+    r"|pkill|unlink|fdisk|parted)\b"
+    r"|\bfind\b.* -(?:delete|exec)\b|>\s*/|/dev/null >|\b(?:apt|apt-get|yum|dnf|brew|pip|npm) (?:remove"
+    r"|purge|uninstall)\b"
+    r"|\bremove (?:the )?(?:\w+ )?(?:folders?|director(?:y|ies)|disks?|users?|hosts?)\b"
     r"|\bdelete (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?"
     r"(?:logs?|files?|folders?|director(?:y|ies)|branches|repo(?:sitory)?|projects?|codebase)\b",
     re.IGNORECASE,
@@ -29,7 +36,8 @@ _WHEN = re.compile(
     r"|satur|sun)day)\b|\b(?:daily|hourly|weekly|nightly)\s*(?:$|at\b)|\b(?:tomorrow|tonight|next week"
     r"|next month|at noon"
     r"|at midnight|in the morning)\b|\bat \d{1,2}(?::\d\d)? ?(?:am|pm|o'?clock)\b|\bat \d{1,2}:\d\d\b"
-    r"|\bin \d+ (?:minutes?|hours?|days?)\b|\blater$",
+    r"|\bin (?:\d+|an?|half an|two|three) (?:minutes?|hours?|days?|weeks?)\b|\blater$"
+    r"|\bon (?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:twice|\d+ times|three times|over and over)\b",
     re.IGNORECASE,
 )
 _UNKNOWN_MACHINE = re.compile(
@@ -44,7 +52,13 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"^again$|\b(?:do not|don'?t|dont|never|stop|without running|without executing)\b", re.IGNORECASE
+    r"^again$|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running|executing)|nobody should"
+    r"|no one should|under no circumstances)\b"
+    r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
+    r"|mustn'?t|shouldn'?t)\b"
+    r"|^(?:stop|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)|be sure not)\b"
+    r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
+    re.IGNORECASE,
 )
 _VAGUE = re.compile(
     r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b"
@@ -64,12 +78,26 @@ _NO_ORDER = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"\b(?:if|unless|when|once|until|in case|provided)\b.*(?:⟦h|\b(?:busy|free|idle|fails?|failed"
+    r"\b(?:provided|assuming|supposing|otherwise|else|or else|as long as)\b|\bafter .*\b(?:finish|end"
+    r"|pass|complete|is done)"
+    r"|\b(?:if|unless|when|once|until|in case)\b.*(?:⟦h|\b(?:busy|free|idle|fails?|failed"
     r"|pass(?:es)?|done|finish(?:es|ed)?)\b)",
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(
     r"\bfrom ⟦h\d+⟧.*\b(?:to|onto) ⟦h|\b(?:move|migrate|transfer) (?:\w+ )*specialists?\b", re.IGNORECASE
+)
+_EXCEPTION = re.compile(
+    r"\b(?:except|excluding|excepting|apart from|other than|all but|but not|not (?:on|in)|besides"
+    r"|but (?:one|two|three|\d+|the (?:first|last)))\b",
+    re.IGNORECASE,
+)
+_NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)
+_FRAME_BEHIND = re.compile(
+    r"[.!?]*\s*$|\s*[,;:]|\s+-|\s+(?:please|pls|thanks|on|across|over|at|everywhere|here|locally|using"
+    r"|via|with|in|to|except|but|without"
+    r"|wherever|where|there|then|every|each|all|throughout|skip)\b",
+    re.IGNORECASE,
 )
 _NOT_OURS = re.compile(
     r"(?:remind|book|order|buy|play|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b", re.IGNORECASE
@@ -129,6 +157,15 @@ def _mixes_places(frame: Frame, _: Work) -> bool:
     place = frame.place
     kinds = bool(place.hosts), place.best, place.everywhere or bool(place.groups)
     return kinds.count(True) > 1 or len(place.groups) > 1
+
+
+def _is_altered(frame: Frame, work: Work) -> bool:
+    """Whether a command that is not quoted is not word for word what stands in the sentence, or more belongs to it."""
+    if not work.is_command or re.fullmatch(r"⟦[qc]\d+⟧", work.text or "") or work.quoted:
+        return False
+    text, said = frame.said.plain(work.text or ""), frame.said.text
+    at = said.find(text)
+    return at < 0 or _FRAME_BEHIND.match(said, at + len(text)) is None
 
 
 def _is_no_order(frame: Frame, work: Work) -> bool:
@@ -210,6 +247,18 @@ _OF_ORDERS = (
         "it names hosts in a way that is not understood",
         ("there", "all"),
     ),
+    _Doubt(_is_altered, "the command is not to be told from the words around it; put it in quotes", ("place", "here")),
+    _Doubt(
+        lambda frame, _: frame.place.named and _EXCEPTION.search(frame.core) is not None,
+        "it makes an exception that is not understood",
+        ("place", "status"),
+    ),
+    _Doubt(
+        lambda frame, _: _NUMBER_BEHIND.search(frame.whole) is not None,
+        "it names hosts in a way that is not understood",
+        ("there", "all"),
+    ),
+    _Doubt(lambda frame, _: frame.place.some, "it does not say which hosts, or how many", ("best", "all")),
     _Doubt(_is_no_order, "it is put in a way that is not understood", ("place", "here")),
     _Doubt(_names_a_host_in_passing, "it names a host, but not as the place for some work", ("status", "there")),
     _Doubt(lambda frame, _: frame.place.apart, "it names several hosts, each for something else", ("there", "several")),

@@ -24,7 +24,10 @@ def understand(text: str, names: Names) -> Understood:
         return Understood((Reading(Intent.LOCAL, slash.group(1).strip() or None),), text=text)
     frame = Frame(said)
     found = of_anything(frame) or asked(frame) or _order(frame)
-    if said.place.unknown:
+    if said.place.ambiguous:
+        name = said.place.ambiguous[0]
+        found = replace(found, doubt=f"{name} is a word, and here the name of a host or group as well")
+    elif said.place.unknown:
         found = replace(found, doubt=f"there is no host or group {', '.join(said.place.unknown)}")
     return replace(found, text=text)
 

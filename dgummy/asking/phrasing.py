@@ -84,9 +84,7 @@ def _with(command: list[str], text: str, flags: list[str]) -> list[str]:
 
 def _about_runs(reading: Reading) -> list[str]:
     hosts = _each("--host", reading.hosts)
-    if reading.detail == "retry":
-        return ["retry", reading.text or "last"]
-    if reading.detail in _ONE_RUN and not reading.hosts:
+    if reading.detail in _ONE_RUN and (reading.text or not reading.hosts):
         return [reading.detail, reading.text or "last"]
     return ["runs", *hosts]
 
@@ -123,7 +121,7 @@ def described(reading: Reading) -> str:
 
 
 def _runs_described(reading: Reading) -> str:
-    if reading.detail in _ONE_RUN and reading.hosts:
+    if reading.detail in _ONE_RUN and reading.hosts and not reading.text:
         return f"the runs on {_where(reading, '')}; then: inv {reading.detail} RUN"
     if reading.detail in _ONE_RUN:
         return f"{reading.detail}: {f'run {reading.text}' if reading.text else 'the last run'}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from dgummy.asking.terms import CLUSTER, HOSTS, MACHINE, ONE_MACHINE
+from dgummy.asking.terms import CLUSTER, HOST, HOSTS, MACHINE, ONE_MACHINE
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Names:
 class Place:
     """Where something is to be done, as far as a sentence says so.
 
-    `unknown` are names that look like hosts and are none. `each`: several tasks, each where it fits; `some`: on some
+    `unknown` are names that look like hosts and are none, `ambiguous` names of hosts that are words of ours, too. `each`: several tasks, each where it fits; `some`: on some
     hosts; `either`: one host or another; `apart`: several hosts, each for something else; `bare`: hosts are named, but
     not as a place.
     """
@@ -31,6 +31,7 @@ class Place:
     groups: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
     best: bool = False
     everywhere: bool = False
     here: bool = False
@@ -117,7 +118,7 @@ _HERE = (
     rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )
 _EXCEPT = (
-    r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on)?|without|skip(?:ping)?|other than|excluding"
+    r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on| in)?|without|skip(?:ping)?|other than|excluding"
     r"|apart from|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)|not counting|nor)"
 )
 _NO_GROUP_TEXT = """
@@ -170,10 +171,17 @@ def take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, P
     cutter.cut(rf"(?:and )?not (?:on |across |over )?(?:(?:the |my )?{CLUSTER}|anywhere else|remotely|the others)\b")
     exclude = _excluded(cutter, hosts, names)
     each = cutter.any(_EACH)
+    some = cutter.any(
+        (
+            rf"(?:{_ON} )?(?:one|any|some|either|a few|two|three|half) (?:of )?(?:the "
+            rf"|my )?(?:{_any_group(names)})(?: group| {MACHINE})?\b",
+            rf"(?:{_ON} )?an? (?:{_any_group(names)}) {ONE_MACHINE}\b",
+        )
+    )
     groups, strange = _groups(cutter, names)
     best = cutter.any(_BEST)
     everywhere = cutter.any(_ALL)
-    some = cutter.any((rf"{_ON} (?:some|any|a few|several|a couple of)(?: of)?(?: my| the)? {MACHINE}\b",))
+    some = some or cutter.any((rf"{_ON} (?:some|any|a few|several|a couple of)(?: of)?(?: my| the)? {MACHINE}\b",))
     here = _is_here(cutter)
     said, either, apart, bare = _hosts(cutter, hosts, exclude)
     rest = re.sub(r"⟦o(\d+)⟧", lambda match: asides[int(match.group(1))], cutter.text)
@@ -198,18 +206,27 @@ def _marked(match: re.Match[str], hosts: tuple[str, ...]) -> list[str]:
     return [hosts[int(number)] for number in re.findall(r"⟦h(\d+)⟧", match.group())]
 
 
+def _any_group(names: Names) -> str:
+    return "|".join(re.escape(group) for group in sorted(names.groups, key=len, reverse=True)) or r"(?!)"
+
+
 def _excluded(cutter: _Cutter, hosts: tuple[str, ...], names: Names) -> tuple[str, ...]:
-    found = [host for match in cutter.cut(rf"{_EXCEPT} {HOSTS}") for host in _marked(match, hosts)]
-    for group, members in names.groups.items():
-        if cutter.cut(rf"{_EXCEPT} (?:the )?{re.escape(group)}(?: group| {MACHINE})\b"):
-            found += members
+    """Cut out exceptions: hosts, groups, and lists of both."""
+    group = rf"(?:group |{MACHINE} (?:in|of|from) (?:the )?)?(?:{_any_group(names)})(?: group| {MACHINE})?(?![\w-])"
+    one = rf"(?:{HOST}|(?:the )?{group})"
+    found: list[str] = []
+    for match in cutter.cut(rf"{_EXCEPT} (?:on |in )?{one}(?:(?:, and | and |, | or | nor |/){one})*"):
+        found += _marked(match, hosts)
+        for name, members in names.groups.items():
+            if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", match.group(), re.IGNORECASE):
+                found += members
     return tuple(dict.fromkeys(found))
 
 
 def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cut out groups; the names of those that there are, and of those that there are not."""
     known = {group.lower(): group for group in names.groups}
-    any_of = "|".join(re.escape(group) for group in sorted(names.groups, key=len, reverse=True)) or r"(?!)"
+    any_of = _any_group(names)
     lead = rf"(?:(?:{_ON}|over|for) )?(?:(?:all|every|each)(?: of)? )?(?:the |my )?"
     found = [
         match.group(1)
@@ -218,6 +235,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
             rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in"
             rf"|of) (?:the )?({any_of})(?: group)?\b",
             rf"{lead}group ({any_of})\b",
+            rf"(?<=⟧)(?:,? and|,| &|/| plus) (?:the )?({any_of})\b(?: group| {MACHINE})?",
             rf"^(?:the )?({any_of})\s*[:,]",
             rf"(?:on|across) (?:the )?({any_of})(?=\s*(?:$|[.,;:!?]))",
         )

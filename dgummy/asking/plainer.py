@@ -138,7 +138,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) @where@",
         r" on \g<where>",
     ),
-    (r"\bonly (?:on|use) @where@", r"on \g<where>"),
+    (r"(?<!but )\bonly (?:on|use) @where@", r"on \g<where>"),
     (r"\bon @where@ only\b", r"on \g<where>"),
     (
         r"^(?:i want|i need|i'd like|show me|get me|give me|tell me|get|see|print|check)(?: to see"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import LAUNCH, VERBS, tidy
@@ -35,6 +36,9 @@ def asked(frame: Frame) -> Understood | None:
     if re.search(r"\brun off\b", frame.core, re.IGNORECASE):
         return None
     about = _about_agents(frame) or _about_runs(frame) or _about_a_host(frame) or _about_hosts(frame)
+    if about is not None and about.intent is Intent.RUNS and about.detail != "runs" and _is_some_run(frame, about):
+        near = (replace(about, detail="runs"), about)
+        return Understood(near, "it does not say which run; inv runs lists them")
     if about is not None:
         return Understood((about,))
     place = frame.place
@@ -167,6 +171,19 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", r"runs?\b"),
 )
 """Which question it is, how it is put, and what must be said besides where it does not name a run ("" for nothing)."""
+
+
+_NOT_THE_LAST = re.compile(
+    r"\b(?:all|every|each|two|three|four|few|several|both|before|second|first|other|older|oldest|failed|\d+)\b",
+    re.IGNORECASE,
+)
+
+
+def _is_some_run(frame: Frame, reading: Reading) -> bool:
+    """Whether another run than the last, or several, may be meant; or a run and a host where it shall be done."""
+    if reading.text is not None:
+        return reading.detail == "retry" and bool(reading.hosts)
+    return _NOT_THE_LAST.search(frame.whole) is not None
 
 
 def _about_runs(frame: Frame) -> Reading | None:

@@ -28,11 +28,20 @@ does have most many some first work machine's would could task tasks platforms c
 busy least-loaded
 """
 _VOCABULARY = frozenset(_VOCABULARY_TEXT.split())
+_OUR_WORDS_TEXT = """
+a all and any best cluster each every everywhere first here host hosts i idle it last load local locally logs machine
+machines network node nodes not on optimal or remote run runs some status sync task tasks test tests that the this
+"""
+_OUR_WORDS = frozenset(_OUR_WORDS_TEXT.split())
+"""A host or group of such a name cannot be told from the word."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence: `said` is all of it with marks for names and quotes, `rest` what is left without its place."""
+    """A sentence: `said` is all of it with marks for names and quotes, `rest` what is left without its place.
+
+    `quotes` are what stands between quotation marks, byte for byte, `quoted` the same with them.
+    """
 
     text: str
     said: str
@@ -40,22 +49,32 @@ class Sentence:
     place: Place
     quotes: tuple[str, ...]
     hosts: tuple[str, ...]
+    quoted: tuple[str, ...] = ()
 
     def plain(self, text: str) -> str:
-        """Put what the marks stand for back into a part of the sentence."""
-        text = re.sub(r"⟦[qc](\d+)⟧", lambda match: self.quotes[int(match.group(1))], text)
+        """Put what the marks stand for back into a part of the sentence: a quote alone without its quotation marks."""
+        values = self.quotes if re.fullmatch(r"⟦[qc]\d+⟧", text.strip()) else self.quoted
+        text = re.sub(r"⟦[qc](\d+)⟧", lambda match: values[int(match.group(1))], text)
         return re.sub(r"⟦h(\d+)⟧", lambda match: self.hosts[int(match.group(1))], text)
 
 
 def read(text: str, names: Names) -> Sentence:
     """Read a sentence. Its length is at most MAX_LENGTH; the caller sees to that."""
-    clean = re.sub(r"[⟦⟧\x00-\x1f]", " ", text.translate({0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}))
-    marked, quotes = _mark_quotes(" ".join(clean.split()))
+    marked, quotes, quoted = _mark_quotes(re.sub(r"[⟦⟧\x00]", " ", text))
+    marked = " ".join(re.sub(r"[\x00-\x1f]", " ", marked).split())
+    ambiguous = [name for name in (*names.hosts, *names.groups) if name.lower() in _OUR_WORDS]
+    known = Names(
+        tuple(host for host in names.hosts if host not in ambiguous),
+        {group: members for group, members in names.groups.items() if group not in ambiguous},
+    )
+    mentioned = tuple(name for name in ambiguous if re.search(rf"\b{re.escape(name)}\b", marked, re.IGNORECASE))
     marked = correct(marked, _VOCABULARY)
-    marked, hosts, unknown = _mark_hosts(_spelt_out(marked), names)
-    marked = plainly(marked, names.groups)
-    rest, place = take_places(marked, hosts, names)
-    return Sentence(text, marked, rest, replace(place, unknown=(*unknown, *place.unknown)), quotes, hosts)
+    marked, hosts, unknown = _mark_hosts(_spelt_out(marked), known)
+    marked = plainly(marked, known.groups)
+    rest, place = take_places(marked, hosts, known)
+    unknown = tuple(dict.fromkeys((*unknown, *place.unknown)))
+    place = replace(place, unknown=unknown, ambiguous=mentioned)
+    return Sentence(text, marked, rest, place, quotes, hosts, quoted)
 
 
 # --- marks ----------------------------------------------------------------------------------------------------------
@@ -63,15 +82,23 @@ def read(text: str, names: Names) -> Sentence:
 _QUOTED = re.compile(r"`([^`]+)`|(?<![\w'])'((?:[^']|(?<=\w)'(?=\w))+)'(?![\w'])|(?<![\w\"])\"([^\"]+)\"")
 
 
-def _mark_quotes(text: str) -> tuple[str, tuple[str, ...]]:
+_CURLY = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}
+
+
+def _mark_quotes(text: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Put a mark in place of every quote: what stands in it, and the same with its quotation marks, as written."""
     quotes: list[str] = []
-
-    def mark(match: re.Match[str]) -> str:
-        quotes.append(next(part for part in match.groups() if part is not None).strip())
-        return f"⟦{'c' if match.group(1) else 'q'}{len(quotes) - 1}⟧"
-
-    marked = _QUOTED.sub(mark, text)
-    return marked, tuple(quotes)
+    quoted: list[str] = []
+    pieces: list[str] = []
+    end = 0
+    plain = text.translate(_CURLY)  # as long as the text itself
+    for match in _QUOTED.finditer(plain):
+        group = next(number for number in (1, 2, 3) if match.group(number) is not None)
+        pieces += [plain[end : match.start()], f"⟦{'c' if group == 1 else 'q'}{len(quotes)}⟧"]
+        quotes.append(text[slice(*match.span(group))].strip())
+        quoted.append(text[slice(*match.span())])
+        end = match.end()
+    return "".join(pieces) + plain[end:], tuple(quotes), tuple(quoted)
 
 
 _NUMBERED = re.compile(r"\b([A-Za-z]+?)s[ -]?(\d+(?:(?:, and | and |, | ?& ?| ?- ?| to )\d+)+)\b")

@@ -84,12 +84,14 @@ _ENGLISH_AFTER = frozenset(_ENGLISH_AFTER_TEXT.split())
 @dataclass(frozen=True)
 class Work:
     """What is to be done. `text` is None if the sentence names nothing; `gummy` if it asks for an agent by name.
+    `quoted`: a command that stands in quotes.
 
     `launched`: it is to be run, as against: it is a task in itself (`verb`), or merely mentioned.
     """
 
     text: str | None
     is_command: bool = False
+    quoted: bool = False
     launched: bool = False
     verb: bool = False
     gummy: bool = False
@@ -103,9 +105,9 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
     text = _without_doer(tidy(_SYNC_BEHIND.sub("", text)))
     launch, thing = _launched(text)
     gummy = _GUMMY.search(text) is not None
-    command = _command(thing, quotes)
+    command, quoted = _command(thing, quotes)
     if command is not None and not re.search(r"\bgummy task\b", text, re.IGNORECASE):
-        return Work(command, is_command=True, launched=True, sync=sync is not None)
+        return Work(command, is_command=True, quoted=quoted, launched=True, sync=sync is not None)
     plain = _task(thing)
     verb = is_verb(_first(plain or ""))
     if plain is not None and not verb and re.fullmatch(_RUN, launch, re.IGNORECASE):
@@ -257,14 +259,14 @@ def _without_doer(text: str) -> str:
     return re.sub(r"^(?:take care of|be in charge of|deal with|take on|for|use to|to) ", "", text, flags=re.IGNORECASE)
 
 
-def _command(text: str, quotes: tuple[str, ...]) -> str | None:
-    """The shell command that a text is, None if it is a task."""
+def _command(text: str, quotes: tuple[str, ...]) -> tuple[str | None, bool]:
+    """The shell command that a text is, None if it is a task, and whether it stands in quotes."""
     bare = re.sub(r"^(?:the |this |a )?(?:shell )?(?:command|cmd)[:\s]+", "", text, flags=re.IGNORECASE)
     named = bare != text
     if (mark := re.fullmatch(r"(?:a |the )?⟦([qc])(\d+)⟧", bare)) is not None:
-        quoted = quotes[int(mark.group(2))]
-        return quoted if named or mark.group(1) == "c" or is_command(quoted) else None
-    return bare if named or is_command(bare) else None
+        inside = quotes[int(mark.group(2))]
+        return (inside, True) if named or mark.group(1) == "c" or is_command(inside) else (None, False)
+    return (bare if named or is_command(bare) else None), False
 
 
 _NO_TASK = re.compile(

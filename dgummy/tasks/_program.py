@@ -7,16 +7,20 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from invoke.parser.context import to_flag
+from invoke.program import Program
+
 from dgummy.boundary import words_around_dashes
+from dgummy.errors import UsageError
 
 
 def typed(words: list[str]) -> list[str]:
     """The words of a command as the user would type them: behind `inv` or `dgummy`, and our collection's name."""
     program = Path(sys.argv[0]).name
-    before, called = _called()
+    core, called = _called()
     prefix = called.rpartition(".")[0]
     name = f"{prefix}.{words[0]}" if prefix else words[0]
-    return ["inv" if program.startswith("__main__") else program, *before, name, *words[1:]]
+    return ["inv" if program.startswith("__main__") else program, *core, name, *words[1:]]
 
 
 def become(words: list[str]) -> NoReturn:
@@ -27,10 +31,23 @@ def become(words: list[str]) -> NoReturn:
     os.execv(sys.executable, [*sys.orig_argv[:1], *sys.orig_argv[1:behind], *typed(words)[1:]])  # noqa: S606 - no shell
 
 
+def check_alone(task: str) -> None:
+    """UsageError if other tasks stand on the command line beside ours: they would be left out, or done twice."""
+    core, called = _called()
+    before, _ = words_around_dashes()
+    rest = before[len(core) + 1 :]
+    others = [word for word in rest if not word.startswith("-")]
+    if called.rpartition(".")[2] != task or len(others) > 1:
+        what = f"inv {task} goes on as another command, so no other task can stand beside it"
+        raise UsageError(what, f"give inv {task} alone, and its text as one string in quotes")
+
+
 def _called() -> tuple[list[str], str]:
-    """What stands before the name of our task on the command line, and that name."""
+    """Invoke's own flags with their values, and the name of the first task behind them."""
     words = words_around_dashes()[0]
-    for at, word in enumerate(words):
-        if word.rpartition(".")[2] == "ask":
-            return words[:at], word
-    return [], ""
+    takes_value = {to_flag(name): arg.takes_value for arg in Program().core_args() for name in arg.names}
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        flag, equals, _ = words[at].partition("=")
+        at += 2 if takes_value.get(flag) and not equals else 1
+    return words[:at], words[at] if at < len(words) else ""

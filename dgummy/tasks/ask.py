@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from dgummy.errors import UsageError
 from dgummy.tasks._flags import command_with, flag, words
-from dgummy.tasks._program import become, typed
+from dgummy.tasks._program import become, check_alone, typed
 from dgummy.tasks._shared import Session, plain_text, session
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def ask(c: Context, flags: AskFlags) -> int:
     from dgummy.render import asking, documents
     from dgummy.render.text import one_line
 
+    check_alone("ask")
     said = plain_text(flags.text)
     if not said.strip():
         raise UsageError("there is nothing to read", "for example: inv ask 'run the tests on the best host'")
