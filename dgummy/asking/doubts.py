@@ -42,7 +42,7 @@ _WHEN = re.compile(
 )
 _UNKNOWN_MACHINE = re.compile(
     r"\b(?:on|to|and|or|except|not|only|but)\s+(?:on |to )?(?:the |my |our |a |an |some |any |that |this )?"
-    rf"(?:[\w-]+ )?{MACHINE}(?=\s*(?:$|[.,;!?]))",
+    r"(?:[\w-]+ )?(?:hosts?|nodes?|machines?|box(?:es)?)(?=\s*(?:$|[.,;!?]))",
     re.IGNORECASE,
 )
 _QUESTION = re.compile(

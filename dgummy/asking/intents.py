@@ -42,7 +42,7 @@ def _order(frame: Frame) -> Understood:
     if place.here:
         return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
     spread = re.match(
-        r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b",
+        r"(?:load[- ]balance|balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b",
         frame.core,
         re.IGNORECASE,
     )

@@ -57,7 +57,7 @@ _DO_IT = r"(?:(?:and )?(?:please )?(?:do|run|put|send|start) (?:it|that|this|thi
 _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
 _BEST = (
     rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{_SUPERLATIVE}"
-    rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one))\b|(?: available"
+    rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one)(?: (?:you|we|that you|that we) (?:can find|have|know|can get))?)\b|(?: available"
     rf"| loaded)?{_END})"
     r"(?: (?:for (?:that|it|this|them|the job)|available))?",
     rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {ONE_MACHINE}\b",
@@ -133,7 +133,7 @@ _ASIDE = (
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about|(?:that|which|who) (?:pick|choose|find|run|list"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about (?:running|using|how)|(?:that|which|who) (?:pick|choose|find|run|list"
     r"|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
@@ -266,7 +266,7 @@ def _hosts(
     bare = not any(said)
     if bare:
         said = [[host for host in hosts if host not in exclude]]
-    either = any(" or " in match.group().lower() for match in phrases)
     between = [before[a.end() : b.start()] for a, b in itertools.pairwise(phrases)]
+    either = any(re.search(r"\bor\b", text, re.IGNORECASE) for text in (*(one.group() for one in phrases), *between))
     apart = any(len(text.split()) > 1 for text in between) and len({tuple(part) for part in said}) > 1
     return tuple(dict.fromkeys(host for part in said for host in part)), either, apart, bare

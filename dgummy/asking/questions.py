@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
-from dgummy.asking.tasktext import LAUNCH, VERBS, tidy
+from dgummy.asking.tasktext import LAUNCH, VERBS, is_verb, tidy
 from dgummy.asking.terms import MACHINE
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
@@ -173,6 +173,7 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
 """Which question it is, how it is put, and what must be said besides where it does not name a run ("" for nothing)."""
 
 
+_HOW_TO = re.compile(r"how (?:do|can|could|should|to|does|would)\b", re.IGNORECASE)
 _NOT_THE_LAST = re.compile(
     r"\b(?:all|every|each|two|three|four|few|several|both|before|second|first|other|older|oldest|failed|\d+)\b",
     re.IGNORECASE,
@@ -189,7 +190,7 @@ def _is_some_run(frame: Frame, reading: Reading) -> bool:
 def _about_runs(frame: Frame) -> Reading | None:
     """What became of runs, and what is to be done with them."""
     core = frame.core
-    if _THING.search(core) or not _asks(frame) or core.lower() == "run":
+    if _THING.search(core) or not _asks(frame) or core.lower() == "run" or _HOW_TO.match(core):
         return None
     run = re.search(_RUN_ID, core)
     named = run is not None or re.search(rf"\b{_RUN_NOUN}", core, re.IGNORECASE) is not None
@@ -223,6 +224,11 @@ _WHICH_HOST: tuple[str, ...] = (
     rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{_BEST}) {MACHINE}"
     r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
     rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
+    rf"(?:which|what) (?:of (?:my|the|our|these) )?(?:[\w-]+ )?{MACHINE} (?:should|would|could|can|will) (?:take|get|run|handle|do)(?P<topic>\b.*)",
+    rf"(?:which|what) {MACHINE} (?:has|have) (?:the )?(?:enough |most )?(?:room|capacity|space|time) (?:for|to run|to do)(?P<topic>\b.*)",
+    rf"(?:what|which|where) (?:would|is|are|'s) (?:be )?(?:the )?(?:best|right|ideal) (?:place|home|spot|{MACHINE}) (?:to run|for|to do)(?P<topic>\b.*)",
+    rf"(?:just )?(?:a )?(?:recommendation|suggestion|question|idea)(?: please)?: which {MACHINE} (?:for|should run|should take)(?P<topic>\b.*)",
+    rf"(?:which|what) {MACHINE} would (?P<topic>.+?) (?:end up on|run on|go to|land on|be run on)",
     r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
     rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{_BEST} {MACHINE} for (?:the task "
     r"|the job )?(?P<topic>.+?),? without (?:executing|running|starting|launching).*",
@@ -346,6 +352,8 @@ def _about_hosts(frame: Frame) -> Reading | None:
         or any(_NO_LOOK.match(text) for text in (core, whole))
         or _WORK.match(whole)
     ):
+        return None
+    if is_verb((core.split() or [""])[0].lower()) and not core.lower().startswith(("check", "monitor", "print", "show")):
         return None
     about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or _ANYBODY.match(whole) is not None
     about = about or bool(frame.place.hosts or frame.place.groups)

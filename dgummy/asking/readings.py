@@ -70,7 +70,7 @@ _POLITE = re.compile(
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
-    r"^(?:do not|don'?t|dont|never|no need to) (sync|run anything|start anything|do anything"
+    r"^(?:do not|don'?t|dont|never|no need to|skip(?: the)?) (sync|run anything|start anything|do anything"
     r"|execute anything|send it anywhere"
     r"|send anything(?: anywhere)?)\b[\s,;:-]*(?:but |and |just |only )*",
     re.IGNORECASE,
