@@ -212,6 +212,21 @@ def test_doubts(say: str, why: str) -> None:
         "shred db on node-1",
         "run cat /dev/null > app.db on node-1",
         "run find . -delete on node-1",
+        "get my changes from node-1",
+        "sync my code from node-1",
+        "cancel all my runs except the last",
+        "cancel the last run if it hangs",
+        "collect the last run tomorrow",
+        "run the tests on the second best host",
+        "run the tests on node-1's neighbour",
+        "run the tests on node-1 in 5 min",
+        "run the command echo hello on node-2 on node-1",
+        "sync the project ../other to node-1",
+        "`make test` failed on node-1",
+        "run the tests on node-1 and send the results to node-2",
+        "run the tests on all hosts, then shut them down",
+        "run the tests on non-ci hosts",
+        "run nothing on node-1",
     ],
 )
 def test_nothing_is_done_on_a_guess(say: str) -> None:
@@ -224,6 +239,10 @@ def test_nothing_is_done_on_a_guess(say: str) -> None:
         ("run `touch x` everywhere except on node-1 and the ci hosts", ["node-1", "buildbox", "node-4"]),
         ("run pytest on all hosts not in the ci group", ["buildbox", "node-4"]),
         ("run pytest everywhere except ci", ["buildbox", "node-4"]),
+        ("run `make test` everywhere but on ci", ["buildbox", "node-4"]),
+        ("run `make test` everywhere (not node-1)", ["node-1"]),
+        ("run `make test` on all hosts except the ones in ci", ["buildbox", "node-4"]),
+        ("run `make test` on all hosts, skip ci", ["buildbox", "node-4"]),
     ],
 )
 def test_exceptions_stay_exceptions(say: str, wanted: list[str]) -> None:
@@ -289,6 +308,11 @@ def test_long_text_takes_no_time(part: str) -> None:
     began = time.process_time()
     understand((part * MAX_LENGTH)[:MAX_LENGTH], NAMES)
     assert time.process_time() - began < 1
+
+
+def test_signs_that_nobody_sees_are_none() -> None:
+    assert command("run `make test` on node‑1\u200b 🙂") == "inv run 'make test' --host node-1"
+    assert command("run the linter on node-1 without syncing") == "inv task 'run linter' --host node-1 --no-sync"
 
 
 def test_without_hosts_nobody_is_named() -> None:

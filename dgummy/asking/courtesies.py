@@ -5,6 +5,7 @@ from __future__ import annotations
 from dgummy.asking.terms import CLUSTER, MACHINE, ONE_MACHINE
 
 RULES: tuple[tuple[str, str], ...] = (
+    (r"\(\s*(?:not|except|but not|excluding|without) ([^)]*)\)", r"except \1"),
     # Courtesies and remarks, before and after.
     (
         r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one"
@@ -130,7 +131,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:you,? )?(?:do |make )?a sync (?:to|with|on) ", "sync to "),
     (r"\bssh(?:ing)? (?:in ?to|into|to|in to) (⟦h\d+⟧)(?:,| and| then|;)+\s*(.+)$", r"\2 on \1"),
     (r"^ssh (⟦h\d+⟧) (?!and\b|then\b)(.+)$", r"run the command \2 on \1"),
-    (r"\b(?:divvy|divide|carve|split|farm|share|deal|fan|hand)s? (?:up|out) ", "distribute "),
+    (r"\b(?:divvy|divide|carve|split|farm|share|deal|fan|hand)s? (?:up|out) (?=.*(?:\band\b|,))", "distribute "),
     (r"\bon (?:the )?(?:host|node|machine|box) (?=⟦h)", "on "),
     (r"\b(?:execute|run|perform|do|start) (?:the )?following (?:task|job|work)\b(.*?)\s*:\s*", r"run\1 "),
     (r"\b(?:execute|run|perform) (?:the )?following (?:shell )?command\b(.*?)\s*:\s*", r"run\1 the command "),
@@ -151,7 +152,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (
         r"(?:,| and|;| -)+ (?:then )?(?:please )?(?:(?:tell|let|show|give|send|inform|notify"
         r"|report)(?: it)?(?: to)?(?: me| us)?(?: know)?(?: back)?"
-        r"(?: (?:if|whether|how|(?:the |its )?(?:results?|outcome|output)|what|when|once)\b.*)?)[.!]*$",
+        r"(?: (?:if|whether|how|(?:the |its )?(?:results?|outcome|output)|what|when|once)\b(?:(?!⟦h).)*)?)[.!]*$",
         "",
     ),
     (r"\b(?:run|start|launch) (?:gummy|a gummy task|an agent)(?: there| on it)?\s*:\s*", ""),

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from dgummy.asking.questions import SHOW
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import Work
-from dgummy.asking.terms import MACHINE
 
 _HARM = re.compile(
-    r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|power ?off|turn off|switch off|uninstall"
+    r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|shut (?:it|them|that|those) down|power ?off"
+    r"|turn off|switch off|uninstall"
     r"|factory reset|sudo"
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
@@ -36,7 +36,7 @@ _WHEN = re.compile(
     r"|satur|sun)day)\b|\b(?:daily|hourly|weekly|nightly)\s*(?:$|at\b)|\b(?:tomorrow|tonight|next week"
     r"|next month|at noon"
     r"|at midnight|in the morning)\b|\bat \d{1,2}(?::\d\d)? ?(?:am|pm|o'?clock)\b|\bat \d{1,2}:\d\d\b"
-    r"|\bin (?:\d+|an?|half an|two|three) (?:minutes?|hours?|days?|weeks?)\b|\blater$"
+    r"|\bin (?:\d+|an?|half an|two|three) (?:min(?:ute)?s?|sec(?:ond)?s?|hours?|days?|weeks?)\b|\blater$"
     r"|\bon (?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:twice|\d+ times|three times|over and over)\b",
     re.IGNORECASE,
 )
@@ -56,10 +56,11 @@ _NEGATION = re.compile(
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
-    r"|^(?:stop|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)|be sure not)\b"
+    r"|^(?:run nothing|stop|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)|be sure not)\b"
     r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
     re.IGNORECASE,
 )
+_PROHIBITION = re.compile(r"\b(?:do not|don'?t|dont|never)\b", re.IGNORECASE)
 _VAGUE = re.compile(
     r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b"
     r"|like\b|again\b))"
@@ -88,8 +89,14 @@ _FROM_TO = re.compile(
     r"\bfrom ⟦h\d+⟧.*\b(?:to|onto) ⟦h|\b(?:move|migrate|transfer) (?:\w+ )*specialists?\b", re.IGNORECASE
 )
 _EXCEPTION = re.compile(
-    r"\b(?:except|excluding|excepting|apart from|other than|all but|but not|not (?:on|in)|besides"
+    r"\b(?:except|excluding|excepting|apart from|other than|all but|but not|not (?:on|in)|besides|outside"
     r"|but (?:one|two|three|\d+|the (?:first|last)))\b",
+    re.IGNORECASE,
+)
+_ODD_PLACE = re.compile(
+    r"(?<!apart )\bfrom (?:the )?⟦h|⟦h\d+⟧'s (?!turn)|\b(?:second|third|next)[- ](?:best|idlest|freest|least)\b"
+    r"|\bnon-⟦h|⟦[qc]\d+⟧ (?:failed|fails|broke|is|was)\b"
+    r"|\(\s*\)",
     re.IGNORECASE,
 )
 _NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)
@@ -165,7 +172,7 @@ def _is_altered(frame: Frame, work: Work) -> bool:
         return False
     text, said = frame.said.plain(work.text or ""), frame.said.text
     at = said.find(text)
-    return at < 0 or _FRAME_BEHIND.match(said, at + len(text)) is None
+    return at < 0 or said[:at][-1:].strip() != "" or _FRAME_BEHIND.match(said, at + len(text)) is None
 
 
 def _is_no_order(frame: Frame, work: Work) -> bool:
@@ -247,6 +254,11 @@ _OF_ORDERS = (
         "it names hosts in a way that is not understood",
         ("there", "all"),
     ),
+    _Doubt(
+        lambda frame, _: _ODD_PLACE.search(frame.whole) is not None,
+        "it names a host in a way that is not understood",
+        ("there", "status"),
+    ),
     _Doubt(_is_altered, "the command is not to be told from the words around it; put it in quotes", ("place", "here")),
     _Doubt(
         lambda frame, _: frame.place.named and _EXCEPTION.search(frame.core) is not None,
@@ -272,6 +284,23 @@ _OF_ORDERS = (
 def of_anything(frame: Frame) -> Understood | None:
     """Doubts that a sentence raises whatever it asks for."""
     return _first(_FIRST_OF_ALL, frame, Work(frame.core))
+
+
+def of_an_action(frame: Frame) -> str:
+    """Why a run is not to be ended, collected and the like as a sentence says, "" if nothing is against it."""
+    doubts = (
+        (_WHEN, "it says when"),
+        (re.compile(r"\b(?:if|unless|when)\b", re.IGNORECASE), "it has a condition"),
+        (_EXCEPTION, "it makes an exception"),
+        (_PROHIBITION, "it says what is not to be done"),
+    )
+    # "until it is over" is what waiting is about.
+    return next((why for pattern, why in doubts if pattern.search(frame.whole)), "")
+
+
+def is_harm(command: str) -> bool:
+    """Whether a command may destroy something, or switch it off."""
+    return _HARM.search(command) is not None
 
 
 def of_an_order(frame: Frame, work: Work) -> Understood | None:

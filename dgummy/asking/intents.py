@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from dgummy.asking.doubts import of_an_order, of_anything, spreads
+from dgummy.asking.doubts import of_an_action, of_an_order, of_anything, spreads
 from dgummy.asking.places import Names
 from dgummy.asking.questions import asked
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
@@ -24,6 +24,9 @@ def understand(text: str, names: Names) -> Understood:
         return Understood((Reading(Intent.LOCAL, slash.group(1).strip() or None),), text=text)
     frame = Frame(said)
     found = of_anything(frame) or asked(frame) or _order(frame)
+    first = found.readings[0]
+    if found.sure and first.intent is Intent.RUNS and first.detail in ("cancel", "collect", "retry"):
+        found = replace(found, doubt=of_an_action(frame))
     if said.place.ambiguous:
         name = said.place.ambiguous[0]
         found = replace(found, doubt=f"{name} is a word, and here the name of a host or group as well")
@@ -42,7 +45,8 @@ def _order(frame: Frame) -> Understood:
     if place.here:
         return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
     spread = re.match(
-        r"(?:load[- ]balance|balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b",
+        r"(?:load[- ]balance|balance|spread|distribute|share|split|divide|parallelise|parallelize|farm"
+        r"|orchestrate)\b",
         frame.core,
         re.IGNORECASE,
     )

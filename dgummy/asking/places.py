@@ -22,9 +22,9 @@ class Names:
 class Place:
     """Where something is to be done, as far as a sentence says so.
 
-    `unknown` are names that look like hosts and are none, `ambiguous` names of hosts that are words of ours, too. `each`: several tasks, each where it fits; `some`: on some
-    hosts; `either`: one host or another; `apart`: several hosts, each for something else; `bare`: hosts are named, but
-    not as a place.
+    `unknown` are names that look like hosts and are none, `ambiguous` names of hosts that are words of ours, too.
+    `each`: several tasks, each where it fits; `some`: on some hosts; `either`: one host or another; `apart`: several
+    hosts, each for something else; `bare`: hosts are named, but not as a place.
     """
 
     hosts: tuple[str, ...] = ()
@@ -57,7 +57,8 @@ _DO_IT = r"(?:(?:and )?(?:please )?(?:do|run|put|send|start) (?:it|that|this|thi
 _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
 _BEST = (
     rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{_SUPERLATIVE}"
-    rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one)(?: (?:you|we|that you|that we) (?:can find|have|know|can get))?)\b|(?: available"
+    rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one)(?: (?:you|we|that you"
+    r"|that we) (?:can find|have|know|can get))?)\b|(?: available"
     rf"| loaded)?{_END})"
     r"(?: (?:for (?:that|it|this|them|the job)|available))?",
     rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {ONE_MACHINE}\b",
@@ -119,7 +120,8 @@ _HERE = (
 )
 _EXCEPT = (
     r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on| in)?|without|skip(?:ping)?|other than|excluding"
-    r"|apart from|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)|not counting|nor)"
+    r"|apart from|outside(?: of)?|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)"
+    r"|not counting|nor)"
 )
 _NO_GROUP_TEXT = """
 all the my our these those every each some any few available remote other online idle best optimal same right
@@ -133,7 +135,8 @@ _ASIDE = (
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about (?:running|using|how)|(?:that|which|who) (?:pick|choose|find|run|list"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about (?:running|using|how)|(?:that|which|who) (?:pick"
+    r"|choose|find|run|list"
     r"|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
@@ -147,7 +150,7 @@ class _Cutter:
 
     def cut(self, pattern: str) -> list[re.Match[str]]:
         """Cut out every place that fits; a comma or dash before it goes too."""
-        expression = re.compile(rf"(?:\s*[,;-]\s+|(?<!\w))(?:{pattern})", re.IGNORECASE)
+        expression = re.compile(rf"(?:\s*[,;-]\s+|(?<![\w-]))(?:{pattern})", re.IGNORECASE)
         found = [match for match in expression.finditer(self.text) if match.group().strip()]
         self.text = expression.sub(" ", self.text)
         return found
@@ -171,13 +174,7 @@ def take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, P
     cutter.cut(rf"(?:and )?not (?:on |across |over )?(?:(?:the |my )?{CLUSTER}|anywhere else|remotely|the others)\b")
     exclude = _excluded(cutter, hosts, names)
     each = cutter.any(_EACH)
-    some = cutter.any(
-        (
-            rf"(?:{_ON} )?(?:one|any|some|either|a few|two|three|half) (?:of )?(?:the "
-            rf"|my )?(?:{_any_group(names)})(?: group| {MACHINE})?\b",
-            rf"(?:{_ON} )?an? (?:{_any_group(names)}) {ONE_MACHINE}\b",
-        )
-    )
+    some = _some_of_a_group(cutter, names)
     groups, strange = _groups(cutter, names)
     best = cutter.any(_BEST)
     everywhere = cutter.any(_ALL)
@@ -202,6 +199,13 @@ def take_places(text: str, hosts: tuple[str, ...], names: Names) -> tuple[str, P
     return " ".join(rest.split()), place
 
 
+def _some_of_a_group(cutter: _Cutter, names: Names) -> bool:
+    """Whether hosts of a group are meant, and not all of them."""
+    any_of = _any_group(names)
+    several = rf"(?:one|any|some|either|a few|two|three|half) (?:of )?(?:the |my )?(?:{any_of})(?: group| {MACHINE})?\b"
+    return cutter.any((rf"(?:{_ON} )?{several}", rf"(?:{_ON} )?an? (?:{any_of}) {ONE_MACHINE}\b"))
+
+
 def _marked(match: re.Match[str], hosts: tuple[str, ...]) -> list[str]:
     return [hosts[int(number)] for number in re.findall(r"⟦h(\d+)⟧", match.group())]
 
@@ -212,7 +216,10 @@ def _any_group(names: Names) -> str:
 
 def _excluded(cutter: _Cutter, hosts: tuple[str, ...], names: Names) -> tuple[str, ...]:
     """Cut out exceptions: hosts, groups, and lists of both."""
-    group = rf"(?:group |{MACHINE} (?:in|of|from) (?:the )?)?(?:{_any_group(names)})(?: group| {MACHINE})?(?![\w-])"
+    group = (
+        rf"(?:group |(?:{MACHINE}|ones|those) (?:in|of|from) (?:the )?)?(?:{_any_group(names)})(?: group"
+        rf"| {MACHINE})?(?![\w-])"
+    )
     one = rf"(?:{HOST}|(?:the )?{group})"
     found: list[str] = []
     for match in cutter.cut(rf"{_EXCEPT} (?:on |in )?{one}(?:(?:, and | and |, | or | nor |/){one})*"):
@@ -268,5 +275,5 @@ def _hosts(
         said = [[host for host in hosts if host not in exclude]]
     between = [before[a.end() : b.start()] for a, b in itertools.pairwise(phrases)]
     either = any(re.search(r"\bor\b", text, re.IGNORECASE) for text in (*(one.group() for one in phrases), *between))
-    apart = any(len(text.split()) > 1 for text in between) and len({tuple(part) for part in said}) > 1
+    apart = len({tuple(part) for part in said if part}) > 1
     return tuple(dict.fromkeys(host for part in said for host in part)), either, apart, bare

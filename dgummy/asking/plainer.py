@@ -15,14 +15,16 @@ from dgummy.asking.terms import BEST, CODE, EVERY, GOING, HOSTS, MACHINE, MODAL,
 _RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:can|could|will|would) @where@ please (?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
     (
-        r"^(?:once|when|after) (?:the |my |our )?(?:code|project|repo|changes) (?:is|are) synced (?:to|on|with) @where@, (?P<rest>.+)$",
+        r"^(?:once|when|after) (?:the |my |our )?(?:code|project|repo|changes) (?:is|are) synced (?:to|on"
+        r"|with) @where@, (?P<rest>.+)$",
         r"sync and \g<rest> on \g<where>",
     ),
     (r"^(?:i(?:'d| would)? (?:want|like|need)) (⟦[qc]\d+⟧) (?:run|executed) (?P<where>.+)$", r"run \1 \g<where>"),
     (r"^(?:log|get|go) (?:in ?to|on to|onto|into|in to) @where@ and (?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (r"^(?:stay|keep|remain) local,? and (?P<rest>.+)$", r"\g<rest> here"),
     (
-        r"(?:,| -)? (?:there is |there's )?no need (?:for|to use|to involve) (?:the |any |my )?(?:cluster|network|other \w+|hosts|nodes)\W*$",
+        r"(?:,| -)? (?:there is |there's )?no need (?:for|to use|to involve) (?:the |any |my )?(?:cluster"
+        r"|network|other \w+|hosts|nodes)\W*$",
         "",
     ),
     # Here.

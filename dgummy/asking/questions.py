@@ -224,10 +224,14 @@ _WHICH_HOST: tuple[str, ...] = (
     rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{_BEST}) {MACHINE}"
     r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
     rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
-    rf"(?:which|what) (?:of (?:my|the|our|these) )?(?:[\w-]+ )?{MACHINE} (?:should|would|could|can|will) (?:take|get|run|handle|do)(?P<topic>\b.*)",
-    rf"(?:which|what) {MACHINE} (?:has|have) (?:the )?(?:enough |most )?(?:room|capacity|space|time) (?:for|to run|to do)(?P<topic>\b.*)",
-    rf"(?:what|which|where) (?:would|is|are|'s) (?:be )?(?:the )?(?:best|right|ideal) (?:place|home|spot|{MACHINE}) (?:to run|for|to do)(?P<topic>\b.*)",
-    rf"(?:just )?(?:a )?(?:recommendation|suggestion|question|idea)(?: please)?: which {MACHINE} (?:for|should run|should take)(?P<topic>\b.*)",
+    rf"(?:which|what) (?:of (?:my|the|our|these) )?(?:[\w-]+ )?{MACHINE} (?:should|would|could|can"
+    r"|will) (?:take|get|run|handle|do)(?P<topic>\b.*)",
+    rf"(?:which|what) {MACHINE} (?:has|have) (?:the )?(?:enough |most )?(?:room|capacity|space"
+    r"|time) (?:for|to run|to do)(?P<topic>\b.*)",
+    r"(?:what|which|where) (?:would|is|are|'s) (?:be )?(?:the )?(?:best|right|ideal) (?:place|home|spot"
+    rf"|{MACHINE}) (?:to run|for|to do)(?P<topic>\b.*)",
+    rf"(?:just )?(?:a )?(?:recommendation|suggestion|question|idea)(?: please)?: which {MACHINE} (?:for"
+    r"|should run|should take)(?P<topic>\b.*)",
     rf"(?:which|what) {MACHINE} would (?P<topic>.+?) (?:end up on|run on|go to|land on|be run on)",
     r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
     rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{_BEST} {MACHINE} for (?:the task "
@@ -322,12 +326,14 @@ _UP = (
 
 
 _NO_LOOK = re.compile(
-    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down|turn off|power off"
+    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down"
+    r"|turn off|power off"
     r"|somewhere|installed|should)\b",
     re.IGNORECASE,
 )
 _WORK = re.compile(
-    r"(?!(?:ping|is|are|which|who)\b).*\b(?:run|test|tests|task|sync|fix|deploy|restart|balanc\w+|handle|optimi[sz]e)\b",
+    r"(?!(?:ping|is|are|which|who)\b).*\b(?:run|test|tests|task|sync|fix|deploy|restart|balanc\w+|handle"
+    r"|optimi[sz]e)\b",
     re.IGNORECASE,
 )
 _ANYBODY = re.compile(
@@ -353,7 +359,9 @@ def _about_hosts(frame: Frame) -> Reading | None:
         or _WORK.match(whole)
     ):
         return None
-    if is_verb((core.split() or [""])[0].lower()) and not core.lower().startswith(("check", "monitor", "print", "show")):
+    if is_verb((core.split() or [""])[0].lower()) and not core.lower().startswith(
+        ("check", "monitor", "print", "show")
+    ):
         return None
     about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or _ANYBODY.match(whole) is not None
     about = about or bool(frame.place.hosts or frame.place.groups)

@@ -77,6 +77,11 @@ _NEGATED = re.compile(
 )
 
 
+_UNSYNCED = re.compile(
+    r",?\s*(?:but |and )?\b(?:without|with no|not with|no) (?:a |any )?sync(?:ing)?\b", re.IGNORECASE
+)
+
+
 class Frame:
     """A sentence without its courtesies, in what way it is put, and its place."""
 
@@ -87,7 +92,9 @@ class Frame:
         self.whole = self._bare(said.said)
 
     def _bare(self, text: str) -> str:
-        before = None
+        bare = _UNSYNCED.sub("", text)
+        self.no_sync |= bare != text
+        text, before = bare, None
         while before != text:
             before, text = text, _POLITE.sub("", text)
             if (match := _NEGATED.match(text)) is not None:

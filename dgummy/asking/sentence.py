@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -29,8 +30,9 @@ busy least-loaded tail
 """
 _VOCABULARY = frozenset(_VOCABULARY_TEXT.split())
 _OUR_WORDS_TEXT = """
-a all and any best cluster each every everywhere first here host hosts i idle it last load local locally logs machine
-machines network node nodes not on optimal or remote run runs some status sync task tasks test tests that the this
+a all and any are at be best by cluster do each every except first for everywhere first here host hosts i idle
+it last load local locally logs machine machines network node nodes not on optimal or remote run runs some
+status sync task tasks test tests that the this
 """
 _OUR_WORDS = frozenset(_OUR_WORDS_TEXT.split())
 """A host or group of such a name cannot be told from the word."""
@@ -61,7 +63,7 @@ class Sentence:
 def read(text: str, names: Names) -> Sentence:
     """Read a sentence. Its length is at most MAX_LENGTH; the caller sees to that."""
     marked, quotes, quoted = _mark_quotes(re.sub(r"[⟦⟧\x00]", " ", text))
-    marked = " ".join(re.sub(r"[\x00-\x1f]", " ", marked).split())
+    marked = " ".join(_plain_signs(marked).split())
     ambiguous = [name for name in (*names.hosts, *names.groups) if name.lower() in _OUR_WORDS]
     known = Names(
         tuple(host for host in names.hosts if host not in ambiguous),
@@ -75,6 +77,13 @@ def read(text: str, names: Names) -> Sentence:
     unknown = tuple(dict.fromkeys((*unknown, *place.unknown)))
     place = replace(place, unknown=unknown, ambiguous=mentioned)
     return Sentence(text, marked, rest, place, quotes, hosts, quoted)
+
+
+def _plain_signs(text: str) -> str:
+    """Without signs that nobody sees or means: all dashes are one, what has no width and pictures are none."""
+    dashed = re.sub(r"[\u2010-\u2013\u2212]", "-", text)
+    unseen = ("Cc", "Cf", "So", "Sk", "Cs")
+    return "".join(" " if char != "→" and unicodedata.category(char) in unseen else char for char in dashed)
 
 
 # --- marks ----------------------------------------------------------------------------------------------------------

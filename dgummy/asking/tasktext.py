@@ -85,7 +85,8 @@ _ENGLISH_AFTER = frozenset(_ENGLISH_AFTER_TEXT.split())
 class Work:
     """What is to be done. `text` is None if the sentence names nothing; `gummy` if it asks for an agent by name.
 
-    `quoted`: it is a command that stands in quotes. `launched`: it is to be run, as against: it is a task in itself (`verb`), or merely mentioned.
+    `quoted`: it is a command that stands in quotes. `launched`: it is to be run, as against: it is a task in itself
+    (`verb`), or merely mentioned.
     """
 
     text: str | None
@@ -126,7 +127,7 @@ def _launched(text: str) -> tuple[str, str]:
         launch = re.match(rf"(?:and )?({LAUNCH}|{_SPREAD})\b[\s:]*", text, re.IGNORECASE)
         if launch is None or (found and launch.end() >= len(text)):
             break
-        if re.match(_SPREAD, text, re.IGNORECASE) and not re.search(r"\band\b|,|\btasks?\b", text):
+        if re.match(r"(?:split|divide) up\b", text, re.IGNORECASE) and not re.search(r"\band\b|,|\btasks?\b", text):
             break  # "split up the component" is the task itself
         if _HANDS_OVER.match(text) and _WHERE_TO.search(text[launch.end() :]):
             break  # "put the button in the toolbar" is the task itself

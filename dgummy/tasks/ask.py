@@ -14,6 +14,7 @@ from dgummy.tasks._shared import Session, plain_text, session
 
 if TYPE_CHECKING:
     from dgummy.asking.readings import Reading, Understood
+    from dgummy.render.console import Console
 
 
 @dataclass
@@ -88,9 +89,18 @@ def _chosen(now: Session, found: Understood, *, yes: bool) -> list[str] | None:
         if not text:
             return None
         return phrasing.words(phrasing.with_text(reading, text), _kind(now, reading, text))
-    if not yes and not (asked and console.agrees("Run it?")):
+    if not yes and not (asked and _agrees(console, reading)):
         return None
     return phrasing.words(reading, _kind(now, reading, found.text))
+
+
+def _agrees(console: Console, reading: Reading) -> bool:
+    """A yes; where it may destroy something, Enter alone is none."""
+    from dgummy.asking.doubts import is_harm
+
+    if reading.is_command and is_harm(reading.text or ""):
+        return console.answer("It may destroy something. Run it? [y/N] ").strip().lower() in ("y", "yes")
+    return console.agrees("Run it?")
 
 
 def _kind(now: Session, reading: Reading, said: str) -> str:
