@@ -68,7 +68,8 @@ def _command(name: str, task: Task) -> Command:  # type: ignore[type-arg]
     first, _, more = text.partition("\n")
     short = getattr(task, "short", {})
     flags = tuple(
-        _flag(name, argument, short, is_flag=argument.name in task.iterable) for argument in Task.get_arguments(task)
+        _flag(name, argument, short, is_flag=(argument.name or "") in task.iterable)
+        for argument in Task.get_arguments(task)
     )
     paragraphs = "\n\n".join(_wrapped(part) for part in more.strip().split("\n\n"))
     return Command(name, first, paragraphs, tuple(one.strip() for one in examples), flags)
@@ -82,8 +83,9 @@ def _flag(command: str, argument: Argument, short: dict[str, str], *, is_flag: b
         return Flag(name.upper(), argument.help, is_argument=True)
     letter = f"-{short[name]}, " if name in short else ""
     value = {bool: "", int: " N", float: " N"}.get(argument.kind, " …")
-    tells_default = not argument.default or "default" in argument.help
-    text = argument.help if tells_default else f"{argument.help} (default: {argument.default})"
+    help_text = str(argument.help)
+    tells_default = not argument.default or "default" in help_text
+    text = help_text if tells_default else f"{help_text} (default: {argument.default})"
     return Flag(f"{letter}{to_flag(name)}{value}", text, is_argument=False)
 
 

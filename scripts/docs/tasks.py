@@ -20,9 +20,10 @@ def build(c: Context) -> None:
 @task
 def record(c: Context) -> None:
     """Record the screen anew on a lab of its own: docs/screen.svg."""
-    from scripts.docs import pages, record
+    from scripts.docs.pages import FOLDER
+    from scripts.docs.record import svg
 
-    (pages.FOLDER / "screen.svg").write_text(record.svg(), encoding="utf-8")
+    (FOLDER / "screen.svg").write_text(svg(), encoding="utf-8")
 
 
 ns = Collection("docs", build, record)
