@@ -5,6 +5,7 @@ A command without help, without an example, or with a flag that has no help ends
 
 from __future__ import annotations
 
+import copy
 import re
 import textwrap
 from collections import Counter
@@ -67,9 +68,9 @@ def _command(name: str, task: Task) -> Command:  # type: ignore[type-arg]
         raise ValueError(f"inv {name}: its docstring needs a line on what it does, and one that begins with Example:")
     first, _, more = text.partition("\n")
     short = getattr(task, "short", {})
+    fresh = copy.deepcopy(task)  # to ask a task for its arguments takes their help away from it
     flags = tuple(
-        _flag(name, argument, short, is_flag=(argument.name or "") in task.iterable)
-        for argument in Task.get_arguments(task)
+        _flag(name, one, short, is_flag=(one.name or "") in task.iterable) for one in Task.get_arguments(fresh)
     )
     paragraphs = "\n\n".join(_wrapped(part) for part in more.strip().split("\n\n"))
     return Command(name, first, paragraphs, tuple(one.strip() for one in examples), flags)
