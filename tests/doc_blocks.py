@@ -37,6 +37,7 @@ class Block:
     not_run: str = ""
     file: str = ""
     exit_code: int = 0
+    section: str = ""
 
     @property
     def where(self) -> str:
@@ -60,8 +61,10 @@ def read(page: str) -> str:
 
 def blocks(page: str) -> list[Block]:
     """The fenced blocks of a page, in order."""
-    found, marks, lines = [], {}, iter(enumerate(read(page).splitlines(), 1))
+    found, section, lines = [], "", iter(enumerate(read(page).splitlines(), 1))
+    marks: dict[str, str] = {}
     for number, line in lines:
+        section = line if line.startswith("## ") else section
         if mark := _MARK.fullmatch(line):
             marks[mark.group(1)] = mark.group(2)
         elif fence := _FENCE.match(line):
@@ -70,10 +73,9 @@ def blocks(page: str) -> list[Block]:
                 if text == "```":
                     break
                 inside.append(text + "\n")
+            known = {"not_run": marks.get("not run", ""), "file": marks.get("file", "")}
             code = int(marks.get("exit", "0"))
-            found.append(
-                Block(page, number, fence[1], "".join(inside), marks.get("not run", ""), marks.get("file", ""), code)
-            )
+            found.append(Block(page, number, fence[1], "".join(inside), **known, exit_code=code, section=section))
             marks = {}
         elif line.strip():
             assert not marks, f"{page}:{number}: a mark above this line belongs above a block"

@@ -8,7 +8,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from invoke.parser import Parser
 from invoke.program import Program
 
 import dgummy.tasks
+import repos
 from cli_lab import Desk, open_desk
 from dgummy import layers, yamltext
 from dgummy.errors import ConfigError, ExitCode
@@ -27,7 +28,7 @@ from doc_blocks import PAGES, REPO, Block, Shown, blocks, calls, inline_commands
 from scripts.docs import pages, settings
 from test_layers import FLOORS
 
-MAKEFILE = "test:\n\tsh tests/run.sh\n"
+FILES = {"tasks.py": "from dgummy.tasks import ns\n", "Makefile": "test:\n\tsh tests/run.sh\n"}
 SHIMS = {
     "inv": "-m invoke",
     "dgummy": "-c \"import sys; from dgummy.cli import main; sys.argv[0] = 'dgummy'; main()\"",
@@ -50,6 +51,21 @@ class World:
     desk: Desk
     project: Path
     env: dict[str, str]
+    written: set[str] = field(default_factory=lambda: set(FILES))
+
+    def write(self, name: str, text: str) -> None:
+        self.written.add(name)
+        target = self.project / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+    def as_before(self) -> None:
+        """Take away what an earlier part of the page had written."""
+        for name in self.written - set(FILES):
+            (self.project / name).unlink()
+        self.written.clear()
+        for name, text in FILES.items():
+            self.write(name, text)
 
     def run(self, shown: str | list[str]) -> Any:
         line = shown if isinstance(shown, str) else ""
@@ -67,7 +83,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("docs"), nodes=4, down_nodes=0, figures=()) as made:
+    with open_desk(tmp_path_factory.mktemp("docs"), nodes=2, down_nodes=0, figures=()) as made:
         folder = made.nodes.home.parent / "bin"
         folder.mkdir()
         for name, words in SHIMS.items():
@@ -80,12 +96,16 @@ def world(desk: Desk, page: str) -> World:
     """A project of this page's own: nothing that another page left on a host is in its way."""
     name = Path(page).stem
     home = desk.nodes.home.parent / f"home-{name}"
-    project = make_sample_project(home / "myapp")
-    (project / "tasks.py").write_text("from dgummy.tasks import ns\n", encoding="utf-8")
-    (project / "Makefile").write_text(MAKEFILE, encoding="utf-8")
+    project = make_sample_project(home / "myapp", specialists=page == "docs/commands.md")
+    for file, text in FILES.items():
+        (project / file).write_text(text, encoding="utf-8")
+    for words in (["config", "user.name", "Ana"], ["config", "user.email", "ana@example.org"]):
+        repos.git(project, *words)
+    repos.commit(project, "Tasks")
     known = yaml.safe_load(desk.lab.config_path.read_text(encoding="utf-8"))
     nodes = list(known["hosts"])
     known |= {"groups": {"dev": nodes, "build": nodes}, "group": "dev", "remote_dir": f"~/{name}/{{name}}"}
+    known["agent"] = {"start_gap_s": 0}
     known["state_dir"] = str(desk.lab.directory / f"state-{name}")
     config = desk.lab.directory / f"docs-{name}.yaml"
     config.write_text(yaml.safe_dump(known), encoding="utf-8")
@@ -98,12 +118,14 @@ def world(desk: Desk, page: str) -> World:
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_shows_runs(desk: Desk, page: str) -> None:
     here = world(desk, page)
-    done_before: set[str] = set()
+    done_before = {shown.text for shown in _only_looking(before(page))}
+    section = ""
     for block in blocks(page):
+        if block.section != section:
+            section = block.section
+            here.as_before()
         if block.file:
-            target = here.project / block.file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text, encoding="utf-8")
+            here.write(block.file, block.text)
         elif block.not_run:
             continue
         elif block.language == "python":
@@ -113,6 +135,17 @@ def test_what_a_page_shows_runs(desk: Desk, page: str) -> None:
             if shown.text not in done_before or shown.output:
                 _run(here, block, shown)
             done_before.add(shown.text)
+
+
+def before(page: str) -> list[Shown]:
+    """What is run on the pages that come before this one."""
+    earlier = [block for each in PAGES[: PAGES.index(page)] for block in blocks(each)]
+    return [shown for block in earlier if not block.not_run and not block.file for shown in block.commands]
+
+
+def _only_looking(commands: list[Shown]) -> list[Shown]:
+    """Those after which all is as before: that they work need not be seen twice."""
+    return [shown for shown in commands if re.match(r"inv (status|load|pick|config\.(show|check|path)) ?", shown.text)]
 
 
 def _run(here: World, block: Block, shown: Shown) -> None:
@@ -300,6 +333,7 @@ def test_lines_fit() -> None:
     for page in (*PAGES, "CHANGELOG.md"):
         for line in prose(page).splitlines():
             assert len(line) <= 120, f"{page}: {line}"
+            assert line.count("`") % 2 == 0, f"{page}: what stands between backticks goes on in the next line: {line}"
 
 
 def test_the_recorded_screen_holds_nothing_of_the_machine_it_was_made_on() -> None:

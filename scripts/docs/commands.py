@@ -23,6 +23,7 @@ COMMON_FROM = 4
 NOT_RUN = {
     "cron": "it would change the crontab of whoever runs the tests",
     "demo": "it makes a lab of its own, and has a test of its own",
+    "report": "the lab's specialists leave no report",
     "lab.up": "it would start a second lab",
     "lab.down": "it would end the lab that the others run on",
 }
