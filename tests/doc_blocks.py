@@ -25,6 +25,10 @@ class Shown:
     text: str
     output: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(shlex.split(self.text, comments=True))
+
 
 @dataclass(frozen=True)
 class Block:

@@ -29,6 +29,7 @@ from scripts.docs import pages, settings
 from test_layers import FLOORS
 
 FILES = {"tasks.py": "from dgummy.tasks import ns\n", "Makefile": "test:\n\tsh tests/run.sh\n"}
+NEED_NOT_BE_SEEN_TWICE = ("status", "load", "pick", "config.", "sync", "run", "specialists")
 SHIMS = {
     "inv": "-m invoke",
     "dgummy": "-c \"import sys; from dgummy.cli import main; sys.argv[0] = 'dgummy'; main()\"",
@@ -118,7 +119,7 @@ def world(desk: Desk, page: str) -> World:
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_shows_runs(desk: Desk, page: str) -> None:
     here = world(desk, page)
-    done_before = {shown.text for shown in _only_looking(before(page))}
+    done_before = on_earlier_pages(page)
     section = ""
     for block in blocks(page):
         if block.section != section:
@@ -132,20 +133,16 @@ def test_what_a_page_shows_runs(desk: Desk, page: str) -> None:
             done = here.run([sys.executable, "-W", "error", "-c", block.text])
             assert done.returncode == 0, f"{block.where}\n{done.stdout}"
         for shown in () if block.file else block.commands:
-            if shown.text not in done_before or shown.output:
+            if shown.words not in done_before or shown.output:
                 _run(here, block, shown)
-            done_before.add(shown.text)
+            done_before.add(shown.words)
 
 
-def before(page: str) -> list[Shown]:
-    """What is run on the pages that come before this one."""
+def on_earlier_pages(page: str) -> set[tuple[str, ...]]:
+    """The commands that an earlier page has shown to work, and that what follows them does not depend on."""
     earlier = [block for each in PAGES[: PAGES.index(page)] for block in blocks(each)]
-    return [shown for block in earlier if not block.not_run and not block.file for shown in block.commands]
-
-
-def _only_looking(commands: list[Shown]) -> list[Shown]:
-    """Those after which all is as before: that they work need not be seen twice."""
-    return [shown for shown in commands if re.match(r"inv (status|load|pick|config\.(show|check|path)) ?", shown.text)]
+    shown = [one.words for block in earlier if not block.not_run and not block.file for one in block.commands]
+    return {words for words in shown if words[0] == "inv" and words[1].startswith(NEED_NOT_BE_SEEN_TWICE)}
 
 
 def _run(here: World, block: Block, shown: Shown) -> None:
@@ -300,6 +297,17 @@ def test_each_module_has_its_place_in_the_table_of_floors() -> None:
     lost = {name for name in modules if name not in named and f"{name.partition('.')[0]}/" not in named}
     assert not lost, f"docs/development.md, in the table of floors: add {', '.join(sorted(lost))}"
     assert not {name for name in named if "/" not in name} - modules, "there are no such modules"
+
+
+def test_messages_that_are_explained_are_messages_of_ours() -> None:
+    files = [path for path in (REPO / "dgummy").rglob("*.*") if path.suffix in (".py", ".sh")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in files)
+    rows = re.findall(r"^\| (.*?) \|.*\|$", read("docs/troubleshooting.md"), flags=re.MULTILINE)
+    quoted = [span for row in rows for span in re.findall(r"`([^`]+)`", row)]
+    assert len(quoted) >= 10
+    for text in quoted:
+        for part in text.split("…"):
+            assert part.strip() in sources, f"docs/troubleshooting.md: nothing says {part!r}"
 
 
 def test_links_lead_somewhere() -> None:
