@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from dgummy import layers, yamltext
 from dgummy.errors import ConfigError, ExitCode
 from dgummy.lab import make_sample_project
 from doc_blocks import PAGES, REPO, Block, Shown, blocks, calls, inline_commands, pattern, prose, read
-from scripts.docs import pages, settings
+from scripts.docs import pages, record, settings
 from test_layers import FLOORS
 
 FILES = {"tasks.py": "from dgummy.tasks import ns\n", "Makefile": "test:\n\tsh tests/run.sh\n"}
@@ -350,3 +351,13 @@ def test_the_recorded_screen_holds_nothing_of_the_machine_it_was_made_on() -> No
     words = "".join(ElementTree.fromstring(text).itertext()).replace("\xa0", " ")
     assert "inv run" in words and "node-1:/home/ana/myapp" in words
     assert not re.search(r"/(tmp|root|work|Users|private|var)/|/home/(?!ana)|https?://(?!www\.w3\.org/2000/svg)", text)
+
+
+def test_what_a_terminal_shows_becomes_a_picture(tmp_path: Path) -> None:
+    script = f"printf '\\033[32m<%s&>\\033[0m\\n' green; printf '%*s|\\n' {record.WIDTH} last; stty size"
+    printed = record.run_on_terminal(["/bin/sh", "-c", script], tmp_path, {"PATH": os.environ["PATH"]})
+    picture = ElementTree.fromstring(record.picture(printed))
+    lines = [line.replace("\xa0", " ").strip() for line in picture.itertext()]
+    assert {"<green&>", "last", "|", f"50 {record.WIDTH}"} <= set(lines), lines  # a long line goes on in the next
+    with pytest.raises(OSError, match="ended badly"):
+        record.run_on_terminal(["/bin/sh", "-c", "echo ended badly; exit 3"], tmp_path, {})

@@ -115,9 +115,9 @@ def run_on_terminal(argv: list[str], cwd: Path, environ: Mapping[str, str]) -> s
     """What a command prints on a terminal `WIDTH` columns wide; OSError if it does not end, or ends badly."""
     pid, terminal = pty.fork()
     if pid == 0:
+        ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
         os.chdir(cwd)
         os.execve(argv[0], argv, dict(environ))
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
     chunks = []
     while select.select([terminal], [], [], _MAX_S)[0]:
         try:
