@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgummy import fanout, intake
-from dgummy.app import App, current_folder
+from dgummy.app import App, current_folder, invoke_config
 from dgummy.chooser import Wish
 from dgummy.errors import DgummyError, NoHostError, SSHConnectionError, UsageError
 from dgummy.events import Event
@@ -271,19 +271,8 @@ def _document(result: RunResult, host: str, tails: Tails) -> dict[str, Any]:
 
 @contextmanager
 def _app(project_dir: str | Path | None = None, listener: Callable[[Event], None] | None = None) -> Iterator[App]:
-    from invoke.config import Config
-
-    from dgummy.layers import project_settings_folder
-
     cwd = Path(project_dir).expanduser().resolve() if project_dir is not None else current_folder()
     if not cwd.is_dir():
         raise UsageError(f"there is no folder {cwd}", "name a project's folder")
-    config = Config(project_location=None, lazy=True)
-    config.load_system()
-    config.load_user()
-    root = project_settings_folder(cwd)
-    if root is not None:
-        config.set_project_location(str(root))
-        config.load_project()
-    with App(config, listener=listener, cwd=cwd) as app:
+    with App(invoke_config(cwd), listener=listener, cwd=cwd) as app:
         yield app

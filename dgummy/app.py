@@ -225,6 +225,20 @@ class Resolver:
         return answer
 
 
+def invoke_config(cwd: Path) -> invoke.config.Config:
+    """What `inv` would read in a folder: the system's file, the user's, the project's."""
+    from invoke.config import Config
+
+    config = Config(project_location=None, lazy=True)
+    config.load_system()
+    config.load_user()
+    root = layers.project_settings_folder(cwd)
+    if root is not None:
+        config.set_project_location(str(root))
+        config.load_project()
+    return config
+
+
 def current_folder() -> Path:
     """The folder we are in, as the user typed it where that is still true; ConfigError if it is gone."""
     try:

@@ -41,7 +41,9 @@ class Command(Task):  # type: ignore[type-arg]
 
         Nor does it know one that takes several words: for each word but the first there is one more argument.
         """
+        help_of = dict(self.help)
         arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
+        self.help |= help_of  # Invoke takes them out, and may ask again: for completion it does
         for argument in arguments:
             if argument.kind in (int, float):
                 argument.kind = _number(argument)
@@ -122,7 +124,7 @@ def bounded(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:
-        os.environ.update(_aside)
+        put_env_back()
         # At its end Python looks through everything for cycles, several times: 40 ms for memory that goes anyway.
         atexit.register(gc.freeze)
         code = run_bounded(lambda: body(*args, **kwargs), as_json=bool(kwargs.get("json")))
@@ -167,6 +169,11 @@ def set_env_aside() -> None:
     To be called while the tasks are loaded; each of our tasks puts the variables back before anything else.
     """
     _aside.update(layers.set_env_aside(os.environ))
+
+
+def put_env_back() -> None:
+    """Undo `set_env_aside`: Invoke has read the environment by now."""
+    os.environ.update(_aside)
 
 
 def words_around_dashes() -> tuple[list[str], list[str]]:

@@ -82,6 +82,10 @@ _SPECIALISTS = (
     ("security-specialist", ("security", "auth", "permission", "vulnerability")),
     ("frontend-specialist", ("ui", "component", "react", "vue", "frontend")),
 )
+_OTHER_SPECIALIST = "general-specialist"
+
+SPECIALISTS = (*(name for name, _ in _SPECIALISTS), _OTHER_SPECIALIST)
+"""The specialists that gummy itself takes for tasks."""
 
 
 def derive(text: str, types: Mapping[str, TaskType] = TASK_TYPES) -> tuple[TaskType, str]:
@@ -138,7 +142,7 @@ def specialist_for(text: str) -> str:
     for name, words in _SPECIALISTS:
         if any(word in text for word in words):
             return name
-    return "general-specialist"
+    return _OTHER_SPECIALIST
 
 
 def _words_of(kind: TaskType, text: str) -> list[str]:

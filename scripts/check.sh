@@ -31,15 +31,15 @@ step() {
 
 # Every file that sh runs: by its name, or by its first line if it is executable.
 shell_files() {
-    find dgummy tests scripts benchmarks .ci -type f \( -name '*.sh' -o -perm -100 \) 2>/dev/null | sort |
+    find dgummy tests scripts benchmarks .ci -type f \( -name '*.sh' -o -name '*.bash' -o -perm -100 \) 2>/dev/null | sort |
         while IFS= read -r file; do
             first=
             case $file in
-            *.sh) ;;
+            *.sh | *.bash) ;;
             *) IFS= read -r first <"$file" || true ;;
             esac
             case $file:$first in
-            *.sh: | *:'#!'*/sh | *:'#!'*/bash | *:'#!'*' sh') printf '%s\n' "$file" ;;
+            *.sh: | *.bash: | *:'#!'*/sh | *:'#!'*/bash | *:'#!'*' sh') printf '%s\n' "$file" ;;
             esac
         done
 }

@@ -21,6 +21,8 @@ SCHEMAS = {
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
     *("collect", "report"),
+    "ask",
+    *("skill-install", "skill-show", "skill-remove", "skill-call"),
     *("config-show", "config-path", "config-check", "config-init"),
 }
 
@@ -50,6 +52,8 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("pick", 0, ["pick", "build REST API endpoints"]),
         ("pick", 69, ["pick", "--host", "node-3"]),
         ("sync", 1, ["sync"]),
+        ("ask", 0, ["ask", "run the tests on node-1"]),
+        ("ask", 64, ["ask", "run the tests on node-77"]),
         ("sync", 0, ["sync", "--host", "node-1", "--dry"]),
         ("sync", 69, ["sync", "--host", "node-3"]),
         ("run", 0, ["run", "uname -a"]),
@@ -83,6 +87,9 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("workspace-clean", 1, ["workspace.clean"]),
         ("workspace-clean", 0, ["workspace.clean", "--all", "--dry", "--host", "node-1"]),
         ("error", 64, ["workspace.clean", "--all", "--older", "2d"]),
+        ("skill-show", 0, ["skill.show"]),
+        ("skill-install", 0, ["skill.install"]),
+        ("skill-remove", 0, ["skill.remove"]),
         ("config-show", 0, ["config.show"]),
         ("config-path", 0, ["config.path"]),
         ("config-check", 0, ["config.check"]),

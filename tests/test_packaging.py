@@ -121,6 +121,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
     package = {f"dgummy/{name}" for name in _files(built.tree / "dgummy")}
     assert {name for name in names if ".dist-info/" not in name} == package
     assert {"dgummy/py.typed", "dgummy/remote/lib.sh", "dgummy/lab/assets/gummy"} <= package
+    assert {"dgummy/skill/files/SKILL.md", "dgummy/shells/completion.zsh"} <= package
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     for name in package:
         expected = bool((built.tree / name).stat().st_mode & stat.S_IXUSR)

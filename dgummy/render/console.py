@@ -77,9 +77,14 @@ class Console:
         self.write("err", self.styled(text, style).encode("utf-8", "replace") + b"\n")
 
     def agrees(self, question: str) -> bool:
-        """Ask the person at the terminal; just Enter means yes."""
-        self.write("err", f"{question} [Y/n] ".encode())
-        return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+        """Ask the person at the terminal; just Enter means yes, no more input means no."""
+        answer = self.answer(f"{question} [Y/n] ")
+        return bool(answer) and answer.strip().lower() in ("", "y", "yes")
+
+    def answer(self, question: str) -> str:
+        """Ask the person at the terminal for a line; the end of input gives ""."""
+        self.write("err", question.encode())
+        return sys.stdin.readline()
 
     def styled(self, text: str, style: str) -> str:
         """Put a style's colour around text for stderr, where that is wanted there."""

@@ -6,16 +6,36 @@ not pay for it.
 
 from __future__ import annotations
 
+import os
+
 from invoke.collection import Collection
 
 from dgummy import boundary
-from dgummy.tasks import again, collect, config, demo, groups, hosts, lab, runs, specialists, watch, work, workspace
+from dgummy.completing import VARIABLE
+from dgummy.tasks import (
+    again,
+    ask,
+    collect,
+    completion,
+    config,
+    demo,
+    groups,
+    hosts,
+    lab,
+    runs,
+    skill,
+    specialists,
+    watch,
+    work,
+    workspace,
+)
 
 ns = Collection("dgummy")
 for _task in (
     hosts.status,
     hosts.load,
     hosts.pick,
+    ask.ask,
     work.sync,
     work.run,
     work.task,
@@ -31,6 +51,7 @@ for _task in (
     collect.report,
     demo.demo,
     watch.watch,
+    completion.completion,
 ):
     ns.add_task(_task)
 ns.add_collection(Collection("config", config.show, config.init, config.check, config.path))
@@ -42,6 +63,9 @@ _specialists.add_task(watch.specialists, default=True)
 ns.add_collection(_specialists)
 ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.clean))
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
+ns.add_collection(Collection("skill", skill.install, skill.show, skill.remove, skill.call))
 boundary.set_env_aside()
+if VARIABLE in os.environ:
+    completion.take_over(ns)
 
 __all__ = ["ns"]

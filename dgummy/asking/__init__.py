@@ -1,0 +1,1 @@
+"""Plain sentences, read by rules as commands."""

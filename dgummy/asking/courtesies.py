@@ -1,0 +1,159 @@
+"""Courtesies, remarks and turns of phrase that say nothing about what is to be done, or say it round a corner. Pure."""
+
+from __future__ import annotations
+
+from dgummy.asking.terms import CLUSTER, MACHINE, ONE_MACHINE
+
+RULES: tuple[tuple[str, str], ...] = (
+    # Courtesies and remarks, before and after.
+    (
+        r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one"
+        r"|question)|no rush|fyi|ok(?:ay)?"
+        r"|hey(?: there)?|hi(?: there)?|hello(?: there)?|listen|look|ah|oh|um+|please|real quick|actually"
+        r"|anyway)\b\s*[,!.:-]?\s*)+",
+        "",
+    ),
+    (
+        r"^(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:very |really "
+        r"|so )?(?:great|nice|good|lovely|cool|helpful|wonderful) if"
+        r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if"
+        r"|(?:is there )?any (?:chance|way)(?: that)?"
+        r"|do you think|would it be possible (?:for|that|to)|is it possible (?:for|that|to))\s+",
+        "",
+    ),
+    (
+        r"^(?:(?:could|would|can|will) )?you (?:could |can |would |please |might )*(?:be so (?:kind"
+        r"|good) (?:as )?to |kindly )?(?!mind\b|reach|be\b|should\b|['r])",
+        "",
+    ),
+    (
+        r"^(?:you'?re to|you are to|your (?:task|job) is to|the (?:task|job) is to|the user (?:wants|wishes"
+        r"|would like)(?: you)? to) ",
+        "",
+    ),
+    (r"^(?:please )?be so (?:kind|good) (?:as )?to ", ""),
+    (
+        r"^(?:i(?:'d| would)? (?:want|like|need) )(?:the |to have the )?(.+?) (run|done|executed|performed"
+        r"|started|tested|fixed|cleaned up|updated|removed|rewritten|split(?: .+?)?|rebuilt|extended"
+        r"|validated(?: \w+)?),? (on|everywhere|at) ",
+        r"run \1 \2 \3 ",
+    ),
+    (
+        r"^(?:my (?:todo|to-do|list|plan)(?: today| now)? is (?:to )?|i'?m (?:trying|looking|hoping) to "
+        r"|i have to |i must )",
+        "",
+    ),
+    (r"^(?:i(?:'ve| have) )?(?:no idea|not sure|don'?t know|i don'?t know) (?:which|what|where)[^,;]*[,;-]+ *", ""),
+    (r"^what (?:i|we) (?:need|want|would like) is ", "i need "),
+    (r"^i (?:don'?t|do not) (?:care|mind) (?:where|which|what)[^,;.:-]*[,;.:-]+ *(?:just )?", ""),
+    (
+        r"^i'?(?:ve| have) (?:just )?(?:edited|changed|updated|pushed|committed|modified|fixed|finished"
+        r"|made)\b[^;,.]*[;,.] *(?:so |now |please )*",
+        "",
+    ),
+    (r"^[^,.;:]{8,80}(?:,|;|\.| -) ?so (?:please |now |just |could you |can you )*(?=\w)", ""),
+    (
+        r"(?:\s*[,.;(-]+\s*(?:and |but )?|\s+(?:and |but ))(?:nothing else|that'?s (?:all|it)|no more"
+        r"|do(?:n'?t| not) (?:start|run|do|launch|execute) anything"
+        r"(?: yet| else)?|i'?ll [^,;]*|thanks[^,;]*|thank you[^,;]*|thx|cheers|ta|no hurry|no rush"
+        r"|nothing more|if (?:at all )?possible|when(?:ever)? you can)\)?[.!]*$",
+        "",
+    ),
+    (
+        r"[,\s]*\b(?:if you (?:please|don'?t mind|can|could|would|want|like)|without (?:involving|bothering"
+        r"|touching|using) (?:the |any )?(?:others?|other \w+|rest)"
+        r"|at the moment|for the moment|right away|at your convenience|when you get (?:a chance|to it)"
+        r"|as soon as (?:possible|you can)|for me|once more)\b[.!?]*$",
+        "",
+    ),
+    (r"\s*(?:->|=>|→)\s*(?=⟦h)", " on "),
+    (r"\b(?:fleet|cluster|network)[- ]?wide\b:?", "everywhere "),
+    (r"(\b(?:spread|share|farm|hand|split|divide|balance|distribute)) 'em\b", r"\1 them"),
+    (r"\bi mean,? (?=on |everywhere)", ""),
+    (r"\b(?:platforms?|machines?|hosts?|nodes?|boxes) (?:that )?we (?:have|own|support)\b", "platforms"),
+    (r"\bwith the exception of\b", "except"),
+    (r"\beach and every\b", "every"),
+    (r"\bal (?=nodes|hosts|machines|boxes)", "all "),
+    (rf"\b(?:on|across) this very {ONE_MACHINE}\b", "here"),
+    (r"\bstart(?:ing)? up\b", "start"),
+    (
+        rf"\b(?:the best {ONE_MACHINE}|the best one) (?:we'?ve got|we have|there is|i have|available)\b",
+        "the best host",
+    ),
+    (
+        r"\b(?:put|run|send|place|start|do) (?:them|these|those|both|all of them) (?:on|to|onto"
+        rf"|across) (?:the |my )?(?:best|right|optimal|suitable|freest|idlest) {MACHINE}",
+        "distribute them",
+    ),
+    (
+        r"\b(?:(?:on|across|over|throughout|in|to) )?(?:the |my |our )?(?:whole|entire|full) (?:fleet"
+        r"|cluster|network)\b",
+        "everywhere",
+    ),
+    (r"\b(on|at) all (our|my|the) (machines|hosts|nodes|boxes|computers)\b", r"on all \2 \3"),
+    (rf"\b(every|each|all)( \w+)? ((?:{ONE_MACHINE})s?) in (?:the |my |our )?{CLUSTER}\b", r"\1 \3"),
+    (r"\b(?:subsequently|afterwards|after that|thereafter|following that)\b,?", ""),
+    (r"^(?:delegate|hand|give|assign) (?:over )?to (.+?) the (?:task|job|work) of (.+)$", r"run \2 on \1"),
+    (
+        r"\b(?:throw|stick|shove|plonk|chuck|bung|issue|spawn) (?=.+\b(?:on|at|onto|from)\b)",
+        "run ",
+    ),
+    (
+        r"^(run (?:(?!\b(?:on|apart|everywhere|to)\b).)+?) (?:at|from) (?=the best|⟦h|the least|every|all)",
+        r"\1 on ",
+    ),
+    (r"\brun (?:a |an )?(?:gummy[- ]agent|gummy|agent|specialist) (on .+?) (?:for|to) (.+)$", r"run \2 \1"),
+    (
+        r"^(?:the following command|this command|the command) (?:shall|should|must|is to"
+        r"|has to) be (?:executed|run) (.+?)\s*:\s*(.+)$",
+        r"run the command \2 \1",
+    ),
+    (r"^it is (?:requested|desired|required|asked) that (?:the )?(.+?) be (\w+) (on .+)$", r"run \2 \1 \3"),
+    (r"^(?:to be safe|just in case|if possible|when possible|first of all|before lunch),? ", ""),
+    (r"^same (?:task|thing|job|work) (on .+?)\s*[:,-]\s*(.+)$", r"run \2 \1"),
+    (
+        r"\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet "
+        rf"|available |suitable )*(?:{ONE_MACHINE})(?: with spare \w+| with (?:some )?(?:room"
+        r"|capacity))?(?: instead)?(?=[\s.,;!?]|$)",
+        "on the best host",
+    ),
+    (r"\bwhere(?:ver)? (?:the )?(?:load|usage) is (?:the )?(?:lowest|least|smallest)", "on the best host"),
+    (rf"\bon (?:the )?(?:present|current) {ONE_MACHINE}(?: only)?", "here"),
+    (r",? ?\b(?:nowhere else|and nowhere else)\b", ""),
+    (r"^(?:no remote|not remote|without remote)[^,;:]*[,;:] *(.+?)(?: here)?$", r"\1 here"),
+    (r"\b(?:please )?(?:do|run) it (here|locally)\s*[:,]\s*(.+)$", r"\2 here"),
+    (
+        r",? ⟦h(\d+)⟧ (?:can|should|could|will|must) (?:do|take|have|handle|run) (?:it|that|this)(?: one)?$",
+        r" on ⟦h\1⟧",
+    ),
+    (r"^(⟦h\d+⟧),? (?:you'?re up|your turn|go|please|do this|over to you|this is for you)\s*[:,;!-]?\s*", r"\1: "),
+    (r"^(?:you,? )?(?:do |make )?a sync (?:to|with|on) ", "sync to "),
+    (r"\bssh(?:ing)? (?:in ?to|into|to|in to) (⟦h\d+⟧)(?:,| and| then|;)+\s*(.+)$", r"\2 on \1"),
+    (r"^ssh (⟦h\d+⟧) (?!and\b|then\b)(.+)$", r"run the command \2 on \1"),
+    (r"\b(?:divvy|divide|carve|split|farm|share|deal|fan|hand)s? (?:up|out) ", "distribute "),
+    (r"\bon (?:the )?(?:host|node|machine|box) (?=⟦h)", "on "),
+    (r"\b(?:execute|run|perform|do|start) (?:the )?following (?:task|job|work)\b(.*?)\s*:\s*", r"run\1 "),
+    (r"\b(?:execute|run|perform) (?:the )?following (?:shell )?command\b(.*?)\s*:\s*", r"run\1 the command "),
+    (r"\b(?:perform|execute|run|do) (?:the )?task (?=⟦q)", "run "),
+    (r"\bover on (?=⟦|the\b|my\b|all\b)|\bover at (?=⟦)|\s@\s*(?=⟦)", " on "),
+    (r"\b(?:out|off|over|up|down|across|along) (?:to|onto|on) (?=⟦|the\b|my\b|all\b|every|each)", "to "),
+    (r"\b(kick|fire|spin|start|boot) (?!off|up)([^,;.]{3,60}?) (?:off|up)\b(?=\s|$)", r"start \2"),
+    (
+        rf"\b((?:all|every|each)(?: of)?(?: the| my| our)? {MACHINE})(?: that)? (?:i|we)(?:'ve)? (?:own|have"
+        r"|got|run)\b",
+        r"\1",
+    ),
+    (
+        r"\b(?:once|when|after|as soon as) (?:that'?s|that is|it'?s|it is|this is) (?:done|there|finished"
+        r"|over|synced),? ",
+        "",
+    ),
+    (
+        r"(?:,| and|;| -)+ (?:then )?(?:please )?(?:(?:tell|let|show|give|send|inform|notify"
+        r"|report)(?: it)?(?: to)?(?: me| us)?(?: know)?(?: back)?"
+        r"(?: (?:if|whether|how|(?:the |its )?(?:results?|outcome|output)|what|when|once)\b.*)?)[.!]*$",
+        "",
+    ),
+    (r"\b(?:run|start|launch) (?:gummy|a gummy task|an agent)(?: there| on it)?\s*:\s*", ""),
+)
+"""What is looked for, and what is put in its place; tried in order, each once."""

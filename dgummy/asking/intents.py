@@ -1,0 +1,112 @@
+"""What a plain sentence asks for, by rules. Pure.
+
+A rule looks at the frame of a sentence (how it begins, what kind of question it is) and at its place (see `places`).
+Where rules leave two readings, both are given and neither is sure: nobody's machines are put to work on a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from dgummy.asking.doubts import of_an_order, of_anything, spreads
+from dgummy.asking.places import Names
+from dgummy.asking.questions import asked
+from dgummy.asking.readings import Frame, Intent, Reading, Understood
+from dgummy.asking.sentence import read
+from dgummy.asking.tasktext import Work, parts, work_of
+
+
+def understand(text: str, names: Names) -> Understood:
+    """Read a sentence: what it asks for, and where."""
+    said = read(text, names)
+    if (slash := re.match(r"/[\w-]+\s*(.*)", said.text.strip(), re.DOTALL)) is not None:
+        return Understood((Reading(Intent.LOCAL, slash.group(1).strip() or None),), text=text)
+    frame = Frame(said)
+    found = of_anything(frame) or asked(frame) or _order(frame)
+    if said.place.unknown:
+        found = replace(found, doubt=f"there is no host or group {', '.join(said.place.unknown)}")
+    return replace(found, text=text)
+
+
+def _order(frame: Frame) -> Understood:
+    """What a sentence gives to do."""
+    work = work_of(frame.core, frame.said.quotes)
+    place = frame.place
+    doubt = of_an_order(frame, work)
+    if doubt is not None:
+        return doubt
+    if place.here:
+        return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
+    spread = re.match(
+        r"(?:balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b",
+        frame.core,
+        re.IGNORECASE,
+    )
+    several = parts(work, looking=place.each or not place.named or spread is not None)
+    if place.each or (len(several) > 1 and (spread or not place.named)) or spreads(frame, work):
+        return _distributed(frame, several)
+    if not place.named:
+        return _nowhere(frame, work)
+    if work.sync:
+        return _synced(frame, work)
+    return Understood((_placed(frame, work),))
+
+
+def _placed(frame: Frame, work: Work) -> Reading:
+    """Work at a place that was named."""
+    place = frame.place
+    everywhere = not place.hosts and (place.everywhere or bool(place.groups))
+    if work.is_command:
+        return frame.reading(Intent.COMMAND, work.text, everywhere=everywhere, is_command=True)
+    if place.hosts:
+        return frame.reading(Intent.RUN_HOST, work.text)
+    return frame.reading(Intent.FANOUT if everywhere else Intent.RUN_BEST, work.text)
+
+
+def _synced(frame: Frame, work: Work) -> Understood:
+    if work.text is None and not work.gummy:
+        reading = frame.reading(Intent.SYNC, everywhere=not frame.place.hosts)
+        if frame.place.best:
+            return Understood((reading,), "a sync needs to be told where to")
+        return Understood((reading,))
+    if not frame.place.hosts and not frame.place.best:
+        return Understood((frame.reading(Intent.FANOUT, work.text, is_command=work.is_command),))
+    return Understood((frame.reading(Intent.SYNC_RUN, work.text, is_command=work.is_command),))
+
+
+def _distributed(frame: Frame, several: tuple[str, ...]) -> Understood:
+    texts = tuple(frame.said.plain(text) for text in several)
+    reading = frame.reading(Intent.DISTRIBUTE, texts=texts, hosts=() if frame.place.each else frame.place.hosts)
+    if not texts and not frame.core:
+        return Understood((reading,), "it does not say what is to be distributed")
+    if len(texts) == 1 and frame.place.each:
+        one = frame.reading(Intent.RUN_BEST, texts[0])
+        return Understood((one, replace(reading, texts=texts)), "it names one task, and speaks of several")
+    return Understood((reading,))
+
+
+def _nowhere(frame: Frame, work: Work) -> Understood:
+    """What is work without a place: is it for here, or for the best host?  Nobody can tell."""
+    doubt = "it does not say where"
+    if frame.place.some:
+        near = (frame.reading(Intent.RUN_BEST, work.text), frame.reading(Intent.FANOUT, work.text))
+        return Understood(near, "it does not say which hosts, or how many")
+    if work.text is None or not (work.launched or work.verb):
+        return Understood(
+            _bare_work(frame, work), "nothing that is to be done was understood" if not work.text else doubt
+        )
+    if work.is_command:
+        near = (
+            frame.reading(Intent.COMMAND, work.text, is_command=True),
+            frame.reading(Intent.LOCAL, work.text, is_command=True),
+        )
+    else:
+        near = (frame.reading(Intent.RUN_BEST, work.text), frame.reading(Intent.LOCAL, work.text))
+    return Understood(near, doubt)
+
+
+def _bare_work(frame: Frame, work: Work) -> tuple[Reading, ...]:
+    if re.fullmatch(r"(?:the |my |all )*(?:unit |integration |e2e )*tests?", frame.core, re.IGNORECASE):
+        return frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.FANOUT, work.text)
+    return frame.reading(Intent.STATUS, detail="status"), frame.reading(Intent.RUN_BEST, work.text)

@@ -1,0 +1,295 @@
+"""Roundabout sentences put plainly: `node-1 should be the one to run X` as `run X on node-1`. Pure.
+
+Rules are tried in order, each once; what none of them knows stays as it is. Hosts and quotes are marks by then (see
+`sentence`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from dgummy.asking.courtesies import RULES
+from dgummy.asking.terms import BEST, CODE, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE, THEN
+
+_RULES: tuple[tuple[str, str], ...] = (
+    # Here.
+    (
+        rf"^(?:keep|leave|hold) (?:it|this|that)(?: one)? (?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}"
+        r"|laptop|desktop)\s*[:;,.-]+\s*(.+)$",
+        r"\1 here",
+    ),
+    (
+        r"^(?:no remote (?:hosts?|machines?)|nothing remote|keep (?:it|this|that"
+        r"|everything)(?: one)? (?:local|here)|(?:do|run) (?:it|this|that) (?:locally|here)|stay local"
+        r"|not remotely|locally)"
+        r"\s*(?:please)?\s*[:;,.-]+\s*(.+)$",
+        r"\1 here",
+    ),
+    (
+        r"^(?:use|take) (?:my|this) (?:own )?(?:machine|laptop|computer|box)(?:, this one,)? (?:for|to) (.+)$",
+        r"\1 here",
+    ),
+    (r"(?:,| -| \() ?local(?:ly)?\)?[.!]?$", " here"),
+    (
+        r"\bon my end\b|\bon this end\b|\bon my side\b|\bin this (?:very )?(?:folder|directory|checkout"
+        r"|terminal|shell)\b",
+        "here",
+    ),
+    # The best one.
+    (r"^load[- ]balance (?:this|it|that)(?: one| task)?(?: for me)?\s*[:,-]\s*(.+)$", r"\1 on the best host"),
+    (
+        r"[,;.\s-]*\b(?:(?<!which )(?<!what )(?:you|dgummy|the scheduler) (?:choose|pick|decide|can choose"
+        r"|can pick)|let (?:the scheduler|it|dgummy|the tool) (?:decide|choose|pick))"
+        r"(?: (?:the |a )?(?:host|node|machine|where|which|which one))*(?=[.!,;]|$)",
+        " on the best host",
+    ),
+    (
+        rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:which|that|who) (?:has|have|is"
+        r"|are) (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
+        r"(?: (?:to do|loaded|busy|free|idle|memory|room|load|headroom|work|cpu|ram|capacity|jobs|used"
+        r"|available))*",
+        "the best host",
+    ),
+    (
+        rf"\b(?:any|a|some|whatever|whichever) {ONE_MACHINE} (?:that|which) (?:is not|isn'?t"
+        r"|is n't) (?:\w+ )?(?:busy|loaded|in use)",
+        "the best host",
+    ),
+    (
+        rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:with|that has|which has|having"
+        r"|of) (?:the )?(?:best|most|lowest|least|smallest|highest|minimum|minimal|fewest)"
+        r" (?:cpu |current |free |spare |available )*(?:headroom|load avg|load average|load|room|capacity"
+        r"|cpu|memory|ram|work|usage|utili[sz]ation|score|resources|jobs|runs)"
+        r"(?: (?:available|free|on it|right now|now))?",
+        "the best host",
+    ),
+    (
+        rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?: (?:{ONE_MACHINE}"
+        r"|one)s?)?(?:'s| is| has| looks| seems| happens to be| that is| that'?s| are| you think is)"
+        r" (?:currently |the )?(?:least|most|free|idle|best|available|quiet|room|lowest|not|sitting|bored"
+        r"|freest|idlest|optimal|suited|suitable|doing nothing)"
+        r"(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|suited|suitable|idle|capacity"
+        r"|idling|doing much|memory|cpu|ram|to do))*(?: (?:right now|now|at the moment|for it))?",
+        "on the best host",
+    ),
+    (
+        rf"^(?:who|which)ever (?:{ONE_MACHINE} )?(?:has|is) [^,;.]*? (?:gets|should get|takes|should take"
+        r"|does|should do|can have|can take) (.+)$",
+        r"run \1 on the best host",
+    ),
+    (
+        r"^(?:find|pick|choose|get|take|grab|select|identify|determine|see)(?: me| out| us)? (?:a good|a|an"
+        rf"|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
+        rf"(?:{ONE_MACHINE}|least to do|least|best|free|idle|one|is quiet|load"
+        r"|most room)(?: is)?(?: for (?:me|this|it|that))?(?:,? and(?: then)?|,? then|;|,) (?:have it "
+        r"|let it |make it |use it to |use that to |use it for )?"
+        r"(.+?)(?: (?:on it|there|with it|on that one|on that))?$",
+        r"\1 on the best host",
+    ),
+    (
+        r"^(?:to )?on the best host,? (?:(?:should|must|gets to|can|ought to)(?: be the one to)?|let it"
+        r"|have it|make it|and|then)+ (.+)$",
+        r"\1 on the best host",
+    ),
+    (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
+    # Who is to do it.
+    (r"(?:,| -) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
+    (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
+    (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
+    (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
+    (r"^@where@,? please (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (
+        rf"^(?P<where>{HOSTS}) (?:has|is|isn'?t|looks|does(?:n'?t)?)\b[^,;]*[,;] (?:so |then )?(?:have it "
+        r"|let it |please )?(?P<rest>(?!is\b|what|why|does|can\b|are\b).+?)(?: there| on it)?$",
+        r"\g<rest> on \g<where>",
+    ),
+    (
+        r"^(?:can|could|will|would) @where@ (?:please )?(?:take care of|take on|look after|deal with|do|run"
+        r"|execute|start)(?: with)? (?P<rest>.+?)\??$",
+        r"run \g<rest> on \g<where>",
+    ),
+    (
+        r"^(?:have|let|make|get) @where@ (?:do|run|execute) (?:a |the )?(?P<rest>⟦[qc]\d+⟧)[.!]?$",
+        r"run \g<rest> on \g<where>",
+    ),
+    (
+        r"^(?:it would be (?:\w+ )*if )?(?:the )?(?P<rest>[^,;]+?) (?:could|can|should|might|may"
+        r"|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$",
+        r"run \g<rest> \g<where>",
+    ),
+    (rf"^@where@,? {MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (
+        r"^@where@ (?:is|are) where (?:i|we)(?:'d| would)? (?:want|like|need) (?P<rest>.+?)(?: to (?:run|go"
+        r"|happen|be run|be done|take place))?[.]?$",
+        r"run \g<rest> on \g<where>",
+    ),
+    (r"^(?:it'?s )?@where@'?s? turn (?:to|for) (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (
+        r"^(?:i(?:'d| would)? (?:want|like|need) )?(?:have|let|make|get|tell|ask|instruct"
+        r"|want) @where@,? (?:to |please )*(?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (r"^(?:i(?:'d| would)? (?:want|like|need)) @where@ (?:to |for )(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (r"^(?:give|hand|assign) @where@ (?P<rest>(?!a try).+)$", r"run \g<rest> on \g<where>"),
+    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    (
+        r"[,;]? (?:and |but )?(?:do(?:n'?t| not)|never) (?:use|touch|pick|take) (?:any(?:thing"
+        rf"|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) @where@",
+        r" on \g<where>",
+    ),
+    (r"\bonly (?:on|use) @where@", r"on \g<where>"),
+    (r"\bon @where@ only\b", r"on \g<where>"),
+    (
+        r"^(?:i want|i need|i'd like|show me|get me|give me|tell me|get|see|print|check)(?: to see"
+        r"| to know)? (?:the )?(?:output|result|results) of (?P<rest>⟦[qc]\d+⟧) (?:from|on|of|for|at"
+        r"|across) (?:the )?(?P<where>.+)$",
+        r"run \g<rest> on \g<where>",
+    ),
+    (
+        r"^what (?:does|would|do|will) (⟦[qc]\d+⟧) (?:say|print|show|return|report|give|output"
+        r"|tell)(?: me)? (on|for|at|across|everywhere)\b",
+        r"run \1 \2",
+    ),
+    (r"^(⟦[qc]\d+⟧)\s*[,-]+\s*(?P<where>@place@)[.!]?$", r"run \1 on \g<where>"),
+    (rf"^(?P<where>{HOSTS}|@group@) for (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    # Everywhere.
+    (
+        r"\bon (?:everything|every ?one|all of (?:them|it)|each(?: one)?(?: of them)?|the lot|all)(?=[.,;!]"
+        r"|\s*$|\s+(?:except|but|bar|and|at once|please|if|in))",
+        "everywhere",
+    ),
+    (
+        r"^(?:i need to know (?:if|whether|that)? ?)?(?:the )?(.+?) (?:pass(?:es)?|works?|runs?|builds?"
+        rf"|are green|is green) (?:on (?:every|all) platforms?|everywhere), so ({GOING}) (?:them"
+        r"|it) (?:everywhere|there).*$",
+        r"\2 \1 everywhere",
+    ),
+    (
+        r"^does (.+?) (?:work|pass|run|build) on (?:all|every) platforms?\?? *[,;-]* *(?:please )?(?:run|try"
+        r"|test) (?:it|them) (?:everywhere|there).*$",
+        r"run \1 everywhere",
+    ),
+    # Sync, then run.
+    (
+        rf"^(?:make sure|ensure|see to it)(?: that)? @where@ (?:has|gets|have) {CODE}{THEN}(?P<rest>.+)$",
+        r"sync and \g<rest> on \g<where>",
+    ),
+    (
+        rf"^(?:make sure|ensure|see to it)(?: that)? {CODE} (?:is|are|gets?) (?:synced|synchroni[sz]ed"
+        rf"|copied|sent|pushed)(?: (?:to|on|onto|with) (?P<where>@place@|the best host))?"
+        rf"(?:{THEN}| (?:prior to|before) )(?:you )?(?P<rest>.+)$",
+        r"sync and \g<rest>⟪\g<where>⟫",
+    ),
+    (rf"^sync @where@{THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
+    (
+        rf"^@where@ needs? {CODE}(?:{THEN}(?:sync|copy|push|send) (?:it|them"
+        rf"|that)(?: over)?)?{THEN}(?P<rest>.+)$",
+        r"sync and \g<rest> on \g<where>",
+    ),
+    (
+        r"^before (?:you )?(?:run|running|start|starting|do|doing) (?P<rest>.+?) on @where@[,;]? (?:please "
+        r")?(?:bring|get|sync|push|copy|make sure|update|mirror)\b.*$",
+        r"sync and run \g<rest> on \g<where>",
+    ),
+    (
+        r"^(?:get|bring|mirror|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync|synchroni[sz]e"
+        rf"|publish|drop|beam)(?: (?:up|over|across))? {CODE}"
+        rf"(?: (?:up|over|across|out))?(?: (?:to|onto|on|with|into|at|for) (?P<where>@place@"
+        rf"|the best host))?(?: first)?{THEN}(?:(?:once|when|after) (?:that'?s|that is|it'?s|it is"
+        r"|this is) (?:done|there|finished|over|synced),? |"
+        r"afterwards,? |(?:have|let|make) it |use it to )*(?P<rest>.+)$",
+        r"sync and \g<rest>⟪\g<where>⟫",
+    ),
+    (
+        r"^(.+?) after (?:you )?(?:sync(?:ing|ed)?|a sync|pushing|copying)(?: (?:of )?(?:my|the|our"
+        r"|this)? ?\w+)?(?: over)?[.]?$",
+        r"sync and \1",
+    ),
+    (
+        r"^(.+?)(?:,? (?:and|but)|[,;.]| -)? ?(?:please )?(?:(?:make sure|ensure)(?: that)? (?:you )?(?:it"
+        r"|everything|the code|my code|the project|my changes)? ?(?:is|are|was|has been"
+        r"|to)? ?(?:in )?sync(?:ed)?(?: first| beforehand)?"
+        r"|(?:do a |with a )?(?:fresh )?sync(?:ing)?(?: (?:my|the|our|this)? ?\w+)?(?: over| up)? (?:first"
+        r"|before(?:hand)?|beforehand|before that))[.!]?$",
+        r"sync and \1",
+    ),
+    (
+        r"^(?:with|after|following|do) (?:a |the )?(?:fresh |full |quick )?sync(?:ing)?(?: (?:of )?(?:my|the"
+        r"|our)? ?\w+)?(?: beforehand| first| done)?[,;]+ (.+)$",
+        r"sync and \1",
+    ),
+    (r"\bsync(?:ing)? ⟦q\d+⟧ (?=run\b)", "sync and "),
+    (r"\bsync(?:hroni[sz]e)?\s*(?:'n'|n|&|\+)\s*(?=\w)", "sync and "),
+    # Several.
+    (
+        r"^let (?:the )?(?:balancer|scheduler|dgummy|it) (?:place|spread|schedule|distribute|assign"
+        r"|put)(?: both)? (.+)$",
+        r"distribute: \1",
+    ),
+    (
+        r"^(?:place|put|assign|schedule|send|run) these (?:on|to|onto) (?:the )?(?:right|best|suitable"
+        rf"|optimal) {MACHINE}\s*:\s*",
+        "distribute: ",
+    ),
+    (r"^(?:spread|split|balance) the load\s*:\s*", "distribute: "),
+    (
+        rf"\b(?:one|another|the other|a second|a third)(?: {ONE_MACHINE}| one)? (?:does|should do|takes"
+        r"|handles|gets|can do|should take|for) ",
+        "",
+    ),
+    (r"^there(?:'s| is| are) (?:some )?(.+?) (?:to do|to be done|waiting|on my list|left|pending)\b", r"\1"),
+)
+"""`@place@` stands for any place, `@where@` for one that is put behind `on`, `@group@` for a group of hosts."""
+
+
+def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The rules with the names of groups put in."""
+    any_of = "|".join(re.escape(group) for group in groups) or r"(?!)"
+    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:{any_of})(?: group| {MACHINE}))"
+    place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
+    for pattern, plain in _RULES:
+        named = pattern.replace("@where@", rf"(?P<where>{place})")
+        yield named.replace("@place@", place).replace("@group@", group), plain
+
+
+_BREAK = re.compile(
+    r"(?<=[.;:!?])\s+|\s+-{1,2}\s+|,\s+(?:so|then|but)\s+|,\s+(?=(?:can|could|would|will) you\b|please\b"
+    r"|just\b|have\b|let\b|use\b|wait\b|run\b|throw\b|do\b|put\b|fix\b|what\b|which\b|where\b|is it\b)"
+    r"|\s+so (?=just\b|please\b|can\b|could\b)"
+)
+_REMARK = re.compile(
+    r"^(?:i|we|you|it|he|she|they|there|that|this|those|my|our|the|fans?|since|because|as|before|after"
+    r"|while|forget|ignore|in case|to be|no|not|for|sorry)\b"
+    r"(?:.*?\b(?:is|are|was|were|am|'m|'re|'s|feels?|looks?|sounds?|seems?|has|think|know|got|getting|go"
+    r"|safe|others|rest|remote|kick|started|melts?|dies|keeps?|on battery)\b|'m |'re |'s )",
+    re.IGNORECASE,
+)
+_LEANS_BACK = re.compile(r"\b(?:it|its|them|that|this|there|those|these)\b", re.IGNORECASE)
+
+
+def _without_remarks(text: str) -> str:
+    """Without clauses that ask for nothing, where another one does; kept where what follows leans back on them."""
+    clauses = _BREAK.split(text)
+    while len(clauses) > 1:
+        first, then = clauses[0], clauses[1]
+        remark = _REMARK.match(first) is not None and not re.search(
+            r"⟦[hu]\d*⟧|\b(?:tasks?|jobs?|things|todo|run|runs)\b", first, re.IGNORECASE
+        )
+        if not remark or _LEANS_BACK.search(re.split(r"\b(?:on|using|at)\b", then)[0]):
+            break
+        clauses = clauses[1:]
+        text = text[text.index(clauses[0]) :]
+    return text
+
+
+def plainly(text: str, groups: Iterable[str]) -> str:
+    """Put a marked sentence plainly."""
+    text = _without_remarks(text)
+    for pattern, plain in (*RULES, *_rules(groups)):
+        before = text
+        text = re.sub(pattern, plain, text, count=1, flags=re.IGNORECASE).strip()
+        if not text:
+            return before
+    text = re.sub(r"⟪([^⟫]+)⟫", r" on \1", text).replace("⟪⟫", "")
+    return text if len(text) == 1 else text.strip()

@@ -1,0 +1,343 @@
+"""Plain sentences that ask to be told something: about hosts, runs, agents. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from dgummy.asking.readings import Frame, Intent, Reading, Understood
+from dgummy.asking.tasktext import LAUNCH, VERBS, tidy
+from dgummy.asking.terms import MACHINE
+
+SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
+_ASKS = re.compile(
+    rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have any|any\b"
+    r"|status\b|overview\b"
+    r"|should|could|can\b|would|am\b|was\b|were\b|will\b|why|state\b|current\b|history\b|tail\b|follow\b"
+    r"|wait\b|cancel\b"
+    r"|let me|inform\b|retrieve\b|advise\b|indicate\b|determine\b|notify\b|block\b|abort\b|grab\b"
+    r"|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last"
+    r"|running)\b|logs?\b|retry\b|rerun\b"
+    r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
+    re.IGNORECASE,
+)
+_AGENTS = (
+    r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies)"
+)
+_THING = re.compile(
+    r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b",
+    re.IGNORECASE,
+)
+
+
+def asked(frame: Frame) -> Understood | None:
+    """What a sentence asks to be told, None if it gives work."""
+    if re.search(r"\brun off\b", frame.core, re.IGNORECASE):
+        return None
+    about = _about_agents(frame) or _about_runs(frame) or _about_a_host(frame) or _about_hosts(frame)
+    if about is not None:
+        return Understood((about,))
+    place = frame.place
+    if re.search(r"\b(?:ssh|log in|connect|get) (?:in ?to|to) ⟦h\d+⟧$", frame.whole) and re.match(
+        r"(?:can|could) (?:we|i)\b", frame.whole, re.IGNORECASE
+    ):
+        return Understood((frame.reading(Intent.STATUS, detail="status"),))
+    asking = re.match(
+        r"(?:should|could|can|would|may) (?:i|we|⟦h\d+⟧)(?!\w)|(?:is|are|has|does|do) ⟦h\d+⟧ (?:good|strong"
+        r"|big|fast|free|idle|powerful)? ?(?:enough )?(?:have (?:enough )?(?:room|space|memory) )?(?:for"
+        r"|to) "
+        r"|(?:is|would) it (?:be )?(?:better|wise|ok|okay|safe|smart|sensible|a good idea|possible)",
+        frame.whole,
+        re.IGNORECASE,
+    )
+    if asking and place.hosts and not re.search(r"take care of|\bplease\b", frame.whole):
+        topic = _topic(re.sub(r"^\w+ (?:i|we|⟦h\d+⟧) (?:run|do|handle|take)?", "", frame.core, flags=re.IGNORECASE))
+        near = (frame.reading(Intent.WHICH_HOST, topic, hosts=()), frame.reading(Intent.RUN_HOST, topic))
+        return Understood(near, "it asks whether, and does not say that it shall be done")
+    return None
+
+
+def _asks(frame: Frame) -> bool:
+    first = re.match(r"[a-z]*", frame.core.lower())
+    short = len(frame.core.split()) <= 4 and (first is None or first.group() not in VERBS)
+    short = (
+        short
+        and re.match(rf"(?:{LAUNCH}|sync)\b(?! (?:logs?|history|status|list|output)\b)", frame.core, re.IGNORECASE)
+        is None
+    )
+    return short or any(_ASKS.match(text) for text in (frame.core, frame.whole))
+
+
+def _about_agents(frame: Frame) -> Reading | None:
+    head = re.search(rf"\b{_AGENTS}\b", frame.core, re.IGNORECASE)
+    if re.match(
+        r"(?:what|who) (?:is|are|does|do) (?:a |an |the )?(?:gummy )?(?:specialists?|agents?)(?: do| mean"
+        r"| for)?$",
+        frame.core,
+        re.IGNORECASE,
+    ):
+        return None
+    if head is None or _THING.search(frame.core):
+        return None
+    info = (
+        rf"^{SHOW}\b|\b(?:what|which|who|where|how many|how much|whose)\b|^(?:is|are|any|do|does|has|have)\b"
+        r"|^(?:the )?(?:status|state|overview)\b"
+        rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
+    )
+    order = (
+        r"^(?:run|put|perform|do|spread|share|farm|execute|start|launch|use|have (?:the|a|an|my|gummy)\b|ask"
+        r"|dispatch|send|let|gummy task|distribute|balance)\b"
+    )
+    if re.search(order, frame.core, re.IGNORECASE) or re.fullmatch(
+        r"gummy(?: tasks?)?|agents?", frame.core, re.IGNORECASE
+    ):
+        return None
+    if re.search(r"\b(?:should|best|would|suits?)\b", frame.whole, re.IGNORECASE):
+        return None
+    if head.group().lower() == "gummy-watch" or re.search(info, frame.core, re.IGNORECASE) or _is_about(frame, head):
+        return frame.reading(Intent.SPECIALISTS)
+    return None
+
+
+def _is_about(frame: Frame, head: re.Match[str]) -> bool:
+    """Whether several agents are all that a sentence without a verb is about."""
+    first = re.match(r"[a-z]*", frame.core.lower())
+    verbless = first is None or first.group() not in VERBS
+    return (
+        verbless
+        and head.group().lower().endswith("s")
+        and len(frame.core.split()) <= 6
+        and not re.search(r"\b(?:to|and)\b", frame.core)
+    )
+
+
+_RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
+_RUN_NOUN = (
+    r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old"
+    r"|newest|running|two|three|few|most)\s+)+(?:gummy )?"
+    r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:history|page|button|table|list|view))"
+)
+
+
+_RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
+    (
+        "logs",
+        r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b",
+        r"(?:run|runs|ran|job)\b",
+    ),
+    ("logs", r"^(?:tail|follow) (?:the |my )?(?:last |current )?(?:run|job)\b", ""),
+    (
+        "collect",
+        r"^(?:pull|bring|get|fetch) (?:the |my )?(?:results?|changes|work|artifacts?) (?:back|home)\b",
+        "",
+    ),
+    ("logs", r"^(?:(?:show|see|get|tail|view|print) )?(?:me )?(?:the )?logs?$", ""),
+    ("retry", r"^(?:retry|re-?run|repeat|restart|resume)\b", r"(?!)"),
+    (
+        "wait",
+        r"^(?:wait|block|hold|sit tight)\b|\buntil\b.*\b(?:finish|done|over|end|complete)|^(?:let me know"
+        r"|tell me|notify me|ping me|alert me)\b.*"
+        r"\b(?:when|once|as soon as)\b.*\b(?:finish|done|over|end|complete)",
+        r"(?:run|runs|job|jobs)\b",
+    ),
+    ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
+    (
+        "collect",
+        r"^(?:collect|fetch|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
+        r"|changes?|results?|work|files?|diff|branch|run)\b",
+        r"the run\b",
+    ),
+    ("runs", r"\bhistory\b", r"runs?\b"),
+    ("runs", rf"^(?:{SHOW}\b.*|(?:my|all|recent|last|latest) )\b(?:runs|jobs)\b", ""),
+    (
+        "runs",
+        r"^(?:what'?s|what is|what'?s currently|what is currently|is anything|anything)(?: currently"
+        r"| still)? running",
+        "",
+    ),
+    ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", ""),
+    (
+        "runs",
+        r"^(?:why did|which of my (?:runs|jobs)|did|has|have|is|was|were|how did|how'?s|how is|how are"
+        r"|what happened|what did|when did|are|any)\b",
+        r"(?:failed |finished |recent |my )(?:runs|jobs)\b",
+    ),
+    ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
+    ("runs", r"^(?:list |show |the )?(?:last|latest|recent) (?:\d+ |few |three |five |ten )?(?:runs|jobs)\b", ""),
+    ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", r"runs?\b"),
+)
+"""Which question it is, how it is put, and what must be said besides where it does not name a run ("" for nothing)."""
+
+
+def _about_runs(frame: Frame) -> Reading | None:
+    """What became of runs, and what is to be done with them."""
+    core = frame.core
+    if _THING.search(core) or not _asks(frame) or core.lower() == "run":
+        return None
+    run = re.search(_RUN_ID, core)
+    named = run is not None or re.search(rf"\b{_RUN_NOUN}", core, re.IGNORECASE) is not None
+    launched = re.match(r"(?:run|execute|start|launch|ssh)\b", core, re.IGNORECASE) is not None
+    for detail, pattern, besides in _RUN_QUESTIONS:
+        if (
+            re.search(pattern, core, re.IGNORECASE)
+            and (named or frame.has(besides))
+            and not (launched and detail == "logs")
+        ):
+            return frame.reading(Intent.RUNS, run.group() if run else None, detail=detail)
+    return None
+
+
+_BEST = r"(?:the )?(?:best|least[- ](?:loaded|busy)|optimal|right|ideal|suitable|freest|idlest|quietest)"
+_WHICH_HOST: tuple[str, ...] = (
+    rf"(?:tell me |show me |find out |say |know )?(?:which|what) (?:{MACHINE}|one)(?: of (?:mine|them|my \w+))?"
+    r" (?:should|would|could|can|is (?:best|right|good|free|optimal|the best|best suited|ideal"
+    r"|least \w+)|suits?|fits?|has (?:the )?most"
+    r" (?:room|capacity))(?: (?:i|we|you))?(?: (?:use|pick|choose|run|take|handle|do|get|host|put|send"
+    r"|execute|be|best))*"
+    r"(?: for| to(?: run| do| handle)?| on| with)?(?P<topic>\b.*)?",
+    rf"(?:which|what) {MACHINE} (?:for|to run|to use for)(?P<topic>\b.*)",
+    r"(?:tell me |show me )?where (?:should|would|could|can|do|does|shall|to)(?: (?:i|we"
+    r"|you))?(?: best)?(?: (?:run|put|do|send|execute|place))?"
+    r"(?P<topic>\b.*?)(?: (?:go|run|fit|be run|belong|work)(?: best)?)?",
+    rf"(?:what'?s |what is |who is |who'?s )?{_BEST} (?:(?:available )?(?:{MACHINE}|one|place)) (?:for"
+    r"|to run|to do|to handle)(?P<topic>\b.*)",
+    r"who (?:has|would have|'s got|got) (?:the )?(?:most|enough) (?:room|capacity|space)(?: (?:for"
+    r"|to run|to do))?(?P<topic>\b.*)?",
+    rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{_BEST}) {MACHINE}"
+    r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
+    rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
+    r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
+    rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{_BEST} {MACHINE} for (?:the task "
+    r"|the job )?(?P<topic>.+?),? without (?:executing|running|starting|launching).*",
+    r"dry run:? where (?:would|will|does|could) (?P<topic>.+?) (?:land|go|run|end up|be placed)",
+    r"(?:before .+?, )?(?:which|what) (?:node|host|machine|box|server) (?:should|would|could"
+    r"|can) (?:take|get|run|handle|do)(?P<topic>\b.*)",
+    r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
+    rf"(?:a |any |good |best )*(?:{MACHINE})(?: suggestions?| recommendations?| ideas?"
+    r"| advice)? for(?P<topic>\b.*)",
+    r"(?:any )?(?:suggestions?|recommendations?|ideas?|advice)(?: (?:on|as to"
+    rf"|about))?(?: (?:where to run|which {MACHINE}|a {MACHINE}))? (?:for|to use for"
+    r"|should run)?(?P<topic>\b.*)",
+    r"(?:where'?s|where is|what'?s|what is|is there) (?:a |the )?(?:good|best|right|nice|better"
+    r"|ideal) (?:spot|place|home|location|slot)(?: (?:for|to run|to do))(?P<topic>\b.*)",
+    r"(?:kindly |please )?(?:advise|tell me|inform me|say|indicate|determine|identify|figure out"
+    r"|find out|show me|let me know|decide|suggest|recommend)(?: me)?,? (?:on )?(?:which"
+    rf"|what) {MACHINE} (?:is|are|would be|should be|would|should|can|could|will)"
+    r"(?: the)?(?: most suitable| best suited| best| ideal| optimal| right| used| fit)?(?: (?:for|to run"
+    r"|to do|handle|run|take|do|get|host))?(?P<topic>\b.*)",
+    r"(?:tell me |say |find out )?(?:on |to )?(?:which|what) (?:of my |of the "
+    rf"|of our )?{MACHINE}(?: of mine)? (?:should|would|could|ought|shall|do|does|might|can) (?:i|you|we"
+    r"|it|one)"
+    r"(?: to)? (?:do|run|give|put|send|use for|choose for|pick for|recommend for|suggest for|go for"
+    r"|use to run|use|choose|pick|recommend)(?P<topic>\b.*?)?(?: (?:to|on))?",
+    rf"(?:which|what) (?:one )?(?:of (?:my|the|our|these) )?{MACHINE} (?:is|are|would be|looks"
+    r"|seems)(?: the)? (?:most suitable|best suited|best|ideal|right|fittest|free enough|most suited"
+    r"|good)"
+    r"(?: (?:one|choice|place|home))?(?: (?:for|to run|to do|to handle))(?P<topic>\b.*)",
+    r"who(?:'s| is| has|'s got| has got|'d have)?(?: got)? (?:the )?(?:spare|free|enough|most"
+    r"|some) (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources)(?: left)?(?: (?:for"
+    r"|to run|to do))(?P<topic>\b.*)",
+    r"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do "
+    r"|start )?(?P<topic>.+?), (?:then )?(?:on )?(?:what|which|where|who)\b.*",
+    r"(?P<topic>[^,;.?]+?)(?: later| next| soon| tonight| tomorrow)?[,;.] ?(?:so )?(?:which|what|where"
+    rf"|who)(?: {MACHINE})? (?:would|should|could|do|is|shall)\b.*",
+    r"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will"
+    r"|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do "
+    r"|send |start )?(?P<topic>.+?)"
+    r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
+    r"(?:only |just )?(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could"
+    r"|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
+    rf"(?:tell me |say |find out )?(?:which|what) (?:of (?:my|the|our|these) )?{MACHINE} (?:should|would"
+    r"|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
+    r"(?:(?:what|which|who)(?:'?s| is| are| would be) |find |show me |tell me |give me "
+    rf"|get me )(?:the )?{_BEST} (?:(?:available )?(?:{MACHINE}|one))"
+    r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
+)
+
+
+def _about_a_host(frame: Frame) -> Reading | None:
+    """Which host should do something."""
+    if re.search(r"\b(?:reach|ping|contact|currently use|log in)\b", frame.whole, re.IGNORECASE):
+        return None
+    whole = re.sub(
+        r"(?:,|;|\.| -)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it"
+        r"|that|them).*|i'?ll .*)$",
+        "",
+        frame.whole,
+        flags=re.IGNORECASE,
+    )
+    for pattern in _WHICH_HOST:
+        match = re.match(rf"(?:{pattern})\s*$", whole, re.IGNORECASE)
+        if match is not None and not re.search(
+            r"\b(?:ran|down|up|has the)\b(?! most)", frame.whole[:40], re.IGNORECASE
+        ):
+            return frame.reading(Intent.WHICH_HOST, _topic(match.groupdict().get("topic") or ""))
+    return None
+
+
+def _topic(text: str) -> str | None:
+    bare = re.sub(
+        r"^(?:\s*(?:gotta|need to|have to|going to|i|we|'?ve|want to|a|an|the|this|that|my|our|some|running"
+        r"|doing|to|for)\b)+|\b(?:go|right now|now|today|best|at the moment|to|on)\s*$",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
+    return tidy(bare) or None
+
+
+_LOAD = (
+    r"(?:load|busy|busiest|cpu|memory|ram|utili[sz]ation|usage|metrics|loaded|overloaded|idle|io wait"
+    r"|load averages?|headroom|swap|disk|how hard|working|free (?:memory|ram|cpu))"
+)
+_UP = (
+    r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected"
+    r"|reach|ping|status|state"
+    r"|healthy|health|availability|connectivity|come back|back|overview|currently use|on right now"
+    r"|answer(?:ing)?|respond|running ok)"
+)
+
+
+_NO_LOOK = re.compile(
+    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down|turn off|power off"
+    r"|somewhere|installed|should)\b",
+    re.IGNORECASE,
+)
+_WORK = re.compile(
+    r"(?!(?:ping|is|are|which|who)\b).*\b(?:run|test|tests|task|sync|fix|deploy|restart|balanc\w+|handle|optimi[sz]e)\b",
+    re.IGNORECASE,
+)
+_ANYBODY = re.compile(
+    r"(?:(?:is|are) )?(?:who|who'?s|whos|anyone|anybody|anything|everyone|everybody|everything)\b", re.IGNORECASE
+)
+_JUST_LOAD = re.compile(
+    rf"(?:{SHOW} )?(?:me )?(?:the |current |my )*(?:cpu |system |cluster |host )?"
+    r"(?:load|loads|load metrics|load averages?|loads? of everything)$",
+    re.IGNORECASE,
+)
+_IS_FREE = re.compile(r"(?:is|are) ⟦h\d+⟧(?: and ⟦h\d+⟧)* (?:free|idle|loaded|overloaded)", re.IGNORECASE)
+_JUST_LIST = re.compile(rf"(?:{SHOW}(?: me)?|what are|which are)(?: (?:all|of|my|the|our))* {MACHINE}$", re.IGNORECASE)
+_JUST_STATUS = re.compile(r"(?:(?:show|check|get) )?(?:me )?(?:the )?status$", re.IGNORECASE)
+
+
+def _about_hosts(frame: Frame) -> Reading | None:
+    """Who is up, and how busy."""
+    whole, core = frame.whole, frame.core
+    if (
+        _THING.search(core)
+        or not _asks(frame)
+        or any(_NO_LOOK.match(text) for text in (core, whole))
+        or _WORK.match(whole)
+    ):
+        return None
+    about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or _ANYBODY.match(whole) is not None
+    about = about or bool(frame.place.hosts or frame.place.groups)
+    if _IS_FREE.match(whole) or _JUST_LOAD.match(core) or (about and re.search(rf"\b{_LOAD}\b", core, re.IGNORECASE)):
+        return frame.reading(Intent.STATUS, detail="load")
+    if (
+        _JUST_LIST.match(whole)
+        or (about and re.search(rf"\b{_UP}\b", whole, re.IGNORECASE))
+        or _JUST_STATUS.match(core)
+    ):
+        return frame.reading(Intent.STATUS, detail="status")
+    return None

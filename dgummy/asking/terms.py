@@ -1,0 +1,33 @@
+"""What machines, places and code are called, as parts of regular expressions. Marks for hosts: see `sentence`."""
+
+from __future__ import annotations
+
+MACHINE = (
+    r"(?:hosts?|nodes?|machines?|box(?:es)?|servers?|computers?|workers?|platforms?"
+    r"|(?:execution )?targets?|instances?)"
+)
+ONE_MACHINE = r"(?:host|node|machine|box|server|computer|worker|(?:execution )?target|instance|one)"
+CLUSTER = r"(?:cluster|network|fleet|tailnet|farm|pool)"
+HOST = r"(?:the )?⟦[hu]\d*⟧"
+HOSTS = rf"(?:both |either )?{HOST}(?:(?:, and | and |, | or |/| \+ | & | plus ){HOST})*"
+EVERY = (
+    r"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: (?:available|remote"
+    rf"|other|online|idle|build|tailscale))* {MACHINE})"
+)
+BEST = (
+    r"(?:the )?(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest)(?: available"
+    rf"| free)? {ONE_MACHINE}"
+)
+MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|could|will|would|might)"
+CODE = (
+    r"(?:(?:my|the|this|that|our|all|all of|local|current|whole|latest|new|newest|recent|own|working"
+    r"|uncommitted|dirty) )*"
+    r"(?:codebase|code base|code|project|repo(?:sitory)?|changes|everything|it|them|files?|sources?"
+    r"|(?:working )?tree|working copy"
+    r"|work(?:space)?|folder|directory|dir|app|checkout|edits|branch|stuff|state)"
+)
+THEN = r"(?:\s*[,;&+.]+\s*(?:and |then )*|\s+(?:and|then|before)\s+(?:then )?|\s+'?n'?\s+)"
+GOING = (
+    r"(?:run(?:ning)?|do(?:ing)?|start(?:ing)?|execut(?:e|ing)|launch(?:ing)?|kick(?:ing)? off|fir(?:e"
+    r"|ing) off|hav(?:e|ing))"
+)
