@@ -59,6 +59,7 @@ def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, det
         fetch=kept.fetch,
         collect_first=kept.collect_first,
         isolate=kept.isolate,
+        job=kept.job,
     )
     tool = settings.agent.tool if kept.mode else ""  # it is required of whoever gets an agent's task
     wish = Wish(

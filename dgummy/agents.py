@@ -20,6 +20,8 @@ MODES = ("task", "plan", "execute")
 SPECIALISTS_MODE = "task"
 """The mode in which gummy gives a text to a specialist; the others are one-off."""
 SHOWN_CHANGES = 200
+AGENT_CLI = "claude"
+"""What gummy starts, and what has to be logged in."""
 _FILES = {
     "task": ("task.log", "task-report.md"),
     "plan": ("plan.log", "plan-report.md", "plan.md"),
@@ -53,6 +55,16 @@ class Judgement:
     state: RunState
     reason: str = ""
     remedy: str = ""
+
+
+def companions(tool: str) -> tuple[str, ...]:
+    """The programs that an agent's program cannot do without."""
+    return (AGENT_CLI,) if tool == "gummy" else ()
+
+
+def logged_in_cli(tool: str) -> str:
+    """The program whose login an agent's task depends on, "" if nobody knows."""
+    return AGENT_CLI if tool in ("gummy", AGENT_CLI) else ""
 
 
 def command_line(template: str, mode: str, text: str, verify: str | None = None) -> str:

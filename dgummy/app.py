@@ -8,7 +8,8 @@ import platform
 import random
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,10 @@ def utc_now() -> datetime:
 
 
 class App:
-    """Everything one command needs, made when first asked for. A context manager: it closes what it opened."""
+    """Everything one command needs, made when first asked for. A context manager: it closes what it opened.
+
+    `asks` is whether the user may be asked, at a terminal, about a host that is new or a page to visit.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class App:
         self._cwd = cwd
         self.bus = Bus(*([listener] if listener else []))
         self.home = Path.home()
+        self.asks = True
 
     def __enter__(self) -> App:
         return self
@@ -151,7 +156,7 @@ class App:
 
             return LocalTransport()
 
-        chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self._find_d)
+        chosen = backends.choose(self.settings.backend, bool(self.inventory.hosts), self.find_d)
         found, asked = chosen.found, self.settings.backend == "d"
         if found is None:
             return backends.Carriers(chosen, local, self.ssh_transport)
@@ -164,7 +169,8 @@ class App:
 
         return backends.Carriers(chosen, local, self.ssh_transport, d, strict=asked)
 
-    def _find_d(self) -> Found | NotFound:
+    def find_d(self) -> Found | NotFound:
+        """The `d` command of this machine, or why there is none that can be used."""
         from dgummy.transport.dfind import find
 
         cache_path = self.state_dir / "cache" / "d.json"
@@ -175,13 +181,18 @@ class App:
 
         return config_hosts(self.ssh_config)
 
+    @cached_property
+    def resolver(self) -> Resolver:
+        """How ssh would reach a name."""
+        return Resolver(self.inventory, self.ssh_config, self.state_dir / "cache" / "ssh.json")
+
     def ssh_transport(self) -> SSHTransport:
         """A transport of its own over ssh, to be closed by whoever asked for it."""
         from dgummy.transport.ssh import SSHTransport
 
-        interactive = self.console is not None and self.console.interactive
+        interactive = self.asks and self.console is not None and self.console.interactive
         return SSHTransport(
-            Resolver(self.inventory, self.ssh_config, self.state_dir / "cache" / "ssh.json"),
+            self.resolver,
             connect_s=self.settings.timeouts.connect_s,
             browser_s=self.settings.timeouts.browser_s,
             interactive=interactive,
@@ -189,6 +200,20 @@ class App:
             on_notice=lambda host, text: self.bus(Notice(text, "warning", host)),
             ssh_config_path=self.ssh_config,
         )
+
+    def key_files(self, hosts: Iterable[str]) -> list[str]:
+        """The files of keys that log in to hosts without an agent and without a passphrase, as ssh's config has it."""
+        from dgummy.transport.keyfiles import read_key_file
+
+        resolve = Resolver(self.inventory, self.ssh_config, self.state_dir / "cache" / "ssh.json")
+        found: dict[str, None] = {}
+        for host in hosts:
+            with suppress(ConfigError):
+                for path in resolve(self.inventory.hosts[host].ssh_names()[0]).identity_files:
+                    key = read_key_file(path)
+                    if key is not None and not (key.encrypted or key.public_only):
+                        found[key.path] = None
+        return list(found)
 
     def _ask_about_host_key(self, question: HostKeyQuestion) -> bool:
         """Ask, at a terminal, whether the user knows this key."""

@@ -15,7 +15,7 @@ from dgummy.work import Base
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The flags of a run. `subdir` is the folder below the project that it was asked for in."""
+    """The flags of a run. `subdir` is the folder below the project that it was asked for in, `job` cron's job."""
 
     hosts: tuple[str, ...] = ()
     group: str | None = None
@@ -33,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     fetch: tuple[str, ...] = ()
     collect_first: bool = False
     isolate: bool = False
+    job: str = ""
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,7 +18,7 @@ from dgummy.agents import Evidence
 from dgummy.chooser import Wish
 from dgummy.events import AttemptEnded, Listener, Notice
 from dgummy.fanout import Job
-from dgummy.interrupt import cancelling, end_run
+from dgummy.interrupt import cancelling, end_run, timed_out
 from dgummy.journal import AttemptFigures, Journal
 from dgummy.lodging import HomeLook
 from dgummy.model import LOCAL_HOST, Attempt, Failure, FailureKind, Host, RunResult, RunState, Sample, SyncResult
@@ -94,7 +94,7 @@ class Attempter:
             if synced.workspace is None:
                 failure = synced.result.failure or Failure(FailureKind.SYNC)
                 if failure.kind is FailureKind.CANCELLED:
-                    return self.result(course, host.name, Ending(RunState.CANCELLED, 130, "cancelled during the sync"))
+                    return self.result(course, host.name, self.called_off(order, "cancelled during the sync"))
                 self._give_up_on(course, host, failure, began)
                 return None
             directory = synced.workspace.directory
@@ -240,9 +240,16 @@ class Attempter:
     def _end(self, supervision: Supervision, job: Job[Ending], order: Order, run_id: str, host: Host) -> Ending:
         """End the run on its host and hear it out; asked to leave, leave it to itself."""
         timeouts = self._settings.timeouts
+        by_clock = self._stop.timed_out
         if not order.group_id:  # who stops a group has said so, once
-            self._emit(Notice(cancelling(host.name, timeouts), "warning"))
-        return end_run(supervision, job, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
+            self._emit(Notice(cancelling(host.name, timeouts, by_clock=by_clock), "warning"))
+        ending = end_run(supervision, job, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
+        return timed_out(ending) if by_clock and not order.group_id else ending
+
+    def called_off(self, order: Order, reason: str) -> Ending:
+        """How an order ends that was stopped before its command ran."""
+        ending = Ending(RunState.CANCELLED, 130, reason)
+        return timed_out(ending) if self._stop.timed_out and not order.group_id else ending
 
     def _conclude(
         self,
@@ -281,7 +288,12 @@ class Attempter:
         wanted = order.collect == "auto" and (work is WorkState.UNCOLLECTED or bool(order.mode))
         if self._stop.cancelled or not (wanted or order.fetch):
             return result
-        return self._means.collector().finish(result, self._row(order, site, result), order.fetch)
+        row = self._row(order, site, result)
+        job = Job(lambda: self._means.collector().finish(result, row, order.fetch), "collect")
+        if self._stop.wait_for(job) or not self._stop.timed_out:
+            return job.result()
+        self._emit(Notice(f"not collected: {self._stop.reason}", "warning", site.host.name))
+        return result
 
     def _row(self, order: Order, site: Site, result: RunResult) -> RunRow:
         """The run as the ledger will have it; it may have no room for it."""

@@ -8,12 +8,14 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
+from invoke.parser import Parser
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.program import Program
@@ -21,7 +23,7 @@ from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from dgummy import layers
-from dgummy.errors import DgummyError, ExitCode
+from dgummy.errors import DgummyError, ExitCode, UsageError
 
 _SIGPIPE_CODE = 141
 
@@ -136,6 +138,12 @@ def bounded(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
     """Do the work; gives back the exit code."""
+    code = _run(work, as_json=as_json)
+    _settle_notices(code)
+    return code
+
+
+def _run(work: Callable[[], Any], *, as_json: bool) -> int:
     try:
         code = work()
         if sys.stdout is not None:
@@ -148,9 +156,10 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
         if error.message:
             _note(error.message)
         return error.code
-    except KeyboardInterrupt:
-        _complain(DgummyError("interrupted", code=ExitCode.INTERRUPTED), as_json=as_json)
-        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt as pressed:
+        stopped = _interrupted(pressed)
+        _complain(stopped, as_json=as_json)
+        return int(stopped.code)
     except BrokenPipeError:
         _forget_stdout()
         return _SIGPIPE_CODE
@@ -158,6 +167,50 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
         _complain(_bug(error), as_json=as_json)
         return ExitCode.BUG
     return code if isinstance(code, int) else 0
+
+
+def _settle_notices(code: int) -> None:
+    """Show what was kept back, if there is anything to tell."""
+    if "dgummy.render.holding" in sys.modules:
+        from dgummy.render.holding import HOLDING
+
+        with suppress(OSError, DgummyError):
+            HOLDING.end(well=code == 0)
+
+
+def _interrupted(pressed: KeyboardInterrupt) -> DgummyError:
+    from dgummy.stop import DEADLINE, DeadlinePassed
+
+    if not isinstance(pressed, DeadlinePassed):
+        return DgummyError("interrupted", code=ExitCode.INTERRUPTED)
+    remedy = "see how far it came: inv runs; or give it longer: --deadline 2h"
+    return DgummyError(DEADLINE, remedy, code=ExitCode.TIMED_OUT)
+
+
+_collections: list[Collection] = []
+
+
+def set_collection(collection: Collection) -> None:
+    """Say which tasks there are, for `parsed`. To be called while they are loaded."""
+    _collections[:] = [collection]
+
+
+def parsed(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Read a command line that names one of our tasks: the task's name, and its arguments. UsageError for any other."""
+    known = {name for one in _collections for name in one.task_names}
+    if not words or words[0] not in {*known, *(alias for one in _collections for alias in one.collections)}:
+        name = ascii(words[0])[1:-1] if words else "nothing"
+        raise UsageError(f"there is no command {name[:80]}", "write it as after `dgummy`: run 'make test'")
+    before, sys.argv[1:] = sys.argv[1:], list(words)  # `Command` looks there
+    try:
+        found = Parser(contexts=_collections[0].to_contexts()).parse_argv(list(words))
+    except ParseError as error:
+        raise UsageError(str(error), f"see inv --help {words[0]}") from error
+    finally:
+        sys.argv[1:] = before
+    if len(found) != 1:
+        raise UsageError(f"these are {len(found)} commands", "give one; quote what belongs together: run 'make test'")
+    return str(found[0].name), dict(found[0].as_kwargs)
 
 
 _aside: dict[str, str] = {}
@@ -190,6 +243,7 @@ def _complain(error: DgummyError, *, as_json: bool) -> None:
     from dgummy.render.text import one_line
 
     console = Console()
+    _settle_notices(int(error.code))
     with suppress(OSError, DgummyError):  # whom to tell, if nobody reads?
         console.note(f"✗ {one_line(error.message, 1000)}", "error")
         if error.remedy:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
+from dgummy import gate, placement, routing
 from dgummy import inventory as inventories
-from dgummy import placement, routing
 from dgummy.errors import ConfigError, NoHostError, UsageError
+from dgummy.findings import Work
+from dgummy.gate import Unfit, Verdict
 from dgummy.homes import Home
 from dgummy.inventory import Inventory
 from dgummy.journal import Journal
@@ -29,7 +31,10 @@ HomeFinder: TypeAlias = Callable[[Mapping[str, str]], Home]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of a host. `hosts` is a promise: one of these or none. `text` is what the type is derived from."""
+    """What is asked of a host. `hosts` is a promise: one of these or none. `text` is what the type is derived from.
+
+    `needs` are the kinds of work that it is, each of which wants something of a host (`dgummy.gate`).
+    """
 
     hosts: tuple[str, ...] = ()
     group: str | None = None
@@ -37,6 +42,7 @@ class Wish:
     task_type: str | None = None
     text: str = ""
     requires: tuple[str, ...] = ()
+    needs: frozenset[Work] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Chooser:
         now: Callable[[], datetime],
         rng: random.Random,
         ssh_hosts: Callable[[], list[str]],
+        verdicts: Callable[[], Mapping[str, Verdict]] = dict,
     ) -> None:
         self._settings = settings
         self._inventory = inventory
@@ -75,6 +82,7 @@ class Chooser:
         self._now = now
         self.rng = rng
         self._ssh_hosts = ssh_hosts
+        self._verdicts = verdicts
         self.task_types = routing.merge_types(
             routing.TASK_TYPES, {name: _task_type(name, settings) for name in settings.task_types}
         )
@@ -106,6 +114,7 @@ class Chooser:
             reason, agent = choice.verdicts[0].reason, self._settings.agent
             lacks_agent = f"lacks {agent.tool}" in reason
             remedy = f"install {agent.tool}: {agent.install}" if lacks_agent else "ask for less, or offer other hosts"
+            remedy += f"; inv doctor --host {LOCAL_HOST} tells more"
             raise NoHostError(f"this machine {reason}", remedy)
 
     def pick(
@@ -136,10 +145,10 @@ class Chooser:
         reports = {report.host: report for report in observation.reports}
         in_use = (_workspaces_in_use(hosts, reports, workspace) if workspace else {}) | dict(busy or {})
         candidates = [Candidate(host, reports.get(host.name)) for host in hosts]
-        lives = home(home_dirs(observation)) if home is not None else None
+        lives, unfit = home and home(home_dirs(observation)), self._unfit(candidates, wish)
 
         def decide(placements: tuple[Placement, ...], last_turn: str | None) -> Choice:
-            return self._choose(candidates, kind, requirements, placements, left_out, in_use, last_turn, lives)
+            return self._choose(candidates, kind, requirements, placements, left_out, in_use, last_turn, unfit, lives)
 
         choice = self._journal.place(run_id, self._scope(wish), decide, self._now())
         if choice.host is None and not refresh and observation.source == "cache" and to_look_at:
@@ -165,7 +174,8 @@ class Chooser:
         kind, type_why = self.task_type(wish)
         requirements = _requirements((*wish.requires, *kind.requires))
         candidates = [Candidate(host, observation.of(host.name)) for host in self.hosts(wish)]
-        return Pick(self._choose(candidates, kind, requirements, (), {}, {}, None), kind, type_why, observation)
+        choice = self._choose(candidates, kind, requirements, (), {}, {}, None, self._unfit(candidates, wish))
+        return Pick(choice, kind, type_why, observation)
 
     def judge(self, hosts: Sequence[Host], observation: Observation, wish: Wish) -> Choice:
         """What would be chosen from an observation, were a run placed now; nothing is noted."""
@@ -176,6 +186,14 @@ class Chooser:
             return self._choose(candidates, kind, (), placements, {}, {}, last_turn)
 
         return self._journal.place(None, self._scope(wish), decide, self._now())
+
+    def _unfit(self, candidates: Sequence[Candidate], wish: Wish) -> dict[str, Unfit]:
+        """Why hosts cannot take that kind of work."""
+        if not wish.needs:
+            return {}
+        samples = {one.host.name: one.report.sample for one in candidates if one.report is not None}
+        hosts, tool = [one.host for one in candidates], self._settings.agent.tool
+        return gate.hindrances(hosts, samples, wish.needs, self._verdicts(), tool=tool, now=self._now())
 
     def _scope(self, wish: Wish) -> str:
         return wish.group or self._inventory.default_group
@@ -189,6 +207,7 @@ class Chooser:
         excluded: Mapping[str, str],
         in_use: Mapping[str, str],
         last_turn: str | None,
+        unfit: Mapping[str, Unfit] | None = None,
         home: Home | None = None,
     ) -> Choice:
         return placement.choose(
@@ -199,6 +218,7 @@ class Chooser:
             placements=placements,
             exclude=excluded,
             requirements=requirements,
+            unfit=unfit or {},
             preferences=self._settings.host_preferences.get(kind.name, ()),
             overload_threshold=self._settings.overload_threshold,
             workspace_in_use=in_use,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dgummy.project import Project
     from dgummy.syncplan import Listing
     from dgummy.transport.base import Transport
+    from dgummy.verdicts import Verdicts
     from dgummy.views import ClusterView, Specialist
     from dgummy.watching import Looker, Watch
     from dgummy.workspaces import WorkspaceSync
@@ -250,6 +251,11 @@ class Cluster:
     def local_chooser(self) -> Chooser:
         """What picks this machine, or says what it lacks."""
         return self._parts.local_chooser
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What `inv doctor` found on hosts lately."""
+        return self._parts.verdicts
 
     # -- parts, made when first needed -------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dgummy import homes, outcomes
-from dgummy.agents import SPECIALISTS_MODE
+from dgummy.agents import SPECIALISTS_MODE, companions
 from dgummy.attempts import Attempter, Means
 from dgummy.chooser import Chooser, Pick
 from dgummy.events import AttemptEnded, HostChosen, Notice, RunEnded
@@ -113,7 +113,7 @@ class Dispatcher:
         while True:
             pick = self._pick(order, course, refresh=waiting_since is not None)
             if pick is None or self._stop.cancelled:
-                return self.not_started(course)
+                return self.not_started(order, course)
             if pick.choice.host is not None:
                 course.memory = fresh or pick.choice.memory
                 why = (*pick.why, fresh.reason) if fresh else pick.why
@@ -128,7 +128,7 @@ class Dispatcher:
                 return self.nobody(order, course, pick)
             if waiting_since is None:
                 waiting_since = time.monotonic()
-                self._emit(Notice(f"waiting: {outcomes.waiting_for(pick.choice)}", "warning"))
+                self._emit(Notice(f"waiting: {outcomes.waiting_for(pick.choice)}", "caution"))
             elif time.monotonic() - waiting_since > patience_s:
                 reason = f"waited {format_duration(patience_s)}: {outcomes.waiting_for(pick.choice)}"
                 failure = Failure(FailureKind.BUSY, reason, "try again later, or use --no-sync for what needs no sync")
@@ -136,11 +136,10 @@ class Dispatcher:
             self._stop.nap(_BUSY_POLL_S)
             course.busy.clear()
 
-    def not_started(self, course: Course) -> RunResult:
+    def not_started(self, order: Order, course: Course) -> RunResult:
         """The result of an order that was called off before a host had started it."""
-        return self.attempter.result(
-            course, "", Ending(RunState.CANCELLED, 130, f"{self._stop.reason} before it started")
-        )
+        ending = self.attempter.called_off(order, f"{self._stop.reason} before it started")
+        return self.attempter.result(course, "", ending)
 
     def gave_up(self, course: Course, failure: Failure) -> RunResult:
         """The result of an order that no host took, and whose failure decides."""
@@ -188,7 +187,8 @@ class Dispatcher:
     def _lacking_here(self, order: Order, course: Course) -> str:
         """What this machine lacks for the order, "" if nothing."""
         kind = self._chooser.task_types[course.task_type]
-        wanted = [parse_requirement(text) for text in (*order.wish.requires, *kind.requires)]
+        starts = companions(self._settings.agent.tool) if order.mode else ()
+        wanted = [parse_requirement(text) for text in (*order.wish.requires, *kind.requires, *starts)]
         if not wanted:
             return ""
         sample = self._look_here()

@@ -17,7 +17,10 @@ from dgummy.work import Homecoming
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something the user should know now. `level` is "info" or "warning"."""
+    """Something the user should know now.
+
+    `level` is "info", "caution" (of a command that ends well, nobody need hear it later) or "warning".
+    """
 
     text: str
     level: str = "info"

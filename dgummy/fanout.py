@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from dgummy.events import Event, Listener
+from dgummy.stop import DEADLINE, INTERRUPTED, DeadlinePassed
 
 if TYPE_CHECKING:
     from dgummy.stop import Stop
+
+_HEARING_S = 0.5
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -61,19 +64,36 @@ class Job(Generic[R]):
 
 
 def interruptible(work: Callable[[], R], stop: Stop) -> R:
-    """Do work in the background, and tell it of Ctrl-C: the first cancels, the second leaves, a third gets through."""
-    job = Job(work, "work")
-    while True:
-        try:
-            job.wait()
-            return job.result()
-        except KeyboardInterrupt:  # noqa: PERF203 - waiting goes on after it
-            if job.wait(0) or stop.left:
-                raise
-            if stop.cancelled:
-                stop.leave()
-            else:
-                stop.cancel()
+    """Do work in the background, and tell it of Ctrl-C: the first cancels, the second leaves, a third gets through.
+
+    A deadline that passes is a Ctrl-C with another reason.
+    """
+    try:
+        job = Job(work, "work")
+        while True:
+            try:
+                while not job.wait(_HEARING_S):
+                    pass  # a signal that another thread was given is heard here all the same
+                return job.result()
+            except KeyboardInterrupt as pressed:  # noqa: PERF203 - waiting goes on after it
+                _pass_on(pressed, job, stop)
+    except BaseException:
+        # It may have come at any moment, so also when the work had just begun and nobody waited for it yet.
+        stop.cancel()
+        raise
+
+
+def _pass_on(pressed: KeyboardInterrupt, job: Job[R], stop: Stop) -> None:
+    """Tell the work of Ctrl-C, or of the deadline; raises what came once too often, or after the work was done."""
+    by_clock = isinstance(pressed, DeadlinePassed)
+    if job.wait(0) and by_clock:
+        return
+    if job.wait(0) or stop.left:
+        raise pressed
+    if stop.cancelled:
+        stop.leave()
+    else:
+        stop.cancel(DEADLINE if by_clock else INTERRUPTED)
 
 
 class Crew(Generic[K, R]):

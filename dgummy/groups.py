@@ -16,7 +16,7 @@ from dgummy.fanout import Crew
 from dgummy.model import LOCAL_HOST, Failure, Host, RunResult, RunState, Sample
 from dgummy.orders import Course, Order
 from dgummy.runs import Ending
-from dgummy.stop import Stop
+from dgummy.stop import DEADLINE, Stop
 from dgummy.stoprules import StopRule, Verdict
 from dgummy.transport.base import Deadline
 
@@ -96,7 +96,6 @@ class GroupRunner:
         self._results: dict[str, RunResult] = {}
         self._held = ""
         self._cannot_afford: Failure | None = None
-        self._timed_out = False
 
     def run(self, source: Source, total: int) -> Ran:
         """Carry out what the source offers, `total` runs in all."""
@@ -113,7 +112,7 @@ class GroupRunner:
             remedy = failure.remedy if failure else ""
             ending = Ending(RunState.SKIPPED, reason=f"not started: {stopped}", remedy=remedy, not_started=failure)
             self._finish(piece, lambda piece=piece, ending=ending: self._attempter.result(piece.course, "", ending))  # type: ignore[misc]
-        return Ran(self._results, stopped, self._timed_out)
+        return Ran(self._results, stopped, self._stop.timed_out)
 
     @property
     def _attempter(self) -> Attempter:
@@ -122,8 +121,7 @@ class GroupRunner:
     def _loop(self, source: Source, total: int) -> None:
         while True:
             if self._deadline.passed and not self._stop.cancelled:
-                self._timed_out = True
-                self._stop.cancel("the deadline passed")
+                self._stop.cancel(DEADLINE)
             pause_s = None
             if not self._stop.cancelled and not self._held:
                 self._start_what_may(source)

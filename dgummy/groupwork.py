@@ -206,7 +206,8 @@ class GroupWork:
         fit = [host for host in hosts if host.name not in lacking]
         reasons = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
         if not fit:
-            raise NoHostError(f"no host is fit for it: {reasons}", "ask for less, or add a host that has it")
+            doctor = f"inv doctor --host {next(iter(lacking))} tells more"
+            raise NoHostError(f"no host is fit for it: {reasons}", f"ask for less, or add a host that has it; {doctor}")
         if lacking:
             self._emit(Notice(f"passed over: {reasons}"))
         return fit

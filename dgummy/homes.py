@@ -114,6 +114,8 @@ def _why_not(host: str, judged: Sequence[Standing]) -> str:
             return f"which could not take it ({own.hindrance.removeprefix('excluded: ')})"
         case Obstacle.REQUIREMENT:
             return f"which {own.hindrance}"
+        case Obstacle.NO_SYNC:
+            return f"which could not take it ({own.hindrance})"
     best = _best([standing for standing in judged if standing.obstacle is None])
     if own.current is None or own.current <= best:
         return "which was not asked for"

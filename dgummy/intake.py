@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from dgummy import agents
 from dgummy.chooser import Wish
 from dgummy.errors import UsageError
+from dgummy.findings import Work
 from dgummy.orders import Order
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
 from dgummy.settings import Settings
@@ -31,6 +32,7 @@ class RunOptions:
     fetch: tuple[str, ...] = ()
     collect_first: bool = False
     isolate: bool = False
+    job: str = ""
 
     def __post_init__(self) -> None:
         """UsageError for what makes no sense together."""
@@ -63,7 +65,7 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
         kind="task",
         command=command,
         shown=text,
-        wish=replace(wish, text=text, requires=(*wish.requires, settings.agent.tool)),
+        wish=replace(wish, text=text),
         mode=mode,
         text=text,
         verify=options.verify,
@@ -71,10 +73,18 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
     return _as_asked(order, options, settings, collect=settings.collect.when)
 
 
+def fit_for(wish: Wish, settings: Settings, *, agent: bool, sync: bool) -> Wish:
+    """A wish for hosts that can take that kind of work: for an agent, or such that the project is brought there."""
+    needs = ([Work.AGENT] if agent else []) + ([Work.SYNC] if sync else [])
+    requires = (*wish.requires, settings.agent.tool) if agent else wish.requires
+    return replace(wish, requires=requires, needs=frozenset(needs))
+
+
 def _as_asked(order: Order, options: RunOptions, settings: Settings, *, collect: str) -> Order:
     """An order with the options that commands and tasks have in common; `collect` is what holds if nothing is said."""
     return replace(
         order,
+        wish=fit_for(order.wish, settings, agent=bool(order.mode), sync=options.sync),
         sync=options.sync,
         timeout_s=options.timeout_s,
         env=options.env,
@@ -84,6 +94,7 @@ def _as_asked(order: Order, options: RunOptions, settings: Settings, *, collect:
         fetch=options.fetch,
         collect_first=options.collect_first,
         isolate=options.isolate,
+        job=options.job,
     )
 
 

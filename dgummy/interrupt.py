@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dgummy.errors import ExitCode
 from dgummy.fanout import Job
 from dgummy.model import Failure, RunState
 from dgummy.runs import Ending, Supervision
 from dgummy.settings import Timeouts
-from dgummy.stop import Stop
+from dgummy.stop import DEADLINE, Stop
 from dgummy.units import format_duration
 
 
-def cancelling(host: str, timeouts: Timeouts) -> str:
-    """What to tell whoever pressed Ctrl-C."""
+def cancelling(host: str, timeouts: Timeouts, *, by_clock: bool = False) -> str:
+    """What to tell whoever pressed Ctrl-C, or set a deadline."""
+    if by_clock:
+        return f"{DEADLINE}: ending it on {host} (KILL after {format_duration(timeouts.kill_s)})"
     return f"cancelling on {host} (KILL after {format_duration(timeouts.kill_s)}); Ctrl-C again to stop watching"
 
 
@@ -38,6 +42,16 @@ def end_run(
         return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
     text = f"it was told to end and has not; run {run_id} may go on on {host}"
     return Ending(RunState.LOST, reason=text, remedy="look there, and end it by hand")
+
+
+def timed_out(ending: Ending) -> Ending:
+    """How a run ended that was stopped, or not begun, because its deadline passed."""
+    if ending.state is RunState.CANCELLED:
+        reason = ending.reason.replace("cancelled", DEADLINE, 1)
+        return replace(ending, state=RunState.TIMED_OUT, exit_code=ExitCode.TIMED_OUT, reason=reason)
+    if ending.state is RunState.LOST:
+        return replace(ending, exit_code=ExitCode.TIMED_OUT, reason=f"{DEADLINE}: {ending.reason}")
+    return ending
 
 
 def _leave(supervision: Supervision, run_id: str, host: str) -> Ending:

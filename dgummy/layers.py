@@ -59,6 +59,7 @@ _KEYS: dict[str, Any] = {
     "watch": {"roots": None, "interval_s": None, "max_specialists": None},
     "collect": None,
     "workspace": {"expire_s": None},
+    "notices": None,
     "state_dir": None,
 }
 """Every key that can be set.

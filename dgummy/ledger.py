@@ -10,6 +10,7 @@ because the disk is full. A run goes on without its record.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import string
 import threading
@@ -183,8 +184,9 @@ class Ledger:
         states: Collection[RunState] = (),
         group_id: str | None = None,
         hosts: Collection[str] = (),
+        job: str = "",
     ) -> tuple[RunRow, ...]:
-        """List runs, newest first: at most `limit`, created at or after `since`, of a group.
+        """List runs, newest first: at most `limit`, created at or after `since`, of a group, of one of cron's jobs.
 
         `states` and `hosts` hold the wanted ones; none means any.
         """
@@ -200,6 +202,9 @@ class Ledger:
         if group_id is not None:
             terms.append("group_id = ?")
             values.append(group_id)
+        if job:
+            terms.append("instr(request, ?) > 0")
+            values.append(f'"job": {json.dumps(job)}')  # as `asked` writes it; within text, quotes would be escaped
         where = " AND ".join(terms)
         sql = f"SELECT * FROM runs WHERE {where} ORDER BY created_at DESC, rowid DESC LIMIT ?"  # noqa: S608
         rows = self._select(sql, (*values, -1 if limit is None else limit))

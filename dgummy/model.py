@@ -342,11 +342,12 @@ class RunResult(msgspec.Struct, frozen=True):
             return self.exit_code or ExitCode.SOME_FAILED
         if self.failure is not None:
             return self.failure.kind.exit_code
-        if self.state is RunState.LOST and self.exit_code == ExitCode.INTERRUPTED:  # left at a second Ctrl-C
-            return ExitCode.INTERRUPTED
+        if self.state is RunState.LOST and self.exit_code in _LEFT_CODES:  # at a second Ctrl-C, or at the deadline
+            return self.exit_code or ExitCode.TRY_AGAIN
         return _STATE_CODES.get(self.state, ExitCode.NO_HOST)
 
 
+_LEFT_CODES = (ExitCode.INTERRUPTED, ExitCode.TIMED_OUT)
 _STATE_CODES = {
     RunState.TIMED_OUT: ExitCode.TIMED_OUT,
     RunState.CANCELLED: ExitCode.INTERRUPTED,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from dgummy.agents import AGENT_CLI
 from dgummy.errors import DgummyError, ExitCode, NoHostError, TryAgainError, UsageError
 from dgummy.model import Failure
 from dgummy.transport.framing import Fact
@@ -16,8 +17,6 @@ from dgummy.units import format_bytes, format_count
 
 MAX_BYTES = 50_000_000
 MAX_FILES = 300
-AGENT_CLI = "claude"
-"""What takes a session up again; the launcher starts it."""
 TRANSCRIPT = "transcript/"
 
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,100}")

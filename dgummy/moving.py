@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from dgummy import fanout, moverules, remote
+from dgummy import agents, fanout, moverules, remote
 from dgummy.chooser import Wish
 from dgummy.errors import DgummyError, TryAgainError, UsageError
 from dgummy.events import Notice
@@ -194,7 +194,7 @@ class Mover:
     def _look(self, place: Place, session: str, to: str) -> Look:
         """What is there. Also what was set aside for `to` counts, where a move was cut off while it did that."""
         limits = [str(moverules.MAX_BYTES), str(moverules.MAX_FILES)]
-        tools = [self._settings.agent.tool, moverules.AGENT_CLI]
+        tools = [self._settings.agent.tool, agents.AGENT_CLI]
         return moverules.read_look(self._do(place, "tell_specialist", [_safe(to), session, *limits, *tools]).facts)
 
     def _carry(self, old: Place, new: Place, session: str, carry: Sequence[tuple[Item, str]]) -> None:

@@ -23,7 +23,8 @@ class Order:
     `sync` brings the project there first and gives the run its workspace. `mode` is set for agent tasks (see `agents`).
     `detach` starts it and does not wait for its end. `collect` says whether what it changes comes home at its end
     (auto, ask or off), `fetch` which files do beside that, as patterns. `collect_first` brings home what an earlier run
-    left in the way; `isolate` gives it a copy of the project to itself. `group_id` and `label` say what it is part of,
+    left in the way; `isolate` gives it a copy of the project to itself. `job` is the one of cron's that asks for it,
+    "" for none. `group_id` and `label` say what it is part of,
     "" for nothing.
     """
 
@@ -43,6 +44,7 @@ class Order:
     fetch: tuple[str, ...] = ()
     collect_first: bool = False
     isolate: bool = False
+    job: str = ""
     group_id: str = ""
     label: str = ""
 
@@ -71,6 +73,7 @@ class Order:
             fetch=self.fetch,
             collect_first=self.collect_first,
             isolate=self.isolate,
+            job=self.job,
         )
 
     def meta(self, project: Project, remote_dir: str, task_type: str, base: Base | None) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
+from dgummy.errors import ExitCode
 from dgummy.model import Attempt, Failure, FailureKind, RunState
 from dgummy.placement import Choice, Obstacle, Verdict
 
@@ -41,6 +44,8 @@ def passed_over(verdict: Verdict, failure: Failure | None) -> Attempt:
     outcome = RunState.SKIPPED
     if verdict.obstacle is Obstacle.UNREACHABLE:
         outcome = outcome_of(failure) if failure is not None else RunState.UNREACHABLE
+    elif verdict.obstacle is Obstacle.NO_SYNC:
+        outcome = RunState.SYNC_FAILED
     return Attempt(verdict.host, outcome, verdict.reason)
 
 
@@ -63,14 +68,34 @@ def decisive(failures: Sequence[Failure], verdicts: Sequence[Verdict], tool: str
     `tool` is the agent's program, `install` the command that installs it.
     """
     refused = [failure for failure in failures if failure.kind in _REFUSED]
-    unsynced = [failure for failure in failures if failure.kind.is_about_sync]
+    unsynced = _kept_from_syncing(verdicts) + [failure for failure in failures if failure.kind.is_about_sync]
     uncollected = [failure for failure in failures if failure.kind is FailureKind.UNCOLLECTED]
     lacking = [verdict for verdict in verdicts if verdict.obstacle is Obstacle.REQUIREMENT]
     if refused or unsynced or uncollected:
         return (refused or unsynced or uncollected)[-1]
     if failures and not lacking:
-        return failures[-1]
+        return _with_doctor(failures[-1], verdicts)
     reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in lacking or verdicts) or "no host is left"
+    doctor = f"inv doctor --host {lacking[0].host} tells more" if lacking else "inv doctor tells more"
     if any(f"lacks {tool}" in verdict.reason for verdict in lacking):
-        return Failure(FailureKind.UNFIT, reasons, f"install {tool} on a host: {install}")
-    return Failure(FailureKind.UNFIT, reasons, "inv pick shows what each host has; ask for less, or add a host")
+        return Failure(FailureKind.UNFIT, reasons, f"install {tool} on a host: {install}; {doctor}")
+    return Failure(FailureKind.UNFIT, reasons, f"ask for less, or add a host; inv pick shows what each has, {doctor}")
+
+
+def _kept_from_syncing(verdicts: Sequence[Verdict]) -> list[Failure]:
+    """What would have failed, had it been tried."""
+    kept = [verdict for verdict in verdicts if verdict.obstacle is Obstacle.NO_SYNC]
+    if not kept:
+        return []
+    reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in kept)
+    doctor = f"inv doctor{f' --host {kept[0].host}' if len(kept) == 1 else ''} says how to mend it"
+    return [Failure(FailureKind.SYNC, reasons, f"{doctor}; --no-sync is for work that needs no project")]
+
+
+def _with_doctor(failure: Failure, verdicts: Sequence[Verdict]) -> Failure:
+    """A failure whose remedy says who looks closer, where no host could be reached."""
+    hosts = [verdict.host for verdict in verdicts if verdict.obstacle is Obstacle.UNREACHABLE]
+    if not hosts or failure.kind.exit_code is not ExitCode.NO_HOST:
+        return failure
+    doctor = f"inv doctor{f' --host {hosts[0]}' if len(hosts) == 1 else ''} tells more"
+    return replace(failure, remedy=f"{failure.remedy}; {doctor}" if failure.remedy else doctor)

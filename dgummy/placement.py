@@ -13,6 +13,7 @@ import msgspec
 
 from dgummy import homes
 from dgummy.explain import Method, Pick, Preference, reasons, verdict_reason
+from dgummy.gate import Unfit
 from dgummy.homes import Home
 from dgummy.model import HostReport, Memory, Placement, Requirement, Sample, Weights
 from dgummy.requirement import meets, parse_requirement, what_it_has
@@ -97,6 +98,7 @@ def choose(
     placements: Iterable[Placement] = (),
     exclude: Collection[str] | Mapping[str, str] = frozenset(),
     requirements: Sequence[Requirement] = (),
+    unfit: Mapping[str, Unfit] | None = None,
     preferences: Collection[str] = (),
     overload_threshold: float = 0.85,
     workspace_in_use: Mapping[str, str] | None = None,
@@ -109,11 +111,11 @@ def choose(
 
     `weights` are the criterion of the kind of work, `task_type` its name for the explanation. `placements`
     are runs of ours that are not known to be over; they count from `standing.CLAIM_LAG` before a host's
-    probe. `exclude` may map a host to the reason. `workspace_in_use` maps a host to who has the workspace
-    there. `preferences` come first while their score, with what is on its way, is below
-    `overload_threshold`. Where no host has load figures, the next one after `round_robin_after` in the
-    order of the candidates is taken. Before all that the task goes to the `home` of its specialist, unless
-    that is worse than the best host by more than `home_margin`.
+    probe. `exclude` may map a host to the reason. `unfit` maps hosts that cannot take work of this kind to the
+    reason, `workspace_in_use` a host to who has the workspace there. `preferences` come first while their score,
+    with what is on its way, is below `overload_threshold`. Where no host has load figures, the next one after
+    `round_robin_after` in the order of the candidates is taken. Before all that the task goes to the `home` of
+    its specialist, unless that is worse than the best host by more than `home_margin`.
     """
     judged = standings(
         candidates,
@@ -121,6 +123,7 @@ def choose(
         placements=placements,
         exclude=exclude,
         requirements=requirements,
+        unfit=unfit,
         workspace_in_use=workspace_in_use,
     )
     preference = Preference(frozenset(preferences), overload_threshold, task_type)

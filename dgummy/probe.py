@@ -87,7 +87,7 @@ def parse(facts: Iterable[Fact], *, received_at_s: float | None = None, lock_lea
         psi_cpu_pct=_pressure(known.first("psi-cpu")),
         psi_io_pct=_pressure(known.first("psi-io")),
         psi_mem_pct=_pressure(known.first("psi-memory")),
-        disk_free_bytes=_disk_free(known.first("df")),
+        disk_free_bytes=disk_free_bytes(known.first("df")),
         os=_word(os_name).lower(),
         arch=_word(arch.strip()),
         home=known.first("home"),
@@ -337,7 +337,7 @@ def _freebsd_available(sysctl: dict[str, list[str]]) -> int | None:
     return size * pages + max(0, arc - arc_least)
 
 
-def _disk_free(line: str) -> int | None:
+def disk_free_bytes(line: str) -> int | None:
     """Read the fourth column of `df -Pk`, found by its shape: names of file systems may hold blanks."""
     match = _DF.search(line)
     return max(0, int(match[1])) * 1024 if match else None

@@ -343,6 +343,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Copies of a project on hosts."""
     suites: dict[str, dict[str, SuiteJob]] = {}
     """Named sets of commands for `inv fanout --suite`, each a map of labels."""
+    notices: str = "auto"
+    """Whether notices are kept back where nobody watches (no terminal at all) until a command fails, or always shown as
+    they come. One of: auto, always. Example: `always`"""
     state_dir: str = "~/.local/state/distributed-gummy"
     """Where the ledger, logs and what was fetched are. Example: `~/.local/state/distributed-gummy`"""
     pricing: Pricing = Pricing()  # last, for whoever has all settings shown: it is long

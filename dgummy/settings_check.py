@@ -18,6 +18,7 @@ BACKENDS = ("auto", "d", "ssh", "local")
 FALLBACKS = ("local", "none")
 ENFORCE = ("refuse", "stop")
 COLLECT = ("auto", "ask", "off")
+NOTICES = ("auto", "always")
 MAX_JOBS = 512
 MAX_GROUP_HOSTS = 10_000
 MAX_SPECIALISTS = 100_000
@@ -136,6 +137,7 @@ def _check_choices(settings: Settings, origins: Origins) -> None:
         ("fallback", settings.fallback, FALLBACKS),
         ("budget.enforce", settings.budget.enforce, ENFORCE),
         ("collect.when", settings.collect.when, COLLECT),
+        ("notices", settings.notices, NOTICES),
     ):
         if value not in choices:
             origins.fail(key, f"{shown(value)} is no choice", suggestion(value, choices, noun="the choices are"))

@@ -161,7 +161,7 @@ class Spread:
                 text = f"waited {format_duration(patience_s)}: {host.name}: {reason}"
                 failure = Failure(FailureKind.BUSY, text, "try again later, or use --no-sync for what needs no sync")
                 return lambda: self._dispatcher.gave_up(piece.course, failure)
-            self._emit(Notice(f"waiting: {host.name}: {reason}", "warning"))
+            self._emit(Notice(f"waiting: {host.name}: {reason}", "caution"))
             self._hosts.hold(host.name, now_s)
         self._queue.insert(0, self._jobs[run_id])
         return None

@@ -20,6 +20,8 @@ import msgspec
 from msgspec.structs import replace
 
 from dgummy import scoring
+from dgummy.findings import Work
+from dgummy.gate import Unfit
 from dgummy.model import Host, HostReport, Placement, Requirement, Sample, Weights
 from dgummy.requirement import meets, shortfall
 
@@ -35,6 +37,7 @@ class Obstacle(str, Enum):
     EXCLUDED = "excluded"
     UNREACHABLE = "unreachable"
     REQUIREMENT = "lacking something"
+    NO_SYNC = "where no project can be brought"
     BUSY = "workspace in use"
 
 
@@ -87,6 +90,7 @@ def standings(
     placements: Iterable[Placement] = (),
     exclude: Collection[str] | Mapping[str, str] = frozenset(),
     requirements: Sequence[Requirement] = (),
+    unfit: Mapping[str, Unfit] | None = None,
     workspace_in_use: Mapping[str, str] | None = None,
 ) -> list[Standing]:
     """Judge every candidate, in their order; a host that is named twice counts once.
@@ -103,7 +107,7 @@ def standings(
         unique.setdefault(candidate.host.name, candidate)
     judged = []
     for name, candidate in unique.items():
-        obstacle, hindrance = _obstacle(candidate, exclude, requirements, in_use)
+        obstacle, hindrance = _obstacle(candidate, exclude, requirements, unfit or {}, in_use)
         standing = _measured(candidate, weights, order_by, placed.get(name, ()))
         judged.append(replace(standing, obstacle=obstacle, hindrance=hindrance) if obstacle else standing)
     return judged
@@ -129,6 +133,7 @@ def _obstacle(
     candidate: Candidate,
     exclude: Collection[str] | Mapping[str, str],
     requirements: Sequence[Requirement],
+    unfit: Mapping[str, Unfit],
     in_use: Mapping[str, str],
 ) -> tuple[Obstacle | None, str]:
     """Tell what keeps a host from taking the work, with one line about it."""
@@ -143,6 +148,9 @@ def _obstacle(
         lacks = [shortfall(host, sample, need) for need in requirements if not meets(host, sample, need)]
         if lacks:
             return Obstacle.REQUIREMENT, _one_line(f"lacks {', '.join(lacks)}")
+    if host.name in unfit:
+        obstacle = Obstacle.NO_SYNC if unfit[host.name].work is Work.SYNC else Obstacle.REQUIREMENT
+        return obstacle, _one_line(unfit[host.name].reason)
     if host.name in in_use:
         return Obstacle.BUSY, _one_line(f"workspace in use by {in_use[host.name] or 'another run'}")
     return None, ""

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "interrupted"
 """The reason of a stop that the user asked for."""
+DEADLINE = "the deadline passed"
+"""The reason of a stop that a clock asked for."""
+
+
+class DeadlinePassed(KeyboardInterrupt):
+    """Ctrl-C, pressed by a clock: it goes the same ways, and ends in another exit code."""
 
 
 class Stop:
@@ -37,6 +43,11 @@ class Stop:
     def left(self) -> bool:
         """Whether what cannot be ended at once is to be left to itself."""
         return self._left.is_set()
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was a clock that cancelled it."""
+        return self.cancelled and self.reason == DEADLINE
 
     def cancel(self, reason: str = INTERRUPTED) -> None:
         """Start nothing new and end what runs. `reason` is told of what never started; the first one stays."""

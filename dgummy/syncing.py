@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dgummy import fanout
 from dgummy.ledger_rows import new_run_id
 from dgummy.model import Host, SyncResult
-from dgummy.stop import Stop
+from dgummy.stop import DeadlinePassed, Stop
 from dgummy.workspaces import Synced, WorkspaceSync
 
 if TYPE_CHECKING:
@@ -62,5 +62,5 @@ def _each(
     with stop.heard_by(syncer.cancelled):
         results = fanout.interruptible(lambda: fanout.in_order(hosts, one, jobs=jobs), stop)
     if stop.cancelled:  # rsync was ended, and the workspaces are given back
-        raise KeyboardInterrupt
+        raise DeadlinePassed if stop.timed_out else KeyboardInterrupt
     return results

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dgummy.project import Project
     from dgummy.transport.base import Transport
     from dgummy.transport.dcmd import DCommand
+    from dgummy.verdicts import Verdicts
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -106,11 +107,23 @@ class Wiring:
         self._emit(Notice(text, "warning", host))
 
     @cached_property
+    def _key_parts(self) -> list[str]:
+        """What tells one set of hosts from another."""
+        parts = [str(self._around.ssh_config or ""), self._settings.agent.tool]
+        hosts = self._inventory.hosts.values()
+        return [*parts, *(repr((host.name, host.paths, host.probe_root, host.path_dirs)) for host in hosts)]
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What `inv doctor` found."""
+        from dgummy.verdicts import Verdicts
+
+        return Verdicts(self._around.state_dir, self._key_parts)
+
+    @cached_property
     def observer(self) -> Observer:
         """What measures the hosts."""
-        hosts = self._inventory.hosts
-        parts = [str(self._around.ssh_config or ""), self._settings.agent.tool]
-        parts += [repr((host.name, host.paths, host.probe_root, host.path_dirs)) for host in hosts.values()]
+        parts = self._key_parts
         by_ssh = self._new_observer(lambda: self.control, "ssh", parts)
         if self.d is None:
             return by_ssh
@@ -167,4 +180,5 @@ class Wiring:
             now=around.now,
             rng=around.rng,
             ssh_hosts=around.ssh_hosts,
+            verdicts=lambda: self.verdicts.known(around.now()),
         )

@@ -56,6 +56,7 @@ fish fish fish -
 zsh zsh zsh -
 csh csh - -
 tmux tmux tmux -
+cron cron - -
 chromium chromium - -
 ip iproute2 - -
 ps procps - -

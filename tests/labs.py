@@ -66,6 +66,7 @@ class NodeLab:
             "DGUMMY_CONFIG": str(self.lab.config_path),
             "PYTHONPATH": str(REPO),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "INVOKE_DGUMMY_NOTICES": "always",  # as where there is a terminal
             **self.env,
         }
 

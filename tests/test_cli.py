@@ -48,7 +48,7 @@ def test_help_explains_every_flag_and_gives_an_example(desk: Desk, name: str) ->
     assert options
     assert all(text for _, text in options), options
     # What a run printed, and a script for a shell, are no documents of ours; skill.call prints nothing else.
-    assert "--json" in dict(options) or name in ("logs", "completion", "skill.call")
+    assert "--json" in dict(options) or name in ("logs", "completion", "skill.call", "cron.run")
 
 
 def test_the_list_has_every_command_and_needs_nothing_heavy(desk: Desk, tmp_path: Path) -> None:

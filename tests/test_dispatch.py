@@ -235,13 +235,16 @@ def test_a_sync_that_fails_goes_to_the_next(scene: Scene) -> None:
     assert scene.holders("node-1") == []  # given back
 
 
-def test_rsync_missing_goes_to_the_next(scene: Scene) -> None:
+def test_a_host_without_rsync_is_not_even_tried(scene: Scene) -> None:
     (scene.made.home_of("node-1") / ".profile").write_text("PATH=/nonexistent; export PATH\n")
     result = scene.run(wish=Wish(hosts=NODES))
     assert (result.state, result.host) == (RunState.OK, "node-2")
-    assert outcomes(result)[0] == ("node-1", RunState.SYNC_FAILED)
-    assert "rsync" in result.attempts[0].reason
-    assert scene.holders("node-1") == []
+    assert outcomes(result) == [("node-2", RunState.OK)]
+    alone = scene.run(wish=Wish(hosts=("node-1",)))
+    assert outcomes(alone) == [("node-1", RunState.SYNC_FAILED)]
+    assert "rsync is not installed" in alone.attempts[0].reason and alone.process_exit_code == 74
+    assert "inv doctor --host node-1" in alone.remedy
+    assert scene.run(wish=Wish(hosts=("node-1",)), options=RunOptions(sync=False)).host == "node-1"
 
 
 def test_a_state_folder_that_breaks_after_the_sync_goes_to_the_next(scene: Scene) -> None:

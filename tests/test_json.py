@@ -20,7 +20,8 @@ SCHEMAS = {
     *("specialists", "specialists-move"),
     *("runs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
-    *("collect", "report"),
+    *("cron-add", "cron-list", "cron-remove"),
+    *("collect", "report", "doctor"),
     "ask",
     *("skill-install", "skill-show", "skill-remove", "skill-call"),
     *("config-show", "config-path", "config-check", "config-init"),
@@ -76,8 +77,6 @@ def test_there_is_a_valid_schema_for_every_document() -> None:
         ("fanout", 0, ["distribute", "optimize database queries", "database: build REST API endpoints"]),
         ("fanout", 1, ["distribute", "--command", "--no-sync", "true", "false"]),
         ("fanout", 0, ["distribute", "--command", "--no-sync", "--detach", "true", "true"]),
-        ("fanout", 0, ["retry", "last", "--lost"]),
-        ("fanout", 0, ["resume", "last"]),
         ("plan", 0, ["task", "--dry", "optimize database queries"]),
         ("specialists", 0, ["specialists"]),
         ("specialists", 0, ["specialists", "--active", "--host", "node-1"]),
@@ -112,6 +111,13 @@ def test_one_document_as_its_schema_says(desk: Desk, schema: str, code: int, wor
         lacking = {key: value for key, value in document.items() if key != name}
         with pytest.raises(jsonschema.ValidationError):
             validate(lacking, schema)
+
+
+@pytest.mark.parametrize("words", [["retry", "--lost"], ["resume"]], ids=" ".join)
+def test_a_group_that_is_over_leaves_nothing_to_do(desk: Desk, words: list[str]) -> None:
+    group = desk.inv("fanout", "--no-sync", "--exclude", "node-3", "--json", "true").document("fanout")["group_id"]
+    done = desk.inv(*words, group, "--json")
+    assert (done.code, done.document("fanout")["results"]) == (0, []), done
 
 
 def test_flags_may_stand_on_either_side_of_the_text(desk: Desk) -> None:

@@ -300,7 +300,9 @@ def test_a_node_can_be_told_to_fail(paper_lab: labs.Lab) -> None:
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
-@pytest.mark.parametrize("name", ["enter", "gummy", "hostname", "sample/src/report.sh", "sample/tests/run.sh"])
+@pytest.mark.parametrize(
+    "name", ["claude", "enter", "gummy", "hostname", "sample/src/report.sh", "sample/tests/run.sh"]
+)
 def test_the_scripts_are_clean(name: str) -> None:
     done = subprocess.run(["shellcheck", GUMMY.parent / name], capture_output=True, text=True)
     assert done.stdout == ""

@@ -370,6 +370,10 @@ def test_without_dgummy_the_scripts_say_what_to_install(folder: Path) -> None:
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: ") and "pip install distributed-gummy" in last and "pipx" in last
+    as_program = bare_python(folder, "scripts/orchestrate_gummy.py", "select_optimal_host")
+    assert as_program.returncode == 1
+    assert as_program.stderr.startswith("✗ ") and "pip install distributed-gummy" in as_program.stderr
+    assert len(as_program.stderr.splitlines()) == 1
 
 
 def test_a_program_that_is_too_old_is_told_apart(folder: Path, tmp_path: Path) -> None:

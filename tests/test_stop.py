@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from dgummy import unattended
 from dgummy.fanout import Crew, Job, interruptible
-from dgummy.stop import Stop
+from dgummy.stop import DeadlinePassed, Stop
 
 
 def test_waiting_ends_with_the_job() -> None:
@@ -78,6 +79,44 @@ def test_ctrl_c_cancels_then_leaves_then_gets_through() -> None:
         with pytest.raises(KeyboardInterrupt):
             interruptible(threading.Event().wait, stop)
     assert asked == [(False, False), (True, False), (True, True)]
+
+
+def test_what_comes_before_anybody_waits_cancels_what_had_begun() -> None:
+    stop, began = Stop(), threading.Event()
+    original = Job.__init__
+
+    def interrupted(self: Job[None], *args: object, **kwargs: object) -> None:
+        original(self, *args, **kwargs)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, "__init__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            interruptible(began.set, stop)
+    assert stop.cancelled
+
+
+def test_a_deadline_is_a_ctrl_c_with_another_reason() -> None:
+    stop = Stop()
+    with unattended.deadline(0.2) as alarm:
+        heard = interruptible(lambda: stop._cancelled.wait(20), stop)
+    assert (heard, alarm.passed, stop.timed_out, stop.reason) == (True, 1, True, "the deadline passed")
+    with pytest.raises(DeadlinePassed), unattended.deadline(0.05):
+        time.sleep(20)
+    with unattended.deadline(0.05):
+        pass
+    time.sleep(0.1)  # it passes no more
+
+
+def test_a_deadline_that_nobody_heeds_gets_through_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unattended, "_LAST_WORDS_S", 0.1)
+    stop, began = Stop(), time.monotonic()
+    with unattended.deadline(0.1) as alarm:
+        alarm.grace_s = 0.1
+        with pytest.raises(DeadlinePassed):
+            interruptible(threading.Event().wait, stop)
+    assert (stop.timed_out, stop.left, alarm.passed) == (True, True, 3)
+    assert time.monotonic() - began < 10
 
 
 def test_a_crew_hears_each_end_once() -> None:

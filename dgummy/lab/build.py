@@ -102,8 +102,11 @@ def _make_home(machine: Machine, node: Node) -> None:
     bin_folder.mkdir(parents=True)
     (node.home / ".profile").write_text(texts.profile(machine), encoding="utf-8")
     (node.home / ".gitconfig").write_text(texts.gitconfig(node), encoding="utf-8")
-    for name in ("hostname", *(["gummy"] if node.gummy else [])):
+    for name in ("hostname", *(["gummy", "claude"] if node.gummy else [])):
         copy_asset(name, bin_folder / name)
+    if node.gummy:
+        (node.home / ".claude").mkdir()
+        (node.home / ".claude/settings.json").write_text(texts.AGENT_SETTINGS, encoding="utf-8")
 
 
 def _make_keys(ssh_keygen: str, paths: Sequence[Path]) -> None:

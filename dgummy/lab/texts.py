@@ -13,6 +13,9 @@ from dgummy.lab.records import GROUP, Lab, Node
 
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\:*?\[]|\$\{')
 
+AGENT_SETTINGS = '{"apiKeyHelper": "echo nothing"}\n'
+"""What a node's stand-in for `claude` would log in by, if it did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

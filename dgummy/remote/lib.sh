@@ -164,7 +164,8 @@ resolve_dir() {
 }
 
 # Sets LOGIN_PATH to the PATH of the user's login shell (a non-interactive SSH shell often lacks Homebrew, npm, …), or to
-# our own where the login shell does not tell within five seconds. What it told is kept for known_login_path.
+# our own where the login shell does not tell within five seconds (LOGIN_TOLD is yes where it did). What it told is kept for
+# known_login_path.
 login_path() {
     LOGIN_PATH=
     [ -d "$DG_STATE" ] || mkdir -p "$DG_STATE"
@@ -181,6 +182,7 @@ login_path() {
     while read -r login_word login_rest; do
         [ "$login_word" = dg-path ] && LOGIN_PATH=$login_rest
     done <"$login_file"
+    LOGIN_TOLD=${LOGIN_PATH:+yes}
     # What is newer than our beginning may have been read before it changed. What changes later is newer than this file.
     if [ -n "$LOGIN_PATH" ] &&
         printf '%s\n' "${DG_NOW:-$(date +%s)}" "${SHELL-} $PATH" "$LOGIN_PATH" 2>/dev/null >"$login_file" &&

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 from dgummy.errors import DgummyError, ExitCode
+from dgummy.render.holding import HOLDING
 
-_STYLES = {"warning": "33", "error": "31", "good": "32", "dim": "2", "bold": "1"}
+_STYLES = {"warning": "33", "caution": "33", "error": "31", "trouble": "31", "good": "32", "dim": "2", "bold": "1"}
 
 
 class Console:
@@ -73,7 +74,12 @@ class Console:
         self.write("out", text.encode("utf-8", "replace") + b"\n")
 
     def note(self, text: str, style: str = "") -> None:
-        """Write a line of progress or a notice."""
+        """Write a line of progress or a notice, or keep it back (see `holding`)."""
+        if not HOLDING.keeps(text, style):
+            self.write_line(text, style)
+
+    def write_line(self, text: str, style: str = "") -> None:
+        """Write a line to stderr, now."""
         self.write("err", self.styled(text, style).encode("utf-8", "replace") + b"\n")
 
     def agrees(self, question: str) -> bool:

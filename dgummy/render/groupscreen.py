@@ -75,8 +75,9 @@ class GroupScreen:
     def _host_chosen(self, event: HostChosen) -> None:
         label = self._labels.get(event.run_id, "")
         if label and label != event.host:
-            self._note(f"→ {one_line(label, 60)} → {event.host}", "bold")
-            self._note(f"  {one_line(' · '.join(event.why), 500)}", "dim")
+            warns = tables.is_a_warning(event.why)
+            self._note(f"→ {one_line(label, 60)} → {event.host}", "warning" if warns else "bold")
+            self._note(f"  {one_line(' · '.join(event.why), 500)}", "warning" if warns else "dim")
         self._row(event.run_id, "chosen", event.host)
 
     def _sync_started(self, event: SyncStarted) -> None:
@@ -88,7 +89,7 @@ class GroupScreen:
 
     def _sync_finished(self, event: SyncFinished) -> None:
         result = event.result
-        self._note(_synced(result), "good" if result.ok else "error")
+        self._note(_synced(result), "good" if result.ok else "trouble")
         if result.failure is not None:
             self._failed.add(result.host)
 
@@ -111,7 +112,7 @@ class GroupScreen:
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
         if event.attempt.outcome in tables.NOT_TAKEN and event.attempt.host not in self._failed:
-            self._once(tables.attempt(event.attempt), "warning")
+            self._once(tables.attempt(event.attempt), "caution")
 
     def _group_ended(self, event: GroupEnded) -> None:
         self.close()
@@ -129,7 +130,7 @@ class GroupScreen:
 
     def _notice(self, event: Notice) -> None:
         where = f"{event.host}: " if event.host else ""
-        self._once(f"{where}{one_line(event.text, 500)}", "warning" if event.level == "warning" else "")
+        self._once(f"{where}{one_line(event.text, 500)}", "" if event.level == "info" else event.level)
 
     # -- how it is shown ---------------------------------------------------------------------------------------
 

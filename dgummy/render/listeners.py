@@ -62,9 +62,10 @@ class Screen:
         note = self._console.note
         if isinstance(event, HostChosen):
             head, rest = tables.headline(event.host, [why for why in event.why if not why.startswith("type general")])
-            note(head, "bold")
+            warns = tables.is_a_warning(event.why)
+            note(head, "warning" if warns else "bold")
             if rest:
-                note(f"  {' · '.join(rest)}", "dim")
+                note(f"  {' · '.join(rest)}", "warning" if warns else "dim")
         elif isinstance(event, SyncStarted):
             note(f"[Syncing to {event.host}…]", "dim")
             for line in tables.sending(event.top_level, event.excluded):
@@ -83,7 +84,7 @@ class Screen:
             self._console.note(text, style)
 
     def _synced(self, result: SyncResult) -> None:
-        self._console.note(tables.synced(result), "good" if result.ok else "error")
+        self._console.note(tables.synced(result), "good" if result.ok else "trouble")
         if result.failure is not None:
             self._failed.add(result.host)
             if result.failure.remedy:
@@ -93,11 +94,11 @@ class Screen:
         """A host that did not take the run; how it ended where it ran is said by the last line."""
         if attempt.outcome in tables.NOT_TAKEN and attempt.host not in self._failed:
             self._failed.add(attempt.host)
-            self._console.note(tables.attempt(attempt), "warning")
+            self._console.note(tables.attempt(attempt), "caution")
 
     def _notice(self, notice: Notice) -> None:
         where = f"{notice.host}: " if notice.host else ""
-        self._once(f"{where}{one_line(notice.text, 500)}", "warning" if notice.level == "warning" else "")
+        self._once(f"{where}{one_line(notice.text, 500)}", "" if notice.level == "info" else notice.level)
 
     def _ended(self, event: RunEnded) -> None:
         result = event.result
@@ -109,7 +110,7 @@ class Screen:
         if result.report and not (result.home and result.home.reports):
             self._console.note(f"Report on {result.host}: {one_line(result.report)}")
         text, style = tables.ended(result)
-        self._console.note(text, style)
+        self._console.note(text, "warning" if result.fallback else style)
         if result.remedy and result.state is not RunState.OK:
             self._once(f"  {one_line(result.remedy, 500)}", "")
         if result.home is not None:

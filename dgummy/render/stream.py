@@ -53,7 +53,8 @@ class StreamScreen:
         elif isinstance(event, GroupEnded):
             self._write("group_ended", **documents.group(event.result, self._tails.text))
         elif isinstance(event, Notice):
-            self._console.note(one_line(f"{event.host}: {event.text}" if event.host else event.text, 500))
+            text = one_line(f"{event.host}: {event.text}" if event.host else event.text, 500)
+            self._console.note(text, "" if event.level == "info" else event.level)
 
     def close(self) -> None:
         """Nothing is drawn that would have to go."""

@@ -176,6 +176,11 @@ def ended(result: RunResult) -> tuple[str, str]:
     return f"{text} · run {result.run_id}", style
 
 
+def is_a_warning(why: Sequence[str]) -> bool:
+    """Whether a choice of a host is one that the user should hear of, however it ends."""
+    return any(reason.startswith(("fresh memory", "no host could take it")) for reason in why)
+
+
 def attempt(tried: Attempt) -> str:
     """One line about a host that did not take a run."""
     reason = without_state(tried.reason, tried.outcome.value)

@@ -18,7 +18,9 @@ from dgummy.tasks import (
     collect,
     completion,
     config,
+    cron,
     demo,
+    doctor,
     groups,
     hosts,
     lab,
@@ -50,11 +52,13 @@ for _task in (
     collect.collect,
     collect.report,
     demo.demo,
+    doctor.doctor,
     watch.watch,
     completion.completion,
 ):
     ns.add_task(_task)
 ns.add_collection(Collection("config", config.show, config.init, config.check, config.path))
+ns.add_collection(Collection("cron", cron.add, cron.list_jobs, cron.remove, cron.run, cron.exec_job))
 _runs = Collection("runs", runs.prune, runs.rebuild)
 _runs.add_task(runs.list_runs, default=True)
 ns.add_collection(_runs)
@@ -65,6 +69,7 @@ ns.add_collection(Collection("workspace", workspace.list_workspaces, workspace.c
 ns.add_collection(Collection("lab", lab.up, lab.down, lab.status, lab.stop, lab.start, lab.figures))
 ns.add_collection(Collection("skill", skill.install, skill.show, skill.remove, skill.call))
 boundary.set_env_aside()
+boundary.set_collection(ns)
 if VARIABLE in os.environ:
     completion.take_over(ns)
 

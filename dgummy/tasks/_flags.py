@@ -18,9 +18,9 @@ from dgummy.boundary import command
 F = TypeVar("F")
 
 
-def flag(text: str, default: Any = None) -> Any:
+def flag(text: str, default: Any = None, short: str = "") -> Any:
     """Make a flag with a help text. False makes it a switch, a number a number, anything else takes text."""
-    return field(default=default, metadata={"help": text})
+    return field(default=default, metadata={"help": text, "short": short})
 
 
 def repeated(text: str) -> Any:
@@ -44,6 +44,7 @@ def command_with(flags: type[F], name: str | None = None) -> Callable[[Callable[
     several = next((one.name for one in known if one.metadata.get("several")), "")
     positional = [one.name for one in known if one.metadata.get("positional")]
     iterable = [one.name for one in known if one.metadata.get("repeated")]
+    short = {one.name: one.metadata["short"] for one in known if one.metadata.get("short")}
     context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     signature = inspect.Signature([context, *map(_parameter, known)])
 
@@ -56,7 +57,7 @@ def command_with(flags: type[F], name: str | None = None) -> Callable[[Callable[
         options: dict[str, Any] = {"iterable": iterable, "help": {one.name: one.metadata["help"] for one in known}}
         if not several:
             options |= {"positional": positional, "optional": positional}
-        return command(name, several=several, **options)(run)
+        return command(name, several=several, short=short, **options)(run)
 
     return wrap
 
@@ -66,6 +67,15 @@ def _parameter(one: Field[Any]) -> inspect.Parameter:
     if one.default is MISSING:
         default = inspect.Parameter.empty if one.metadata.get("repeated") else None
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default)
+
+
+@dataclass
+class UnattendedFlags:
+    """What every command takes that does work: it may be one that nobody watches."""
+
+    deadline: str | None = flag("end everything after so long, whatever it is at: 90, 20m, 2h")
+    lock: str | None = flag("hold the lock of this name; who finds it held asks no host anything, and ends with 75")
+    verbose: bool = flag("show every notice at once, also where there is no terminal", default=False, short="v")
 
 
 @dataclass
@@ -88,7 +98,7 @@ class ChoiceFlags(HostFlags):
 
 
 @dataclass
-class WorkFlags(ChoiceFlags):
+class WorkFlags(UnattendedFlags, ChoiceFlags):
     """How work is done."""
 
     timeout: str | None = flag("end it on its host after so long: 90, 20m, 2h")
@@ -112,14 +122,13 @@ class OneRunFlags(WorkFlags):
 
 
 @dataclass
-class BoundFlags:
+class BoundFlags(UnattendedFlags):
     """How several runs at once are kept within bounds, and shown."""
 
     jobs: str | None = flag("how many at once (default: the setting `jobs`)")
     backend: str | None = flag("auto, d, ssh or local, instead of what the settings say")
     fail_fast: bool = flag("end everything at the first failure", default=False)
     max_failures: str | None = flag("start nothing more after so many failures: a number, or a percentage of all")
-    deadline: str | None = flag("end everything after so long: 90, 20m, 2h")
     stream: bool = flag("print a JSON line for everything that happens", default=False)
     json: bool = flag("print one JSON document on stdout", default=False)
 

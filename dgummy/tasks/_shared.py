@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from invoke.context import Context
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from dgummy.model import Failure
     from dgummy.render.console import Console
     from dgummy.tails import Tails
-    from dgummy.tasks._flags import ChoiceFlags, HostFlags, WorkFlags
+    from dgummy.tasks._flags import ChoiceFlags, HostFlags, UnattendedFlags, WorkFlags
+    from dgummy.unattended import Alarm
 
 
 class ClosableListener(Protocol):
@@ -38,10 +40,17 @@ class ClosableListener(Protocol):
 class Session:
     """The app, the console and what was heard, for the time of one task."""
 
-    def __init__(self, app: App, console: Console, tails: Tails) -> None:
+    def __init__(self, app: App, console: Console, tails: Tails, alarm: Alarm) -> None:
         self.app = app
         self.console = console
         self.tails = tails
+        self._alarm = alarm
+
+    def ended(self, code: int) -> int:
+        """The exit code of a command that would end with this one: not 0 if its deadline passed."""
+        from dgummy.errors import ExitCode
+
+        return ExitCode.TIMED_OUT if self._alarm.passed and not code else code
 
 
 @contextmanager
@@ -51,8 +60,13 @@ def session(
     *,
     json: bool = False,
     screen: Callable[[Console], ClosableListener] | None = None,
+    work: UnattendedFlags | None = None,
 ) -> Iterator[Session]:
-    """Open an app whose events go to the screen: the usual one, or what `screen` makes."""
+    """Open an app whose events go to the screen: the usual one, or what `screen` makes.
+
+    `work`: the flags of a command that does work, which nobody may be watching.
+    """
+    from dgummy import unattended
     from dgummy.app import App
     from dgummy.render.console import Console
     from dgummy.render.listeners import Screen
@@ -66,13 +80,36 @@ def session(
         if json:
             tails(event)
 
-    with App(c.config, flags, console=console, listener=listen) as app:
-        try:
-            yield Session(app, console, tails)
-        finally:
-            shown.close()
+    with ExitStack() as stack:
+        limit_s = duration_s(work.deadline, "--deadline", "2h") if work else None
+        alarm = stack.enter_context(unattended.deadline(limit_s))
+        app = stack.enter_context(App(c.config, flags, console=console, listener=listen))
+        stack.callback(shown.close)
+        if work is not None:
+            _prepare(app, console, work, alarm, stack)
+        yield Session(app, console, tails, alarm)
     for error in app.bus.errors[:1]:
         raise error
+
+
+def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, stack: ExitStack) -> None:
+    """Be quiet if nobody watches, and hold the lock, before anything is begun."""
+    from dgummy import locks, unattended
+    from dgummy.app import utc_now
+    from dgummy.render.holding import HOLDING
+
+    if work.lock and getattr(work, "detach", False):
+        what = "--lock is held by this command, and with --detach the run goes on after it"
+        raise UsageError(what, "leave out one of the two; in cron there is no need for --detach")
+    if not work.verbose and unattended.nobody_watches():
+        unattended.be_quiet(console)
+    settings = app.settings
+    if settings.notices == "always":
+        HOLDING.end(well=False)
+    alarm.grace_s = settings.timeouts.kill_s + settings.timeouts.script_s
+    if work.lock:
+        command = locks.shown_command(["dgummy", *sys.argv[1:]])
+        stack.enter_context(locks.held(app.state_dir / "locks", work.lock, command, utc_now()))
 
 
 def wish(
@@ -137,6 +174,7 @@ def duration_s(text: str | None, flag: str = "--timeout", example: str = "20m") 
 def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: bool = False) -> RunOptions:
     """Flags as options of a run. `colour`: its output goes to our stdout as it is. `agent`: it is for an agent."""
     from dgummy.intake import RunOptions
+    from dgummy.jobrun import JOB
 
     return RunOptions(
         sync=not flags.no_sync,
@@ -148,6 +186,7 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: 
         fetch=tuple(flags.fetch),
         collect_first=flags.collect_first,
         isolate=flags.isolate,
+        job=os.environ.get(JOB, ""),
     )
 
 

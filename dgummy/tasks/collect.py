@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from dgummy.errors import UsageError
-from dgummy.tasks._flags import all_words, command_with, flag, repeated
+from dgummy.tasks._flags import UnattendedFlags, all_words, command_with, flag, repeated
 from dgummy.tasks._shared import only, session
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class CollectFlags:
+class CollectFlags(UnattendedFlags):
     """What `inv collect` takes."""
 
     run: list[str] = all_words("the beginning of a run's id, `last` for the newest run, or a group's id for all of it")
@@ -39,7 +39,7 @@ def collect(c: Context, flags: CollectFlags) -> int:
 
     if flags.discard and flags.fetch:
         raise UsageError("--discard and --fetch at once", "fetch first, then discard")
-    with session(c, json=flags.json) as now:
+    with session(c, json=flags.json, work=flags) as now:
         cluster = now.app.cluster
         rows = cluster.history.find(flags.run)
         cluster.history.access.reach(rows)

@@ -184,7 +184,7 @@ def bounds(flags: BoundFlags) -> GroupOptions:
 def group_session(c: Context, flags: BoundFlags, *, gather: bool = False, diff: bool = False) -> Iterator[Session]:
     """Open an app for a group of runs, with the screen that its flags ask for."""
     screen = _screen(json=flags.json, stream=flags.stream, gather=gather, diff=diff)
-    with session(c, {"backend": flags.backend, "jobs": flags.jobs}, json=flags.json, screen=screen) as now:
+    with session(c, {"backend": flags.backend, "jobs": flags.jobs}, json=flags.json, screen=screen, work=flags) as now:
         yield now
 
 
@@ -230,4 +230,4 @@ def show(now: Session, flags: BoundFlags, result: GroupResult) -> int:
         for member in result.members:
             if member.result.state is RunState.RUNNING:
                 now.console.result(member.result.run_id)
-    return result.process_exit_code
+    return now.ended(result.process_exit_code)

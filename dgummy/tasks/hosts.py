@@ -24,6 +24,8 @@ class PickFlags(ChoiceFlags):
     """What `inv pick` takes."""
 
     text: str | None = words("what is to be done, to derive its type from")
+    agent: bool = flag("for an agent's task: the host must have the agent", default=False)
+    no_sync: bool = flag("for work that the project is not brought there for", default=False)
     refresh: bool = flag(_REFRESH, default=False)
 
 
@@ -77,11 +79,15 @@ def pick(c: Context, flags: PickFlags) -> int:
 
     Example: inv pick --type database
     """
+    from dgummy import intake
     from dgummy.errors import ExitCode
     from dgummy.render import documents, tables
 
     with session(c, {"backend": flags.backend}, json=flags.json) as now:
-        picked = now.app.cluster.pick(work_wish(flags, plain_text(flags.text)), refresh=flags.refresh)
+        asked = intake.fit_for(
+            work_wish(flags, plain_text(flags.text)), now.app.settings, agent=flags.agent, sync=not flags.no_sync
+        )
+        picked = now.app.cluster.pick(asked, refresh=flags.refresh)
         if flags.json:
             now.console.result(documents.dump(documents.pick(picked)))
         else:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from dgummy.boundary import command
 from dgummy.errors import UsageError
+from dgummy.tasks._flags import UnattendedFlags, all_words, command_with, flag
 from dgummy.tasks._shared import duration_s, only, say_who_was_silent, session
 
 if TYPE_CHECKING:
@@ -82,11 +84,17 @@ def logs(c: Context, run: list[str], follow: bool = False, stderr: bool = False,
     return 0
 
 
-@command(
-    several="run",
-    help={"run": _RUN_HELP, "timeout": "wait no longer than so: 90, 20m, 2h; the runs go on", **_JSON_HELP},
-)
-def wait(c: Context, run: list[str], timeout: str | None = None, json: bool = False) -> int:
+@dataclass
+class WaitFlags(UnattendedFlags):
+    """What `inv wait` takes."""
+
+    run: list[str] = all_words(_RUN_HELP)
+    timeout: str | None = flag("wait no longer than so: 90, 20m, 2h; the runs go on")
+    json: bool = flag(_JSON_HELP["json"], default=False)
+
+
+@command_with(WaitFlags)
+def wait(c: Context, flags: WaitFlags) -> int:
     """Wait until runs are over. The exit code of one run is its own; of several 0 if all were ok, else 1.
 
     Example: inv wait last --timeout 1h
@@ -95,11 +103,11 @@ def wait(c: Context, run: list[str], timeout: str | None = None, json: bool = Fa
     from dgummy.errors import ExitCode
     from dgummy.history import exit_code
 
-    with session(c, json=json) as now:
+    with session(c, json=flags.json, work=flags) as now:
         history = now.app.cluster.history
-        found, timed_out = waiting.wait(history, history.find(run), duration_s(timeout))
-        if json or len(found) > 1:
-            _show(now.console, found, json=json)
+        found, timed_out = waiting.wait(history, history.find(flags.run), duration_s(flags.timeout))
+        if flags.json or len(found) > 1:
+            _show(now.console, found, json=flags.json)
         if timed_out:
             left = sum(not seen.is_over for seen in found)
             now.console.note(f"✗ time is up; {left} of {len(found)} not over, and left to go on", "error")
@@ -151,25 +159,20 @@ def cancel(c: Context, run: list[str], json: bool = False) -> int:
     return codes[0] if len(codes) == 1 else ExitCode.SOME_FAILED if any(codes) else 0
 
 
-@command(
-    help={
-        "older": "remove runs that have been over for longer than this: 30d",
-        "dry": "show what would be removed, and remove nothing",
-        "all_owners": "also folders that other clients left on the hosts",
-        "uncollected": "also runs whose work was not brought home: it is lost then",
-        "collect_first": "bring home first what was not",
-        **_JSON_HELP,
-    },
-)
-def prune(
-    c: Context,
-    older: str | None = None,
-    dry: bool = False,
-    all_owners: bool = False,
-    uncollected: bool = False,
-    collect_first: bool = False,
-    json: bool = False,
-) -> int:
+@dataclass
+class PruneFlags(UnattendedFlags):
+    """What `inv runs.prune` takes."""
+
+    older: str | None = flag("remove runs that have been over for longer than this: 30d")
+    dry: bool = flag("show what would be removed, and remove nothing", default=False)
+    all_owners: bool = flag("also folders that other clients left on the hosts", default=False)
+    uncollected: bool = flag("also runs whose work was not brought home: it is lost then", default=False)
+    collect_first: bool = flag("bring home first what was not", default=False)
+    json: bool = flag(_JSON_HELP["json"], default=False)
+
+
+@command_with(PruneFlags)
+def prune(c: Context, flags: PruneFlags) -> int:
     """Remove old runs from the ledger and their folders from the hosts.
 
     Never one that is not over, or that was lost and may still be at work. A run whose work is not collected stays, and
@@ -182,14 +185,16 @@ def prune(
     from dgummy.render import history as screen
     from dgummy.upkeep import Upkeep
 
-    older_s = duration_s(older, "--older", "30d")
+    older_s = duration_s(flags.older, "--older", "30d")
     if older_s is None:
         raise UsageError("--older is missing: how long a run must have been over", "for example --older 30d")
-    with session(c, json=json) as now:
+    with session(c, json=flags.json, work=flags) as now:
         upkeep = Upkeep(now.app.cluster.history, now.app.state_dir)
-        collect = now.app.cluster.collector.collect_all if collect_first else None
-        done = upkeep.prune(older_s, dry=dry, all_owners=all_owners, uncollected=uncollected, collect=collect)
-        now.console.result(documents.dump(documents.pruned(done)) if json else screen.pruned(done))
+        collect = now.app.cluster.collector.collect_all if flags.collect_first else None
+        done = upkeep.prune(
+            older_s, dry=flags.dry, all_owners=flags.all_owners, uncollected=flags.uncollected, collect=collect
+        )
+        now.console.result(documents.dump(documents.pruned(done)) if flags.json else screen.pruned(done))
         code = say_who_was_silent(now.console, done.silent)
         for line in screen.uncollected(done.uncollected):
             now.console.note(line, "error" if line.startswith("✗") else "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from dgummy.errors import ExitCode, UsageError
-from dgummy.tasks._flags import HostFlags, command_with, flag, words
+from dgummy.tasks._flags import HostFlags, UnattendedFlags, command_with, flag, words
 from dgummy.tasks._shared import Session, duration_s, host_wish, session
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ViewFlags(HostFlags):
 
 
 @dataclass
-class WatchFlags(ViewFlags):
+class WatchFlags(UnattendedFlags, ViewFlags):
     """What `inv watch` takes."""
 
     run: str | None = words("follow the output of this run instead")
@@ -66,20 +66,26 @@ def watch(c: Context, flags: WatchFlags) -> int:
     """
     _sort(flags)
     interval_s = duration_s(flags.interval, "--interval", "5")
-    with session(c, {"backend": flags.backend}, json=flags.json) as now:
-        if flags.run:
-            return _follow(now, flags.run)
-        if flags.html:
-            return _write_pages(now, flags, interval_s)
-        if flags.once or not (flags.json or now.console.is_screen):
-            return _show_once(now, flags)
-        with now.app.cluster.watch(host_wish(flags), interval_s) as watched:
-            if flags.json:
-                return _print_lines(now, watched, _filter(flags))
-            end = _draw(now, watched, flags)
-        if end.run_id:
-            return _follow(now, end.run_id)
-        return ExitCode.INTERRUPTED if end.interrupted else 0
+    one_page = bool(flags.html) and interval_s is None  # whatever goes on and on says at once what there is to say
+    work = flags if one_page else replace(flags, verbose=True)
+    with session(c, {"backend": flags.backend}, json=flags.json, work=work) as now:
+        return now.ended(_watch(now, flags, interval_s))
+
+
+def _watch(now: Session, flags: WatchFlags, interval_s: float | None) -> int:
+    if flags.run:
+        return _follow(now, flags.run)
+    if flags.html:
+        return _write_pages(now, flags, interval_s)
+    if flags.once or not (flags.json or now.console.is_screen):
+        return _show_once(now, flags)
+    with now.app.cluster.watch(host_wish(flags), interval_s) as watched:
+        if flags.json:
+            return _print_lines(now, watched, _filter(flags))
+        end = _draw(now, watched, flags)
+    if end.run_id:
+        return _follow(now, end.run_id)
+    return ExitCode.INTERRUPTED if end.interrupted else 0
 
 
 def _show_once(now: Session, flags: ViewFlags) -> int:

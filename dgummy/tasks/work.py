@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from dgummy.tasks._flags import HostFlags, OneRunFlags, command_with, flag, words
+from dgummy.errors import UsageError
+from dgummy.tasks._flags import HostFlags, OneRunFlags, UnattendedFlags, command_with, flag, words
 from dgummy.tasks._shared import Session, command_text, host_wish, plain_text, run_options, session, work_wish
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class SyncFlags(HostFlags):
+class SyncFlags(UnattendedFlags, HostFlags):
     """What `inv sync` takes."""
 
     path: str | None = words("the project this folder is in (default: the current one)")
@@ -36,7 +39,7 @@ def sync(c: Context, flags: SyncFlags) -> int:
     from dgummy.errors import ExitCode
     from dgummy.render import documents, tables
 
-    with session(c, {"backend": flags.backend}, json=flags.json) as now:
+    with session(c, {"backend": flags.backend}, json=flags.json, work=flags) as now:
         folder = plain_text(flags.path)
         place = Path(folder) if folder else None
         results = now.app.cluster.sync(
@@ -75,7 +78,7 @@ def run(c: Context, flags: RunFlags) -> int:
 
     Example: inv run 'make test'
     """
-    with session(c, {"backend": flags.backend, "fallback": flags.fallback}, json=flags.json) as now:
+    with _session(c, flags) as now:
         text = command_text(flags.cmd)
         asked, options = work_wish(flags, text), run_options(now, flags, colour=True)
         if flags.dry:
@@ -89,7 +92,7 @@ def task(c: Context, flags: TaskFlags) -> int:
 
     Example: inv task 'optimize database queries'
     """
-    with session(c, {"backend": flags.backend, "fallback": flags.fallback}, json=flags.json) as now:
+    with _session(c, flags) as now:
         text = plain_text(flags.text)
         asked = work_wish(flags, text)
         options = replace(run_options(now, flags, colour=True, agent=True), verify=flags.verify)
@@ -97,6 +100,16 @@ def task(c: Context, flags: TaskFlags) -> int:
             asked = replace(asked, requires=(*asked.requires, now.app.settings.agent.tool))
             return _show_plan(now, asked, options, text, mode=flags.mode, json=flags.json)
         return _show(now, now.app.cluster.task(text, flags.mode, asked, options), json=flags.json)
+
+
+@contextmanager
+def _session(c: Context, flags: OneRunFlags) -> Iterator[Session]:
+    if flags.detach and flags.deadline:
+        what = "nobody is there to keep a deadline once the run is left to itself"
+        raise UsageError(what, "give --timeout, which its host keeps, or leave out --detach")
+    chosen = {"backend": flags.backend, "fallback": flags.fallback}
+    with session(c, chosen, json=flags.json, work=flags) as now:
+        yield now
 
 
 def _show(now: Session, result: RunResult, *, json: bool) -> int:
@@ -108,7 +121,7 @@ def _show(now: Session, result: RunResult, *, json: bool) -> int:
         now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
     elif result.state is RunState.RUNNING:
         now.console.result(result.run_id)
-    return result.process_exit_code
+    return now.ended(result.process_exit_code)
 
 
 def _show_plan(now: Session, asked: Wish, options: RunOptions, text: str, *, json: bool, mode: str = "") -> int:

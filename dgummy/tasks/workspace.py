@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from dgummy.errors import UsageError
-from dgummy.tasks._flags import HostFlags, command_with, flag
+from dgummy.tasks._flags import HostFlags, UnattendedFlags, command_with, flag
 from dgummy.tasks._shared import duration_s, host_wish, say_who_was_silent, session
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ListFlags(HostFlags):
 
 
 @dataclass
-class CleanFlags(HostFlags):
+class CleanFlags(UnattendedFlags, HostFlags):
     """What `inv workspace.clean` takes."""
 
     older: str | None = flag("copies unused for longer than this: 2d (default: the setting workspace.expire_s)")
@@ -67,7 +67,7 @@ def clean(c: Context, flags: CleanFlags) -> int:
     older_s = duration_s(flags.older, "--older", "2d")
     if flags.all and older_s is not None:
         raise UsageError("--all is whatever their age, and --older says which age", "give one of the two")
-    with session(c, {"backend": flags.backend}, json=flags.json) as now:
+    with session(c, {"backend": flags.backend}, json=flags.json, work=flags) as now:
         if older_s is None:
             older_s = 0.0 if flags.all else now.app.settings.workspace.expire_s
         cluster = now.app.cluster

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.transport.framing import Fact, Frame
@@ -54,12 +54,13 @@ class Answer:
     """A script ran to its end on the host.
 
     `facts` are the marked lines it printed (raw data frames go to the sink only). `noise` is the tail of whatever else
-    came (banners, shell complaints), bounded, for error messages.
+    came (banners, shell complaints), bounded, for error messages; `stdout_noise` what of it came on stdout.
     """
 
     exit_status: int
     facts: tuple[Fact, ...] = ()
     noise: str = ""
+    stdout_noise: str = ""
 
     def first(self, name: str, default: str = "") -> str:
         """The value of the first fact of that name."""
@@ -126,6 +127,15 @@ class Transport(Protocol):
         ...
 
 
+@runtime_checkable
+class CountsSessions(Protocol):
+    """A transport whose connections carry several sessions each, as far as the other side lets them."""
+
+    def count_sessions(self, host: Host, wanted: int) -> int | None:
+        """How many sessions, of `wanted`, one connection to the host carries at once; None if nobody can tell."""
+        ...
+
+
 @dataclass(slots=True)
 class FactCollector:
     """Gathers facts while passing every frame on to a sink."""
@@ -141,7 +151,7 @@ class FactCollector:
             self.sink(frame)
 
 
-def conclude(facts: Sequence[Fact], noise: str, *, broken: str = "") -> Answer | Failure:
+def conclude(facts: Sequence[Fact], noise: str, *, broken: str = "", stdout_noise: str = "") -> Answer | Failure:
     """What a script's output amounts to, by its `begin` and `end` lines (see `dgummy.remote`).
 
     `broken` says how the connection ended, "" if it ended in good order. Without `end` the answer is `Failure(LOST)`,
@@ -150,7 +160,7 @@ def conclude(facts: Sequence[Fact], noise: str, *, broken: str = "") -> Answer |
     status = next((fact.value for fact in reversed(facts) if fact.name == "end"), None)
     if status is not None:
         told = tuple(fact for fact in facts if fact.name not in ("begin", "end"))
-        return Answer(int(status) if status.isdigit() else 255, told, noise)
+        return Answer(int(status) if status.isdigit() else 255, told, noise, stdout_noise)
     if not broken and not any(fact.name == "begin" for fact in facts):
         return Failure(
             FailureKind.SHELL,

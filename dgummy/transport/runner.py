@@ -49,7 +49,7 @@ class ScriptRunner(Runner):
         self._drained = threading.Event()
         self.run(COMMAND, hide=True, warn=True, in_stream=False, pty=False, echo=False)
         broken = self._expired or ("" if self.exit_status() is not None else "it broke before the script ended")
-        return conclude(self._collector.facts, self._noise(), broken=broken)
+        return conclude(self._collector.facts, self._noise(), broken=broken, stdout_noise=self._reader.noise)
 
     # What subclasses provide.
 

@@ -127,6 +127,24 @@ class SSHTransport:
             finally:
                 pool.give_back(link)
 
+    def count_sessions(self, host: Host, wanted: int) -> int | None:
+        """How many sessions one connection to the host carries at once (see `CountsSessions`). Nothing runs in them."""
+        opened = self._open(self._pool(host).first, host)
+        if isinstance(opened, Failure):
+            return None
+        sessions: list[paramiko.Channel] = []
+        try:
+            while len(sessions) < wanted:
+                sessions.append(open_session(opened))
+        except SessionRefusedError:
+            return len(sessions)
+        except ConnectionDeadError:
+            return None
+        finally:
+            for session in sessions:
+                session.close()
+        return wanted
+
     def close(self) -> None:
         """Close every connection. Scripts that still run end with a failure."""
         with self._lock:

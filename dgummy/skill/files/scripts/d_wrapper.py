@@ -133,7 +133,12 @@ def _find_program() -> str:
     return ""
 
 
-_program = _find_program()
+try:
+    _program = _find_program()
+except ImportError as error:
+    if __package__:
+        raise
+    sys.exit(f"✗ {error}")  # run as a program: a message, no traceback
 
 if __name__ == "__main__":
     main(get_load_metrics, get_host_status, sync_directory, run_remote_command)

@@ -1,0 +1,129 @@
+"""Running a job, as cron calls for it: one at a time, everything it says in its log, and how it went written down."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from dgummy import locks
+from dgummy.errors import DgummyError
+from dgummy.jobrecord import JobFiles, LastRun
+from dgummy.transport.plaintext import one_line
+from dgummy.units import format_duration
+
+JOB = "DGUMMY_JOB"
+"""The variable that tells a command of ours which job it is of."""
+_NOTICES = "INVOKE_DGUMMY_NOTICES"
+_MAX_WHY_CHARS = 300
+_COMPLAINT = re.compile(r"^(?:✗ (\S.*)|(\d+ of \d+ not ok .*))$", re.MULTILINE)
+_STDERR = 2
+
+
+class JobRun:
+    """One time that a job runs."""
+
+    def __init__(self, name: str, files: JobFiles, words: Sequence[str], *, now: Callable[[], datetime]) -> None:
+        self._name = name
+        self._files = files
+        self._words = list(words)
+        self._now = now
+        self._child: subprocess.Popen[bytes] | None = None
+        self._began = now()
+
+    def run(self, program: str, lock_folder: Path, lock: str, free: Callable[[], None]) -> tuple[int, str]:
+        """Run it to its end, unless it is under way; its exit code, and a line on why that is not 0.
+
+        `free` raises what else is in the way, asked while we hold the lock. TryAgainError if another holds it. Either
+        is written down too.
+        """
+        command = locks.shown_command(["dgummy", *self._words])
+        try:
+            with locks.held(lock_folder, lock, command, self._began):
+                self._files.rotate()
+                free()
+                return self._logged(program, command)
+        except DgummyError as error:
+            self.not_run(error)
+            raise
+
+    def told_to_end(self) -> None:
+        """Hand SIGTERM on, and write down that it came."""
+        self._hand_on(signal.SIGTERM)
+        self._keep(128 + signal.SIGTERM, "told to end (SIGTERM)")
+
+    def not_run(self, error: DgummyError) -> None:
+        """Write down that it could not begin."""
+        self._say(f"not run: {error.message}")
+        self._keep(int(error.code), error.message)
+
+    def _logged(self, program: str, command: str) -> tuple[int, str]:
+        self._keep(None, "")
+        before = self._files.size()
+        try:
+            self._write(f"begins: {command}")
+            with self._files.opened() as log:
+                code = self._to_its_end(program, log)
+        except OSError as error:  # the log's disk is full, or its folder gone: what it says goes to whoever called
+            with suppress(OSError):
+                os.write(_STDERR, f"{self._files.log}: {error.strerror}\n".encode("utf-8", "replace"))
+            code = self._to_its_end(program, _STDERR)
+        why = _why(self._files.since(before)) if code else ""
+        self._keep(code, why)
+        took = format_duration((self._now() - self._began).total_seconds())
+        self._say(f"ended with exit code {code} after {took}")
+        return code, why
+
+    def _to_its_end(self, program: str, descriptor: int) -> int:
+        environ = {_NOTICES: "always", **os.environ, JOB: self._name}
+        self._child = subprocess.Popen(
+            [program, *self._words],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            env=environ,
+            start_new_session=True,  # Ctrl-C and the like come through us, each once
+        )
+        while True:
+            try:
+                code = self._child.wait()
+                return code if code >= 0 else 128 - code
+            except KeyboardInterrupt:  # noqa: PERF203 - the child ends what runs on its host, and then itself
+                self._hand_on(signal.SIGINT)
+
+    def _hand_on(self, number: signal.Signals) -> None:
+        if self._child is not None:
+            with suppress(OSError):
+                self._child.send_signal(number)
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError):
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        stamp = self._now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        with self._files.opened() as log:
+            os.write(log, f"── {stamp} {self._name} {one_line(text)}\n".encode("utf-8", "replace"))
+
+    def _keep(self, code: int | None, why: str) -> None:
+        ended = None if code is None else self._now()
+        with suppress(OSError):
+            self._files.keep(last=LastRun(self._began, ended, code, one_line(why)[:_MAX_WHY_CHARS], os.getpid()))
+
+
+def summary(name: str, code: int, why: str, log: Path) -> tuple[str, str]:
+    """What is said of a job that failed, to whoever reads cron's mail: what happened, and where to look."""
+    text = f"✗ {name}: exit code {code}" + (f": {why}" if why else "")
+    return text, f"  all it said is in {shlex.quote(str(log))}; inv cron.list"
+
+
+def _why(said: bytes) -> str:
+    """The last complaint of ours in what was said, about one run or about a group."""
+    complaints = _COMPLAINT.findall(said.decode("utf-8", "replace"))
+    return (complaints[-1][0] or complaints[-1][1]).strip() if complaints else ""

@@ -1,0 +1,139 @@
+"""Locks by name: who does a thing by itself holds one, and another who wants to do it meanwhile is told who that is.
+
+A lock is the kernel's own on a file in the state folder (`locks/NAME.lock`): it is free as soon as the process that
+holds it is gone, however it ended. What the file says of the holder is for messages only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from errno import EACCES, EAGAIN
+from pathlib import Path
+
+from dgummy.errors import ConfigError, TryAgainError, UsageError
+from dgummy.transport.plaintext import one_line
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_SHOWN = 200
+_ours: set[Path] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock: its process, since when (ISO time, UTC), and what it does."""
+
+    pid: int = 0
+    since: str = ""
+    command: str = ""
+
+
+def check_name(name: str, flag: str = "--lock") -> str:
+    """Give back a name that a lock, and a job, can have. UsageError for any other."""
+    if not _NAME.fullmatch(name):
+        what = f"{flag}: {name[:80]!a} cannot be a name"
+        raise UsageError(what, "use up to 64 letters, digits, - _ and ., the first a letter or a digit: nightly-tests")
+    return name
+
+
+@contextmanager
+def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[None]:
+    """Hold a lock. TryAgainError if another process has it; who has it already in this process has it once more."""
+    path = folder / f"{check_name(name)}.lock"
+    if path in _ours:
+        yield
+        return
+    descriptor = _open(path)
+    try:
+        _take(descriptor, path, name)
+        _write(descriptor, json.dumps({"pid": os.getpid(), "since": now.isoformat("T", "seconds"), "command": command}))
+        _ours.add(path)
+        try:
+            yield
+        finally:
+            _ours.discard(path)
+            _write(descriptor, "")
+    finally:
+        os.close(descriptor)
+
+
+def holder(folder: Path, name: str) -> Holder | None:
+    """Who holds a lock now, None if nobody does. The lock is not touched for longer than it takes to look."""
+    try:
+        descriptor = os.open(folder / f"{check_name(name)}.lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _read(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def shown_command(words: Sequence[str]) -> str:
+    """A command line as others may see it: values of variables are left out."""
+    import shlex
+
+    shown: list[str] = []
+    for word in words:
+        flag, equals, rest = word.partition("=")
+        if shown and shown[-1] == "--env":
+            word = f"{flag}=…" if equals else word
+        elif flag == "--env" and "=" in rest:
+            word = f"--env={rest.partition('=')[0]}=…"
+        shown.append(word if word.endswith("=…") else shlex.quote(word))
+    return " ".join(shown)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        what = f"the lock {path} cannot be made: {error.strerror}"
+        raise ConfigError(what, "make the folder writable, or set state_dir to another one") from error
+
+
+def _take(descriptor: int, path: Path, name: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (EACCES, EAGAIN):
+            what = f"{path} cannot be locked: {error.strerror}"
+            raise ConfigError(what, "set state_dir to a folder on a disk of this machine") from error
+        raise _taken(name, _read(descriptor)) from error
+
+
+def _taken(name: str, holding: Holder) -> TryAgainError:
+    who = f"process {holding.pid}" if holding.pid else "another process"
+    if holding.since:
+        since = datetime.fromisoformat(holding.since).astimezone()
+        who += f" since {since:%Y-%m-%d %H:%M:%S}"
+    what = f" ({one_line(holding.command)[:_MAX_SHOWN]})" if holding.command else ""
+    text = f"the lock {name} is held by {who}{what}; no host was asked anything"
+    remedy = "let it come to its end and try again"
+    return TryAgainError(text, f"{remedy}, or end it: kill -INT {holding.pid}" if holding.pid else remedy)
+
+
+def _write(descriptor: int, text: str) -> None:
+    with suppress(OSError):  # a full disk: the lock holds all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode("utf-8", "backslashreplace"), 0)
+
+
+def _read(descriptor: int) -> Holder:
+    try:
+        told = json.loads(os.pread(descriptor, 65536, 0))
+        since = str(told["since"])
+        datetime.fromisoformat(since)
+        return Holder(int(told["pid"]), since, str(told["command"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder()

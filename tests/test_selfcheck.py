@@ -1,0 +1,150 @@
+"""How this machine is looked at: folders, caches, the ledger, programs. And verdicts on disk."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from dgummy import repairs, selfcheck
+from dgummy.diagnosis_here import HereFacts, Ledger, Tailnet
+from dgummy.findings import HERE, Finding, Mending, Repair, Severity, Work
+from dgummy.gate import VERDICT_S, Verdict
+from dgummy.ledger import Ledger as OpenLedger
+from dgummy.ledger_schema import SCHEMA_VERSION
+from dgummy.model import Failure, FailureKind
+from dgummy.selfcheck import Scene
+from dgummy.transport.base import Answer
+from dgummy.transport.framing import Fact
+from dgummy.transport.sshconfig import SSHTarget
+from dgummy.verdicts import Verdicts
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
+
+
+def look(
+    folder: Path, *, targets: dict[str, Sequence[SSHTarget]] | None = None, caches: tuple[Path, ...] = ()
+) -> HereFacts:
+    return selfcheck.look(Scene(dict(os.environ), folder / "state", folder / "memo", caches, targets))
+
+
+def test_folders(tmp_path: Path) -> None:
+    missing = selfcheck.folder("x", tmp_path / "a/b/c")
+    assert (missing.exists, missing.problem) == (False, "")
+    (tmp_path / "file").touch()
+    assert selfcheck.folder("x", tmp_path / "file").problem == "it is no folder"
+    assert selfcheck.folder("x", tmp_path / "file/below").problem
+    for mode, is_open in ((0o700, False), (0o755, False), (0o775, True), (0o702, True)):
+        (tmp_path / "d").mkdir(exist_ok=True)
+        (tmp_path / "d").chmod(mode)
+        assert selfcheck.folder("x", tmp_path / "d").is_open is is_open
+
+
+def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "state/runs.db"
+    assert look(tmp_path).ledger is Ledger.NONE and not path.exists()
+    OpenLedger.open(path).close()
+    assert look(tmp_path).ledger is Ledger.GOOD
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    connection.close()
+    newer = look(tmp_path)
+    assert newer.ledger is Ledger.UNUSABLE and "newer" in newer.ledger_trouble.what
+    path.write_bytes(b"no database" * 1000)
+    assert look(tmp_path).ledger is Ledger.DAMAGED and path.read_bytes().startswith(b"no database")
+
+
+def test_caches(tmp_path: Path) -> None:
+    cache, shared = tmp_path / "state/cache", tmp_path / "shared.json"
+    cache.mkdir(parents=True)
+    for name, text in (("good.json", "{}"), ("bad.json", "{"), ("open.json", "{}")):
+        (cache / name).write_text(text)
+        (cache / name).chmod(0o600)
+    (cache / "open.json").chmod(0o666)
+    shared.symlink_to(cache / "good.json")
+    facts = look(tmp_path, caches=(shared, tmp_path / "not-there"))
+    assert dict(facts.broken_caches) == {
+        str(cache / "bad.json"): "it is no JSON",
+        str(cache / "open.json"): "others may write to it",
+    }
+    assert dict(facts.strange_caches) == {str(shared): "it is no ordinary file"}
+
+
+def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = tmp_path / "id"
+    key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    key.chmod(0o640)
+    way = SSHTarget(
+        "n", "n.tail1.ts.net", "ana", identity_files=(str(key), str(tmp_path / "none")), identity_agent="none"
+    )
+    program = tmp_path / "bin/tailscale"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho \'{"BackendState": "Needs\\u001b[31mLogin", "AuthURL": "https://x/1"}\'\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    facts = look(tmp_path, targets={"n": [way]})
+    assert (facts.open_keys, facts.key_files, facts.agent_keys) == ((str(key),), (str(key),), None)
+    assert facts.tailnet == Tailnet("Needs [31mLogin", "https://x/1") and facts.wants_tailnet == ("n",)
+    status = Path(__file__).parent / "data/config/tailscale_status.json"
+    program.write_text(f"#!/bin/sh\ncat '{status}'\n")
+    known = dict.fromkeys(("node-2", "node-2.tail1234.ts.net", "100.64.0.3"), "2026-01-01")
+    assert look(tmp_path).tailnet == Tailnet("Running", "", known)
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert look(tmp_path).tailnet == Tailnet()
+
+
+# -- mending ---------------------------------------------------------------------------------------------------------
+
+
+def finding(place: str, how: Mending, path: Path | str) -> Finding:
+    return Finding("c", place, Severity.HINT, "w", "y", "f", (), Repair(how, str(path)))
+
+
+def test_only_what_is_ours_is_mended(tmp_path: Path) -> None:
+    folder, cache, link = tmp_path / "d", tmp_path / "c.json", tmp_path / "l.json"
+    folder.mkdir()
+    folder.chmod(0o777)
+    cache.touch()
+    link.symlink_to(cache)
+    asked = []
+
+    def call(host: str, function: str, words: Sequence[str]) -> Answer | Failure:
+        asked.append((host, function, list(words)))
+        return Failure(FailureKind.REFUSED, "down") if host == "b" else Answer(0, (Fact("repaired", words[0]),))
+
+    done = repairs.mend(
+        [
+            finding(HERE, Mending.PRIVATE, folder),
+            finding(HERE, Mending.REMOVE, link),
+            finding(HERE, Mending.REMOVE, folder),
+            finding(HERE, Mending.REMOVE, tmp_path / "gone"),
+            finding("a", Mending.TIDY, "~"),
+            finding("b", Mending.PRIVATE, "~"),
+            finding("a", Mending.REMOVE, "~"),
+            Finding("c", "a", Severity.HINT, "w", "y", "f"),
+        ],
+        call,
+        jobs=1,
+    )
+    assert [not one.reason for one in done] == [True, False, False, False, True, False, False]
+    assert folder.stat().st_mode & 0o777 == 0o700 and link.is_symlink() and cache.exists()
+    assert asked == [("a", "doctor_repair", ["tidy"]), ("b", "doctor_repair", ["private"])]
+
+
+def test_verdicts_are_kept_for_a_while_and_for_these_hosts(tmp_path: Path) -> None:
+    kept = Verdicts(tmp_path / "state", ["x"])
+    assert kept.known(NOW) == {}
+    bad = Verdict("n", NOW, ((Work.AGENT, "not logged in"),))
+    kept.remember([bad, Verdict("m", NOW)], NOW)
+    assert kept.known(NOW) == {"n": bad}
+    assert Verdicts(tmp_path / "state", ["y"]).known(NOW) == {}
+    later = NOW + timedelta(seconds=VERDICT_S / 2)
+    kept.remember([Verdict("o", later, ((Work.SYNC, "noisy"),))], later)
+    assert set(kept.known(later)) == {"n", "o"}
+    assert set(kept.known(NOW + timedelta(seconds=VERDICT_S + 1))) == {"o"}  # each has an age of its own
+    kept.remember([Verdict("n", later)], later)
+    assert set(kept.known(later)) == {"o"}
