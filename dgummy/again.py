@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from dgummy import asked, intake, reconcile
 from dgummy.chooser import Wish
@@ -41,10 +42,20 @@ def is_called_off(row: RunRow) -> bool:
     return row.state is RunState.SKIPPED and row.reason == reconcile.client_gone().reason
 
 
-def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False) -> Order:
+def under_way(rows: Iterable[RunRow], known: Iterable[RunRow]) -> list[RunRow]:
+    """Those of the known runs that are one of `rows` once more, and not over."""
+    ids = {row.run_id for row in rows}
+    kept = ((one, asked.decode(one.request)) for one in known if not one.state.is_final)
+    return [one for one, request in kept if request is not None and request.again in ids]
+
+
+def order_of(
+    row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False, anew: bool = False
+) -> Order:
     """A run as the order that it was. Values of its variables are taken from the environment as it is now.
 
-    UsageError if nothing was kept of what was asked, or a variable has no value.
+    anew: as another run, which says of which it is the repetition. UsageError if nothing was kept of what was asked, or
+    a variable has no value.
     """
     kept = asked.decode(row.request)
     if kept is None:
@@ -74,7 +85,8 @@ def order_of(row: RunRow, settings: Settings, environ: Mapping[str, str], *, det
         order = intake.task_order(row.command, kept.mode, wish, options, settings)
     else:
         order = intake.command_order(row.command, wish, options, settings)
-    return intake.named(order, row.label, fallback=kept.fallback)
+    order = intake.named(order, row.label, fallback=kept.fallback)
+    return replace(order, again=row.run_id if anew else kept.again)
 
 
 def _value(name: str, environ: Mapping[str, str], row: RunRow) -> str:

@@ -15,7 +15,10 @@ from dgummy.work import Base
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The flags of a run. `subdir` is the folder below the project that it was asked for in, `job` cron's job."""
+    """The flags of a run. `subdir` is the folder below the project that it was asked for in, `job` cron's job.
+
+    `again` is the run that it is once more, "" for none.
+    """
 
     hosts: tuple[str, ...] = ()
     group: str | None = None
@@ -34,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     collect_first: bool = False
     isolate: bool = False
     job: str = ""
+    again: str = ""
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):

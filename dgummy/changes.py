@@ -17,6 +17,9 @@ from dgummy.work import Changed, Kind, Skipped
 END = b"/"
 """The last name of a list that is whole."""
 
+MAX_BYTES, MAX_TOTAL_BYTES = "collect.max_bytes", "collect.max_total_bytes"
+"""The settings that limit what is fetched."""
+
 _GIT_MODULES = re.compile(rb"\.gitmodules|gitmod~[1-4]|gi7eba~[1-9]")
 
 
@@ -145,10 +148,10 @@ def limit(
     for one in sorted(changed, key=lambda one: (one.size_bytes or 0, one.path)):
         size = one.size_bytes or 0
         if size > max_bytes:
-            skipped.append(Skipped(one.path, f"{format_bytes(size)}, more than collect.max_bytes"))
+            skipped.append(Skipped(one.path, f"{format_bytes(size)}, more than {MAX_BYTES}", limit=MAX_BYTES))
         elif total + size > max_total_bytes:
-            reason = f"{format_bytes(size)}, and all together are more than collect.max_total_bytes"
-            skipped.append(Skipped(one.path, reason))
+            reason = f"{format_bytes(size)}, and all together are more than {MAX_TOTAL_BYTES}"
+            skipped.append(Skipped(one.path, reason, limit=MAX_TOTAL_BYTES))
         else:
             total += size
             kept.add(one.path)

@@ -104,6 +104,10 @@ class Collector:
         where = f", as branch {row.branch}" if row.branch else ""
         return Outcome(row, replace(self._blank(row), notices=(known + where,)))
 
+    def complete_all(self, results: Sequence[RunResult]) -> list[RunResult]:
+        """`completed` for several runs, hosts in parallel; in their order."""
+        return fanout.in_order(results, self.completed, jobs=self._access.settings.jobs)
+
     def completed(self, result: RunResult) -> RunResult:
         """A run that somebody came back to, collected if it was to be and nobody did: its client had left."""
         row = self._access.journal.ledger().find(result.run_id)
@@ -118,11 +122,12 @@ class Collector:
     def finish(self, result: RunResult, row: RunRow, fetch: Sequence[str]) -> RunResult:
         """A run that has just ended, with its work brought home; if that cannot be done now, a notice says why."""
         outcome = self.collect(row, fetch)
+        left_behind = bool(outcome.exit_code)
         if outcome.home is not None:
-            return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home)
+            return msgspec.structs.replace(result, work=outcome.home.work, home=outcome.home, left_behind=left_behind)
         why = outcome.failure.detail if outcome.failure is not None else ""
         self._access.emit(Notice(f"not collected: {why}", "warning", row.host))
-        return result
+        return msgspec.structs.replace(result, left_behind=left_behind)
 
     def reports(self, row: RunRow) -> list[Path]:
         """The files that an agent wrote about its work, brought here if need be. DgummyError if there are none."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy import gitcommand
-from dgummy.errors import ConfigError, SyncError
+from dgummy.errors import ConfigError, SyncError, UsageError
 from dgummy.gitcommand import Git, GitError, NoGitError
 from dgummy.quickcheck import LINK
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE
@@ -306,6 +306,14 @@ class Pattern:
     def matches(self, path: bytes) -> bool:
         """Whether a name below `start`, or that itself, is meant."""
         return self._excludes is None or self._excludes.match(path) is not None
+
+
+def fetch_patterns(texts: Iterable[str]) -> list[Pattern]:
+    """What `--fetch` names. UsageError for a pattern that leads out of the project, or names nothing."""
+    try:
+        return [Pattern(text, "--fetch") for text in texts]
+    except ConfigError as error:
+        raise UsageError(error.message, "write it relative to the project's root: --fetch 'dist/*.whl'") from error
 
 
 def _gather_extra(gathering: _Gathering, text: str) -> None:

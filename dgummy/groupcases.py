@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgummy import background, fanout, intake
+from dgummy import again, background, fanout, intake, locks
 from dgummy.errors import TryAgainError
 from dgummy.grouprecords import GroupResult
 from dgummy.groupwork import GroupOptions, GroupWork
-from dgummy.model import SyncResult
+from dgummy.model import RunState, SyncResult
 from dgummy.orders import Order
 
 if TYPE_CHECKING:
     from dgummy.cluster import Cluster
+    from dgummy.ledger_rows import RunRow
 
 
 class Groups:
@@ -84,6 +86,25 @@ class Groups:
             hosts = [self._cluster.chooser.hosts(order.wish)[0] for order in orders]
             return work.pinned(orders, hosts, group)
         return work.spread(orders, group)
+
+    @contextmanager
+    def once_at_a_time(self, rows: Sequence[RunRow]) -> Iterator[None]:
+        """Keep others from running the same runs again meanwhile. TryAgainError if one of them is run again already."""
+        self._check_not_under_way(rows)
+        names = {row.group_id or row.run_id for row in rows}
+        text = f"another process is about to run again what is asked for of {', '.join(sorted(names))}"
+        busy = TryAgainError(text, "see what it starts: inv runs")
+        with locks.held_all(self._cluster.around.state_dir / "locks", names, busy):
+            self._check_not_under_way(rows)
+            yield
+
+    def _check_not_under_way(self, rows: Sequence[RunRow]) -> None:
+        history = self._cluster.history
+        known = self._cluster.journal.ledger().runs(states=[state for state in RunState if not state.is_final])
+        begun = again.under_way(rows, known)
+        for one in again.under_way(rows, [seen.row for seen in history.refresh(begun, tell=False)]):
+            text = f"run {one.run_id} is running one of them again"
+            raise TryAgainError(text, f"wait for it: inv wait {one.group_id or one.run_id}")
 
     @staticmethod
     def are_pinned(orders: Sequence[Order]) -> bool:

@@ -57,4 +57,5 @@ class GroupResult(msgspec.Struct, frozen=True):
             return ExitCode.TIMED_OUT
         if len(self.members) == 1:
             return self.members[0].result.process_exit_code
-        return ExitCode.SOME_FAILED if self.failed else ExitCode.OK
+        left_behind = any(member.result.left_behind for member in self.members)
+        return ExitCode.SOME_FAILED if self.failed or left_behind else ExitCode.OK

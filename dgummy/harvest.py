@@ -18,7 +18,6 @@ from dgummy.reconcile import is_run_id
 from dgummy.settings import Timeouts
 from dgummy.transport.base import Answer, FrameSink, Limits, Script, failed
 from dgummy.transport.framing import Data, Frame
-from dgummy.units import format_bytes
 from dgummy.work import Brought, Changed, Kind
 
 LOOK_IDLE_S = 180.0
@@ -68,6 +67,11 @@ class Reports:
 
     task_id: str = ""
     found: tuple[Changed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """It is more than may be brought."""
 
 
 class Harvester:
@@ -183,7 +187,7 @@ class Harvester:
 
     def bring_bundle(
         self, host: Host, run_id: str, directory: str, own: OwnGit, known: Sequence[str], target: Path, max_bytes: int
-    ) -> Failure | None:
+    ) -> Failure | TooLarge | None:
         """The run's own commits as a git bundle in `target`; `known` are those of `own.bases` that are known here."""
         written = 0
         with target.open("wb") as file:
@@ -197,7 +201,10 @@ class Harvester:
                     file.write(frame.data)
 
             args = [run_id, directory, own.head, str(max_bytes), *known]
-            answer = self._ask(host, "send_bundle", args, LOOK_IDLE_S, hear)
+            answer = self._ask(host, "send_bundle", args, LOOK_IDLE_S, hear, told="")
+        if written > max_bytes or (isinstance(answer, Answer) and answer.has("large")):
+            return TooLarge()
+        answer = _told(host, answer, "told")
         return answer if isinstance(answer, Failure) else None
 
     def settle(
@@ -232,10 +239,14 @@ class Harvester:
             return Failure(FailureKind.SHELL, f"{host.name} sent more than it was asked for; what came was dropped")
         if isinstance(answer, Failure):
             return answer
-        outcome = _refusal(host, answer)
-        if isinstance(outcome, Answer) and told and not outcome.has(told):
-            return Failure(FailureKind.SHELL, answer.noise or f"{host.name} broke off", "try again")
-        return outcome
+        return _told(host, _refusal(host, answer), told)
+
+
+def _told(host: Host, answer: Answer | Failure, word: str) -> Answer | Failure:
+    """The answer, if it says `word` at its end."""
+    if isinstance(answer, Answer) and word and not answer.has(word):
+        return Failure(FailureKind.SHELL, answer.noise or f"{host.name} broke off", "try again")
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +293,6 @@ def _refusal(host: Host, answer: Answer) -> Answer | Failure:
     if answer.has("absent"):
         text = f"{answer.first('absent')} is not there any more on {host.name}"
         return Failure(FailureKind.UNFIT, text, "what it held is gone")
-    if answer.has("large"):
-        size = answer.first("large")
-        text = f"its own commits are {format_bytes(int(size)) if size.isdigit() else 'too much'}"
-        return Failure(FailureKind.UNFIT, text, "raise collect.max_total_bytes")
     if answer.has("moved"):
         return Failure(FailureKind.BUSY, f"the repository on {host.name} changed while it was read", _AGAIN)
     return failed(answer.first("failed")) if answer.has("failed") else answer

@@ -149,6 +149,10 @@ class History:
         """The row as it is in the ledger by now."""
         return self._journal.ledger().find(row.run_id)
 
+    def seen_again(self, seen: Seen) -> Seen:
+        """The same with its row as it is in the ledger by now."""
+        return replace(seen, row=self.again(seen.row))
+
     def adopt(self, rows: Iterable[RunRow]) -> list[RunRow]:
         """Take over runs that wait to be begun; gives back those that no other process took over first."""
         ledger, pid = self._journal.ledger(), os.getpid()
@@ -321,12 +325,12 @@ def result_of(seen: Seen) -> RunResult:
     )
 
 
-def exit_code(found: Sequence[Seen]) -> int:
+def exit_code(results: Sequence[RunResult]) -> int:
     """What a command that waited for runs ends with: of one its own code, of several 0 if all were ok, else 1."""
-    results = [result_of(seen) for seen in found]
     if len(results) == 1:
         return results[0].process_exit_code
-    return ExitCode.OK if all(result.state is RunState.OK for result in results) else ExitCode.SOME_FAILED
+    all_ok = all(result.state is RunState.OK and not result.left_behind for result in results)
+    return ExitCode.OK if all_ok else ExitCode.SOME_FAILED
 
 
 def _changes(row: RunRow, verdict: Verdict, now: datetime) -> RunUpdate:

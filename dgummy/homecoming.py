@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from dgummy import gitblobs
+from dgummy import gitblobs, withheld
 from dgummy.gitbranch import publish
 from dgummy.gitcommand import Git, GitError, joined, records
 from dgummy.ignoring import ignored_by, is_rules
@@ -22,6 +22,8 @@ from dgummy.snapshot import GITLINK, by_repository
 from dgummy.syncplan import folded, is_git_name, is_safe_name
 from dgummy.work import Base, Branch, Brought, FileChange, Kind, Skipped
 from dgummy.workbench import MODES, Bench, Entry, pack, set_up
+
+_COPY = "it holds what was sent although git ignores it, and stays out of git"
 
 # What some file system may take for .gitmodules or .gitattributes (gitmod~1, GI7EBA~1). git reads those itself, so its
 # own check looks into them, and a bad one would make `git fsck` complain for ever.
@@ -65,7 +67,7 @@ class _Work:
     """One repository's share while it is prepared; names are relative to it.
 
     elsewhere: folders in it (with a slash) whose files are not its own: submodules and other repositories. secret: what
-    was sent although git ignores it.
+    was sent although git ignores it; secret_ids: the ids of what that holds.
     """
 
     bench: Bench
@@ -74,6 +76,7 @@ class _Work:
     missing: list[bytes]
     elsewhere: tuple[bytes, ...]
     secret: frozenset[bytes] = frozenset()
+    secret_ids: frozenset[str] = frozenset()
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -82,7 +85,7 @@ class _Work:
         """The .gitignore files that the run changed: what git would see there goes by them."""
         names = [name for name in self.missing if is_rules(name)]
         held = {one.path: one.content for one in self.brought if is_rules(one.path) and one.kind is not Kind.LINK}
-        return {**dict.fromkeys(names), **held}
+        return {name: held.get(name) for name in (*names, *held) if _reason(self, name) is None}
 
     def skip(self, name: bytes, reason: str, *, is_work: bool = True) -> None:
         self.skipped.append(Skipped(self.prefix + name, reason, is_work))
@@ -146,7 +149,8 @@ def _set_up(
         submodules = (path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK)
         nested = (other[len(prefix) :] for other in prefixes if other != prefix and other.startswith(prefix))
         files = [replace(brought_by_name[prefix + name], path=name) for name in theirs[prefix]]
-        works.append(_Work(bench, prefix, files, gone[prefix], tuple({*submodules, *nested}), extra[prefix]))
+        elsewhere = tuple({*submodules, *nested})
+        works.append(_Work(bench, prefix, files, gone[prefix], elsewhere, extra[prefix], frozenset(base.extra_ids)))
     return works
 
 
@@ -225,6 +229,8 @@ def _takable(work: _Work) -> list[Brought]:
             work.skip(one.path, "git ignores it here", is_work=False)
         elif one.path in folders:
             work.skip(one.path, "it came as a file and as a folder")
+        elif one.kind is not Kind.LINK and work.secret_ids and withheld.holds_any(one.content, work.secret_ids):
+            work.skip(one.path, _COPY, is_work=False)
         else:
             taken.append(one)
     return taken
@@ -266,13 +272,17 @@ def _replayed(work: _Work, bundle: Bundle, onto: str) -> Replayed | None:
         return frozenset(fit) - ignored_by(work.bench, fit, work.rules)
 
     try:
-        replayed = replay(work.bench, bundle.path, bundle.head, onto, takable, bundle.bases)
+        replayed = replay(work.bench, bundle.path, bundle.head, onto, takable, bundle.bases, work.secret_ids)
     except BundleError as error:
         work.notices.append(f"{error.message}. {error.remedy}")
         return None
     except GitError as error:
         work.notices.append(f"the agent's own commits are not taken over: {error.message}")
         return None
+    told = {one.path for one in work.skipped}
+    for name in replayed.withheld:
+        if name not in told and _reason(work, name) is None:
+            work.skip(name, f"in the agent's own commits: {_COPY}", is_work=False)
     if not holds_work(work.bench, replayed, onto):
         return None
     if replayed.commits < replayed.of:

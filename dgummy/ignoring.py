@@ -1,18 +1,26 @@
-"""Which of a host's new names git at home ignores."""
+"""Which of a host's new names git at home ignores.
+
+A name is ignored if any of these say so: the project as it is now, the .gitignore files as they were sent, and those
+that the run changed. Whatever a run does to a .gitignore, what it names stays away that was to stay away when it began.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dgummy.gitcommand import Git, joined, records
-from dgummy.repository import open_at
-from dgummy.snapshot import GITLINK, by_repository
+from dgummy.repository import Repository, open_at
+from dgummy.snapshot import GITLINK, Names, by_repository
 from dgummy.work import Base, RepositoryBase
-from dgummy.workbench import Bench, set_up
+from dgummy.workbench import BaseGoneError, Bench, set_up
+
+Rules = Mapping[bytes, "str | None"]
+""".gitignore files that a run changed: their names, and files with their contents (None: deleted)."""
 
 
 def _nothing(_name: bytes) -> bool:
@@ -25,61 +33,67 @@ def ignored(
     base: Base,
     names: Collection[bytes],
     excluded: Callable[[bytes], bool] = _nothing,
-    rules: Mapping[bytes, str | None] | None = None,
+    rules: Rules | None = None,
 ) -> frozenset[bytes]:
     """Return those of the names (relative to the project) that were not sent, and that git ignores or `excluded` names.
 
-    Asked of the project as it is now, with all its .gitignore files. Where a run changed some of these, `rules` has
-    them: names, and files with their contents (None: deleted); then it is what git would see on the host. Outside git
-    nothing is ignored. BaseGoneError, GitError.
+    rules: the .gitignore files that the run changed. Outside git nothing is ignored. GitError.
     """
+
+    def left_in(repository: Repository, one: RepositoryBase, inside: Names, own: Rules, scratch: Path) -> Names:
+        prefix = os.fsencode(one.prefix)
+        suspects = [name for name in inside if excluded(prefix + name)]
+        try:
+            bench = set_up(project_root, store, one, scratch)
+        except BaseGoneError:  # it comes as files: what git says today has to do
+            return [*(_ask(Git(repository.folder), inside) or ()), *suspects]
+        return [*ignored_by(bench, inside, own), *(name for name in suspects if name not in bench.entries)]
+
+    return _in_each(project_root, base, names, rules or {}, left_in)
+
+
+def unnamed(project_root: Path, store: Path, base: Base, names: Collection[bytes], rules: Rules) -> frozenset[bytes]:
+    """Return those of the names that git would see on the host, by what the run made of the .gitignore files."""
+
+    def seen_in(_: Repository, one: RepositoryBase, inside: Names, own: Rules, scratch: Path) -> Names:
+        bench = set_up(project_root, store, one, scratch)
+        named = frozenset(_ask(_with_rules(bench, own), inside) or ())
+        return [name for name in inside if name not in named]
+
+    return _in_each(project_root, base, names, rules, seen_in)
+
+
+def ignored_by(bench: Bench, names: Collection[bytes], rules: Rules | None = None) -> frozenset[bytes]:
+    """Return what `ignored` does for one repository; names, those of `rules` too, are relative to it."""
+    links = tuple(path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK)
+    left = {name for name in names if name not in bench.entries and not name.startswith(links)}
+    found: set[bytes] = set()
+    for way in (None, {}, *([rules] if rules else [])):
+        if left:
+            git = Git(bench.repository.folder) if way is None else _with_rules(bench, way)
+            found.update(_ask(git, left) or ())
+            left -= found
+    return frozenset(found)
+
+
+def _in_each(
+    root: Path, base: Base, names: Collection[bytes], rules: Rules, find: Callable[..., Iterable[bytes]]
+) -> frozenset[bytes]:
+    """Call `find` with each repository of the project that is still there; names are relative to it there."""
     prefixes = {os.fsencode(one.prefix): one for one in base.repositories}
     if b"" not in prefixes or not names:
         return frozenset()
     found: set[bytes] = set()
     with tempfile.TemporaryDirectory(prefix="dgummy-") as scratch:
         for number, (prefix, inside) in enumerate(by_repository(names, tuple(prefixes)).items()):
-            if inside:
-                place = Path(scratch, str(number))
-                own = {name[len(prefix) :]: held for name, held in (rules or {}).items() if name.startswith(prefix)}
-                left = _left_in(project_root, store, prefixes[prefix], inside, excluded, own, place)
-                found |= {prefix + name for name in left}
+            repository = open_at(root / os.fsdecode(prefix)) if inside else None
+            if repository is not None:
+                own = {name[len(prefix) :]: held for name, held in rules.items() if name.startswith(prefix)}
+                found.update(
+                    prefix + name
+                    for name in find(repository, prefixes[prefix], inside, own, Path(scratch, str(number)))
+                )
     return frozenset(found)
-
-
-def ignored_by(
-    bench: Bench, names: Collection[bytes], rules: Mapping[bytes, str | None] | None = None
-) -> frozenset[bytes]:
-    """Return the same for one repository; names, those of `rules` too, are relative to it."""
-    links = tuple(path + b"/" for path, entry in bench.entries.items() if entry[0] == GITLINK)
-    new = [name for name in names if name not in bench.entries and not name.startswith(links)]
-    if not new:
-        return frozenset()
-    found = _ask(Git(bench.repository.folder), new) if not rules else None
-    return frozenset(found if found is not None else _ask(_with_rules(bench, rules or {}), new) or ())
-
-
-def _left_in(
-    root: Path,
-    store: Path,
-    base: RepositoryBase,
-    names: Collection[bytes],
-    excluded: Callable[[bytes], bool],
-    rules: Mapping[bytes, str | None],
-    scratch: Path,
-) -> frozenset[bytes]:
-    """Return the same for one repository; names are relative to it, but `excluded` is asked of the project's."""
-    repository = open_at(root / base.prefix)
-    if repository is None:
-        return frozenset()
-    found = _ask(Git(repository.folder), names) if not rules else None
-    prefix = os.fsencode(base.prefix)
-    suspects = [name for name in names if excluded(prefix + name)]
-    if found == [] and not suspects:
-        return frozenset()  # mostly so: what was sent need not be looked up
-    bench = set_up(root, store, base, scratch)
-    ignored = ignored_by(bench, names if found is None else found, rules)
-    return ignored | {name for name in suspects if name not in bench.entries}
 
 
 def is_rules(name: bytes) -> bool:
@@ -98,8 +112,11 @@ def _ask(git: Git, names: Collection[bytes]) -> list[bytes] | None:
     raise git.refusal("git check-ignore failed", err, status)
 
 
-def _with_rules(bench: Bench, rules: Mapping[bytes, str | None]) -> Git:
-    """Give a git that has no files to stumble over, and knows the .gitignore files that were sent, else `rules`."""
+def _with_rules(bench: Bench, rules: Rules) -> Git:
+    """Give a git that has no files to stumble over, and knows the .gitignore files that were sent, else `rules`.
+
+    Rules that cannot be laid out here say nothing: a host may list a name as a file and as a folder.
+    """
     sent = [path for path in bench.entries if is_rules(path)]
     index = bench.scratch / "ignoring-index"
     shutil.copyfile(bench.git.index or "", index)
@@ -111,10 +128,12 @@ def _with_rules(bench: Bench, rules: Mapping[bytes, str | None]) -> Git:
         # git reads a .gitignore from the index where that says that the file need not be there.
         git.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=joined(kept))
     work_tree = bench.scratch / "ignoring-tree"
-    work_tree.mkdir(exist_ok=True)
+    shutil.rmtree(work_tree, ignore_errors=True)
+    work_tree.mkdir()
     for name, content in rules.items():
         if content is not None:
             target = work_tree / os.fsdecode(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content, target)
+            with suppress(OSError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(content, target)
     return git.having(folder=work_tree, work_tree=work_tree)

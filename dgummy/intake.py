@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from dgummy import agents
 from dgummy.chooser import Wish
 from dgummy.errors import UsageError
+from dgummy.fileset import fetch_patterns
 from dgummy.findings import Work
 from dgummy.orders import Order
 from dgummy.runscript import MAX_COMMAND_BYTES, is_env_name
@@ -35,7 +36,8 @@ class RunOptions:
     job: str = ""
 
     def __post_init__(self) -> None:
-        """UsageError for what makes no sense together."""
+        """UsageError for what makes no sense, alone or together."""
+        fetch_patterns(self.fetch)
         if self.isolate and not self.sync:
             what = "--isolate makes a copy of the project, and --no-sync brings none"
             raise UsageError(what, "leave out one of the two")

@@ -10,8 +10,8 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from errno import EACCES, EAGAIN
@@ -61,6 +61,26 @@ def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[None]
             _write(descriptor, "")
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def held_all(folder: Path, names: Iterable[str], busy: TryAgainError) -> Iterator[None]:
+    """Hold several locks, all or none. `busy` is raised if another process holds one of them.
+
+    Where the folder cannot be written, or takes no locks (some network file systems), nobody is kept out.
+    """
+    with ExitStack() as kept:
+        for name in sorted(set(names)):
+            path = folder / f"{name}.lock"
+            try:
+                descriptor = _open(path)
+                kept.callback(os.close, descriptor)
+                _take(descriptor, path, name)
+            except ConfigError:
+                continue
+            except TryAgainError:
+                raise busy from None
+        yield
 
 
 def holder(folder: Path, name: str) -> Holder | None:

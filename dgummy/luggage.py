@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dgummy import changes, ignoring, snapshot
 from dgummy.asked import Asked
-from dgummy.fileset import Excludes, Pattern
+from dgummy.fileset import Excludes, fetch_patterns
 from dgummy.gitcommand import GitError
-from dgummy.harvest import Harvester, Look
+from dgummy.harvest import Harvester, Look, TooLarge
 from dgummy.ledger_rows import RunRow
 from dgummy.model import LOCAL_HOST, Failure, Host
 from dgummy.settings import DEFAULT_SYNC_EXCLUDE, Settings
 from dgummy.syncplan import is_agents_memory, leads_out
 from dgummy.units import format_count
 from dgummy.work import Base, Brought, Changed, Kind, Skipped, decode_base
+
+_NAMED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,10 @@ class Porter:
             luggage = step(luggage)
         if isinstance(luggage, Failure):
             return luggage
-        skipped = tuple(dict.fromkeys(self._skipped))  # a .gitignore was asked for twice: first for what it says
-        return replace(luggage, skipped=skipped, notices=tuple(self._notices))
+        came = {one.path for one in luggage.asked_for}
+        # A .gitignore was asked for twice: first for what it says.
+        skipped = [one for one in dict.fromkeys(self._skipped) if one.is_work or one.path not in came]
+        return replace(luggage, skipped=tuple(skipped), notices=tuple(self._notices))
 
     def reports(self) -> list[Brought] | Failure:
         """What the agent wrote for people."""
@@ -157,10 +161,22 @@ class Porter:
             def excluded(name: bytes) -> bool:
                 return matcher.match(name) is not None
 
-            return memory | ignoring.ignored(root, store, self._base, names, excluded, rules)
+            found = ignoring.ignored(root, store, self._base, names, excluded, rules)
+            if rules:
+                self._name_let_in(ignoring.unnamed(root, store, self._base, found, rules), matcher)
         except GitError as error:
             self._notices.append(f"{error.message}: what git would ignore is brought home, too")
             return memory
+        return memory | found
+
+    def _name_let_in(self, names: Collection[bytes], matcher: Excludes) -> None:
+        """Say what stays there although the run took it out of the .gitignore: a secret may be among it."""
+        extra = frozenset(map(os.fsencode, self._base.extra))
+        let_in = sorted(name for name in names if name not in extra and matcher.match(name) is None)
+        reason = "git ignored it when the run began; --fetch brings it"
+        self._skipped += [Skipped(name, reason, is_work=False) for name in let_in[:_NAMED]]
+        if len(let_in) > _NAMED:
+            self._notices.append(f"{len(let_in) - _NAMED} more names stay there that git ignored when the run began")
 
     def _bring(self, wanted: Sequence[Changed], part: str) -> list[Brought] | Failure:
         """Bring these as far as the limits allow; what is too large is named."""
@@ -185,16 +201,14 @@ class Porter:
         own = look.own_git
         if own is None:
             return None
-        size_bytes = own.size_bytes or 0
-        if size_bytes > self._limits.max_total_bytes:
-            reason = f"its own {format_count(own.commits, 'commit')}: more than collect.max_total_bytes"
-            self._skipped.append(Skipped(b".git", reason))
+        target, row, limit_bytes = self._folder / "bundle", self._row, self._limits.max_total_bytes
+        failure: Failure | TooLarge | None = TooLarge()
+        if (own.size_bytes or 0) <= limit_bytes:
+            failure = self._harvester.bring_bundle(self._host, row.run_id, row.remote_dir, own, (), target, limit_bytes)
+        if isinstance(failure, TooLarge):
+            reason = f"its own {format_count(own.commits, 'commit')}: more than {changes.MAX_TOTAL_BYTES}"
+            self._skipped.append(Skipped(b".git", reason, limit=changes.MAX_TOTAL_BYTES))
             return None
-        target = self._folder / "bundle"
-        row = self._row
-        failure = self._harvester.bring_bundle(
-            self._host, row.run_id, row.remote_dir, own, (), target, self._limits.max_total_bytes
-        )
         return target if failure is None else failure
 
     # -- beside it ---------------------------------------------------------------------------------------------
@@ -205,8 +219,7 @@ class Porter:
 
     def _with_files(self, luggage: Luggage, fetch: Sequence[str]) -> Luggage | Failure:
         row, wanted = self._row, dict[bytes, Changed]()
-        for text in fetch:
-            pattern = Pattern(text, "--fetch")
+        for text, pattern in zip(fetch, fetch_patterns(fetch), strict=True):
             listed = self._harvester.list_below(self._host, row.run_id, row.remote_dir, pattern.start)
             if isinstance(listed, Failure):
                 return listed

@@ -308,8 +308,8 @@ class RunResult(msgspec.Struct, frozen=True):
 
     `exit_code` is the command's own where it has one, else None. `failure` is why no host took it. `fallback` is
     "local" if it ran here because no host could. `changed` and `removed` name files of the project that an agent's run
-    touched there, `report` is the path of its report there. `work` is what became of
-    that which it changed, `home` what was brought home of it.
+    touched there, `report` is the path of its report there. `work` is what became of that which it changed, `home` what
+    was brought home of it; `left_behind`: that was to be brought home, and not all of it was.
     """
 
     run_id: str
@@ -332,10 +332,13 @@ class RunResult(msgspec.Struct, frozen=True):
     memory: Memory | None = None
     work: WorkState = WorkState.UNKNOWN
     home: Homecoming | None = None
+    left_behind: bool = False
 
     @property
     def process_exit_code(self) -> int:
         """The exit code of the command that made this run (README, "Exit codes")."""
+        if self.state is RunState.OK and self.left_behind:
+            return ExitCode.SOME_FAILED
         if self.state in (RunState.OK, RunState.RUNNING):  # running: started, and left to itself as asked
             return ExitCode.OK
         if self.state is RunState.FAILED:

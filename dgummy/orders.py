@@ -26,6 +26,8 @@ class Order:
     left in the way; `isolate` gives it a copy of the project to itself. `job` is the one of cron's that asks for it,
     "" for none. `group_id` and `label` say what it is part of,
     "" for nothing.
+    left in the way; `isolate` gives it a copy of the project to itself. `again` is the run that it is once more,
+    `group_id` and `label` say what it is part of, "" for nothing.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Order:
     collect_first: bool = False
     isolate: bool = False
     job: str = ""
+    again: str = ""
     group_id: str = ""
     label: str = ""
 
@@ -74,6 +77,7 @@ class Order:
             collect_first=self.collect_first,
             isolate=self.isolate,
             job=self.job,
+            again=self.again,
         )
 
     def meta(self, project: Project, remote_dir: str, task_type: str, base: Base | None) -> str:

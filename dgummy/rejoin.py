@@ -47,8 +47,8 @@ def _rejoin(history: History, row: RunRow, streams: Collection[str], *, cancels:
     return result
 
 
-def read(history: History, row: RunRow, streams: Collection[str] = STREAMS) -> None:
-    """Show what a run has printed by now; one stream alone comes on stdout.
+def read(history: History, row: RunRow, streams: Collection[str] = STREAMS) -> RunRow:
+    """Show what a run has printed by now; one stream alone comes on stdout. The run as it stands.
 
     NoHostError for a run that never began, or whose host does not answer; TryAgainError for one that did not begin yet,
     or that its host does not remember.
@@ -59,6 +59,7 @@ def read(history: History, row: RunRow, streams: Collection[str] = STREAMS) -> N
         raise never_began(seen.row)
     if reader.read().standing == "absent":
         raise forgotten(seen.row)
+    return seen.row
 
 
 def never_began(row: RunRow) -> DgummyError:

@@ -34,11 +34,15 @@ class BundleError(GitError):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The newest of the commits that were made again, how many there are, and how many the agent had made."""
+    """The newest of the commits that were made again, how many there are, and how many the agent had made.
+
+    withheld: names whose contents were left out, for these may not come.
+    """
 
     tip: str
     commits: int
     of: int
+    withheld: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,19 @@ class _Commit:
     changes: list[_Change]
 
 
-def replay(bench: Bench, bundle: Path, head: str, onto: str, takable: Takable, bases: Collection[str] = ()) -> Replayed:
+def replay(
+    bench: Bench,
+    bundle: Path,
+    head: str,
+    onto: str,
+    takable: Takable,
+    bases: Collection[str] = (),
+    secret_ids: Collection[str] = (),
+) -> Replayed:
     """Make the commits up to `head` of `bundle`, but for those up to `bases`, again on top of `onto`, on the bench.
 
-    More than MAX_COMMITS become one, with the newest tree. BundleError, also for a bundle that is broken or forged.
+    secret_ids: contents that may not come, whatever their name. More than MAX_COMMITS become one, with the newest tree.
+    BundleError, also for a bundle that is broken or forged.
     """
     for ident in (head, *bases):
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ident):
@@ -74,6 +87,7 @@ def replay(bench: Bench, bundle: Path, head: str, onto: str, takable: Takable, b
     source = _unpack(bench, bundle, place)
     commits, total = _read_commits(source, head, bases)
     _read_changes(source, commits)
+    withheld = _withhold(commits, secret_ids)
     _keep_takable(bench, source, commits, takable)
     git = source.having(store=bench.git.store, alternates=bench.git.alternates)
     marks = place / "marks"
@@ -81,7 +95,7 @@ def replay(bench: Bench, bundle: Path, head: str, onto: str, takable: Takable, b
     script = b"".join(_script(commits, onto, identity))
     git.run("fast-import", "--quiet", "--done", f"--export-marks={marks}", stdin=script)
     made = dict(line.split(" ") for line in marks.read_text().splitlines())
-    return Replayed(made[f":{len(commits)}"], len(commits), total)
+    return Replayed(made[f":{len(commits)}"], len(commits), total, withheld)
 
 
 def holds_work(bench: Bench, replayed: Replayed, onto: str) -> bool:
@@ -194,6 +208,15 @@ def _change(path: bytes, old_mode: str, mode: str, ident: str) -> _Change | None
     if mode in ("000000", GITLINK):
         return None if old_mode in ("000000", GITLINK) else _Change(path)
     return _Change(path, mode, ident)
+
+
+def _withhold(commits: Sequence[_Commit], secret_ids: Collection[str]) -> tuple[bytes, ...]:
+    """Drop the contents that may not come; the names that had them. What was there before such a one stays."""
+    names: set[bytes] = set()
+    for commit in commits:
+        names.update(change.path for change in commit.changes if change.ident in secret_ids)
+        commit.changes = [change for change in commit.changes if change.ident not in secret_ids]
+    return tuple(sorted(names))
 
 
 def _keep_takable(bench: Bench, source: Git, commits: Sequence[_Commit], takable: Takable) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dgummy import withheld
 from dgummy.gitcommand import Git, NoGitError, joined, records
 from dgummy.project import Project
 from dgummy.repository import Repository, open_at
@@ -72,7 +73,12 @@ def record(project: Project, listing: Listing, store: Path, now_ns: int) -> Base
     for prefix, repository in repositories.items():
         tree = _tree(repository, store, sent[prefix], gone[prefix], _nested_in(prefix, prefixes))
         bases.append(RepositoryBase(tree=tree, head=repository.head, prefix=os.fsdecode(prefix)))
-    return Base(sent_at_ns=now_ns, repositories=tuple(bases), extra=tuple(map(os.fsdecode, listing.extra)))
+    return Base(
+        sent_at_ns=now_ns,
+        repositories=tuple(bases),
+        extra=tuple(map(os.fsdecode, listing.extra)),
+        extra_ids=withheld.ids_of(project.root, listing.extra, repositories[b""].object_format),
+    )
 
 
 def by_repository(paths: Iterable[bytes], prefixes: Sequence[bytes]) -> dict[bytes, Names]:

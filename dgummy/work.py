@@ -39,12 +39,14 @@ class Base(msgspec.Struct, frozen=True, omit_defaults=True):
     """A project as it was sent to a run. Without repositories git knew nothing of it.
 
     sent_at_ns: when listing began, by this machine's clock: a file that has changed since is not what was sent. extra:
-    names (as text) that were sent although git ignores them; they are in no tree.
+    names (as text) that were sent although git ignores them; they are in no tree. extra_ids: git's ids of what these
+    hold, but for what tells nothing (see `withheld`).
     """
 
     sent_at_ns: int = 0
     repositories: tuple[RepositoryBase, ...] = ()
     extra: tuple[str, ...] = ()
+    extra_ids: tuple[str, ...] = ()
 
 
 def encode_base(base: Base) -> str:
@@ -81,12 +83,14 @@ class Changed:
 class Skipped:
     """Something that is not brought home, and why, in a few words.
 
-    is_work: it may be what the run made, and is on its host alone: what would destroy it is still refused.
+    is_work: it may be what the run made, and is on its host alone: what would destroy it is still refused. limit: the
+    setting that it is more than, if that is why.
     """
 
     path: bytes
     reason: str
     is_work: bool = True
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

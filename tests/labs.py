@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import warm
 from dgummy import lab as dlab
 from dgummy import layers
 from dgummy.backends import Backend, Carriers
@@ -46,7 +47,10 @@ REPO = Path(__file__).parents[1]
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
 needs_sshd = pytest.mark.skipif(SSHD is None, reason="there is no sshd on this machine")
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYENV_ROOT", "PYENV_VERSION")
+PROGRAMS = {
+    "dgummy": "from dgummy.cli import main; main()",
+    "inv": "from invoke.main import program; program.run()",
+}
 
 
 @dataclass
@@ -59,7 +63,7 @@ class NodeLab:
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        passed = {name: os.environ[name] for name in warm.PASSED_ON if name in os.environ}
         self.env = {
             **passed,
             "HOME": str(self.home),
@@ -100,11 +104,7 @@ class NodeLab:
 
     def command(self, *words: str, program: str = "dgummy") -> list[str]:
         """The command line of `dgummy WORDS` or `inv WORDS`, with this Python."""
-        call = {
-            "dgummy": "from dgummy.cli import main; main()",
-            "inv": "from invoke.main import program; program.run()",
-        }[program]
-        return [sys.executable, "-c", f"import sys; sys.argv[0] = {program!r}; {call}", *words]
+        return [sys.executable, "-c", f"import sys; sys.argv[0] = {program!r}; {PROGRAMS[program]}", *words]
 
     def run(
         self,
@@ -116,10 +116,14 @@ class NodeLab:
         timeout_s: float = 60,
     ) -> subprocess.CompletedProcess[bytes]:
         """`dgummy WORDS…` (or `inv`) to its end."""
+        environ = {**self.env, **(env or {})}
+        if warm.fits(environ) and not given:
+            known = warm.Program(program, "", PROGRAMS[program])
+            return warm.run(known, words, cwd=cwd or self.home, env=environ, timeout_s=timeout_s)
         return subprocess.run(
             self.command(*words, program=program),
             cwd=cwd or self.home,
-            env={**self.env, **(env or {})},
+            env=environ,
             input=given,
             capture_output=True,
             timeout=timeout_s,

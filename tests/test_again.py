@@ -249,6 +249,23 @@ def test_two_that_resume_at_once_begin_nothing_twice(desk: Desk, log: Log) -> No
     assert log.take() == {f"n{number}": 1 for number in range(8)}
 
 
+def test_several_that_retry_at_once_begin_nothing_twice(desk: Desk, log: Log) -> None:
+    log.bad.write_text("node-1\nnode-2\n")
+    first = group(desk, "fanout", *UP, log.command(nap_s=4), code=1)
+    log.take()
+    others = [desk.nodes.start("retry", first["group_id"], "--failed", cwd=desk.project) for _ in range(3)]
+    said = [other.communicate(timeout=60)[1].decode() for other in others]
+    assert sorted(other.returncode for other in others) == [1, 75, 75], said
+    assert log.take() == {"node-1": 1, "node-2": 1}
+    detached = desk.inv("retry", first["group_id"], "--failed", "--detach")
+    refused = desk.inv("retry", first["group_id"], "--failed")
+    (*_, run_id) = detached.out.split()
+    assert refused.code == 75 and "inv wait g" in refused.err, (detached, refused)
+    assert desk.inv("wait", run_id).code == 1  # once it is over, it may be run again
+    log.bad.unlink()
+    assert group(desk, "retry", first["group_id"], "--failed")["ok"] == 2
+
+
 def test_a_run_of_which_nothing_was_kept() -> None:
     from datetime import datetime, timezone
 

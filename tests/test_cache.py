@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from dgummy import cache
 from dgummy.model import ActiveRun, Failure, FailureKind, HostReport, HostStatus, Sample
+from together import NUMBER, run_together
 
 NOW = datetime(2026, 11, 23, 16, 45, 48, 123456, tzinfo=timezone.utc)
 KEY = cache.make_key(["node-1", "node-2"])
@@ -364,19 +365,8 @@ for turn in range(rounds):
 
 
 def storm(place: Place, processes: int, rounds: int) -> None:
-    here = {**os.environ, "PYTHONPATH": str(Path(cache.__file__).parents[1])}
-    arguments = [str(place.path), str(place.private_dir)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, *arguments, str(index), str(rounds)],
-            stderr=subprocess.PIPE,
-            env=here,
-        )
-        for index in range(processes)
-    ]
-    errors = [process.communicate(timeout=120)[1].decode() for process in running]
-    assert [error for error in errors if error] == []
-    assert {process.returncode for process in running} == {0}
+    modules = "msgspec dgummy.cache"
+    assert run_together(processes, WRITER, place.path, place.private_dir, NUMBER, rounds, modules=modules) == []
     assert [entry.name for entry in place.path.parent.iterdir()] == [place.path.name]
     json.loads(place.path.read_bytes())
 

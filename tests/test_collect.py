@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from cli_lab import Desk, Result, open_desk
+from dgummy.errors import UsageError
+from dgummy.intake import RunOptions
 from labs import until
 
 NODE = ("--host", "node-1")
@@ -39,10 +41,10 @@ def desk(lab_desk: Desk, request: pytest.FixtureRequest) -> Desk:
     return made
 
 
-def git(desk: Desk, *words: str, cwd: Path | None = None) -> str:
+def git(desk: Desk, *words: str, cwd: Path | None = None, **env: str) -> str:
     """What git says in the project."""
     where = cwd or desk.project
-    done = subprocess.run(["git", *words], cwd=where, env=desk.environment(), capture_output=True, check=True)
+    done = subprocess.run(["git", *words], cwd=where, env=desk.environment(env), capture_output=True, check=True)
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
@@ -54,9 +56,9 @@ def state(desk: Desk) -> tuple[str, ...]:
     return (*(line for line in lines if "refs/heads/dgummy/" not in line), index)
 
 
-def run(desk: Desk, command: str, *flags: str, node: str = "node-1") -> dict[str, Any]:
+def run(desk: Desk, command: str, *flags: str, node: str = "node-1", code: int = 0) -> dict[str, Any]:
     done = desk.inv("run", "--host", node, "--json", *flags, command)
-    assert done.code == 0, done
+    assert done.code == code, done
     return done.document("run")
 
 
@@ -212,19 +214,29 @@ def test_files_that_git_ignores_come_when_they_are_asked_for(desk: Desk) -> None
     assert any("no*thing" in text for text in again["notices"])
 
 
-def test_what_the_runs_own_gitignore_says_counts(desk: Desk) -> None:
-    (desk.project / ".gitignore").write_text("*.tmp\n!keep.tmp\nsecret\n")
+def test_what_the_runs_own_gitignore_says_counts_beside_what_was_sent(desk: Desk) -> None:
+    (desk.project / ".gitignore").write_text("*.tmp\n!keep.tmp\nsecret\n*.env\n")
+    (desk.project / ".env").write_text("KEY=of-the-user\n")
+    (desk.project / "invoke.yaml").write_text("dgummy: {sync_extra: [.env]}\n")
     (desk.project / "secret").write_text("here only")
-    command = "printf '.venv/\\nout/\\n' >.gitignore; mkdir .venv out; touch .venv/x out/y a.tmp secret"
-    document = run(desk, command, "--collect")
-    assert changed(document["collected"]) == {".gitignore": "changed", "a.tmp": "added", "secret": "added"}
+    command = "printf '.venv/\\nout/\\n' >.gitignore; mkdir .venv out; touch .venv/x out/y a.tmp secret; cp .env plain"
+    document = run(desk, f"{command}; cp .env README.md; echo KEY=of-the-run >other.env", "--collect", "--fetch", "a.*")
+    home = document["collected"]
+    assert changed(home) == {".gitignore": "changed"} and home["files"] == ["a.tmp"]
+    left = {one["path"]: one["reason"] for one in home["skipped"] if not one["is_work"]}
+    assert {*left} == {"secret", "other.env", "plain", "README.md"} and home["work"] == "collected"
+    assert "--fetch" in left["other.env"] and "stays out of git" in left["plain"]
 
 
 def test_what_cannot_be_a_pattern(desk: Desk) -> None:
-    run(desk, "true")
-    for bad in ("../x", "/etc/passwd"):
-        done = desk.inv("collect", "last", "--fetch", bad)
-        assert done.code != 0 and "--fetch" in done.err, done
+    before = [run.command for run in desk.nodes.ledger()]
+    for words in (["collect", "last"], ["run", *NODE, "true"], ["task", *NODE, "write the docs"]):
+        done = desk.inv(*words, "--fetch", "../x", "--fetch", "ok")
+        assert done.code == 64 and "--fetch: '../x'" in done.err and "relative to the project" in done.err, done
+    assert [run.command for run in desk.nodes.ledger()] == before  # nothing was started
+    for bad in ("/etc/passwd", "", "a/../../b"):
+        with pytest.raises(UsageError):
+            RunOptions(fetch=("ok", bad))
 
 
 def test_a_project_without_git(desk: Desk) -> None:
@@ -264,6 +276,11 @@ def test_a_branch_that_is_gone_is_not_said_to_be_there(desk: Desk) -> None:
 
 def test_from_another_folder_and_for_one_that_was_started_and_left(desk: Desk) -> None:
     started = desk.inv("run", *NODE, "--detach", "--collect", "echo more >>README.md")
+    run_id = started.out.strip()
+    waited = desk.inv("wait", run_id, "--json")
+    (row,) = waited.document("runs")["runs"]
+    assert (waited.code, row["branch"]) == (0, f"dgummy/{run_id}") and f"✓ branch dgummy/{run_id}" in waited.err, waited
+    started = desk.inv("run", *NODE, "--detach", "echo more >>README.md")
     run_id = started.out.strip()
     assert desk.inv("wait", run_id).code == 0
     assert "ok, not collected" in desk.inv("runs").out
@@ -419,7 +436,7 @@ echo '* filter=evil' >.gitattributes; printf '[filter "evil"]\nclean = touch pwn
 
 def test_hostile_content(desk: Desk) -> None:
     before = state(desk)
-    run_id = run(desk, HOSTILE, "--collect")["run_id"]
+    run_id = run(desk, HOSTILE, "--collect", code=1)["run_id"]
     home = collect(desk, run_id, code=1)  # the huge one is there alone
     names = changed(home)
     assert {"out", "out2", "inside", "new\\nline", "-rf", "Readme", "README", ".gitattributes"} <= names.keys()
@@ -441,8 +458,14 @@ def test_hostile_content(desk: Desk) -> None:
 
 
 def test_what_was_left_for_its_size_comes_on_the_second_try(desk: Desk) -> None:
-    document = run(desk, "echo small >small; head -c 3000 /dev/zero >large")
     (desk.project / "invoke.yaml").write_text("dgummy: {collect: {max_bytes: 1000}}\n")
+    command = "echo small >small; head -c 3000 /dev/zero >large"
+    done = desk.inv("run", *NODE, "--collect", "--json", command)
+    document = done.document("run")
+    assert (done.code, document["state"], document["work"]) == (1, "ok", "uncollected"), done
+    assert desk.inv("run", "--host", "node-2", "--collect", f"{command}; exit 3").code == 3
+    told = desk.inv("collect", document["run_id"])
+    assert told.code == 1 and f"raise collect.max_bytes, then inv collect {document['run_id']}" in told.out, told
     first = collect(desk, document["run_id"], code=1)
     assert changed(first) == {"small": "added"}
     (desk.project / "invoke.yaml").unlink()
@@ -476,7 +499,9 @@ def test_a_branch_that_the_user_amended_stays(desk: Desk) -> None:
     document = run(desk, "echo x >>README.md", "--collect")
     branch = document["branch"]
     git(desk, "switch", "-q", branch)
-    git(desk, "commit", "-q", "--amend", "--no-edit", "--allow-empty", "--reset-author", "--date=2001-01-01T00:00:00Z")
+    # Whoever amends does so after the run's end; on a fast machine that may be the same second.
+    later = f"{int(time.time()) + 5} +0000"
+    git(desk, "commit", "-q", "--amend", "--no-edit", "--allow-empty", GIT_COMMITTER_DATE=later)
     mine = git(desk, "rev-parse", "HEAD")
     git(desk, "switch", "-q", "-")
     again = collect(desk, document["run_id"])
@@ -570,6 +595,8 @@ def test_any_change_to_any_tree(desk: Desk, tmp_path: Path, seed: int) -> None:
     grow(rng, expected, [f"made/{name}" for name in rng.sample(NAMES, 4)])
     script = f"cd . && rsync -a --delete --checksum --exclude .git {expected}/ ./"
     document = run(desk, script, "--collect")
+    # What was ignored when the run began stays away, whatever it made of the .gitignore.
+    (expected / ".git/info/exclude").write_bytes((desk.project / ".gitignore").read_bytes())
     git(desk, "add", "-A", cwd=expected)
     assert (
         git(desk, "rev-parse", f"{document['branch']}^{{tree}}").strip()

@@ -8,16 +8,21 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from dgummy.harvest import Harvester, Look, OwnGit
+from dgummy.asked import Asked
+from dgummy.changes import Sifted
+from dgummy.harvest import Harvester, Look, OwnGit, Reports, TooLarge
+from dgummy.ledger_rows import RunRow
+from dgummy.luggage import Luggage, Porter
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.refusals import refusal, uncollected
 from dgummy.runs import Supervision
 from dgummy.runscript import RunSpec
-from dgummy.settings import Timeouts
+from dgummy.settings import CollectSettings, Settings, Timeouts
 from dgummy.transport.base import Answer, FrameSink, Limits, Script
 from dgummy.transport.framing import Data, Fact
 from dgummy.transport.local import LocalTransport
@@ -381,8 +386,7 @@ def test_commits_of_its_own_come_as_a_bundle(work: Workspace, tmp_path: Path) ->
     subprocess.run(["git", "-C", tmp_path / "home", "fetch", "-q", bundle, "HEAD:refs/heads/got"], check=True)
     log = subprocess.run(["git", "-C", tmp_path / "home", "log", "--format=%s", "got"], capture_output=True, check=True)
     assert log.stdout.split() == [b"second", b"first"]
-    small = failure_of(work.harvester.bring_bundle(BOX, "r1", str(work.folder), own, (), bundle, 10))
-    assert small.kind is FailureKind.UNFIT
+    assert work.harvester.bring_bundle(BOX, "r1", str(work.folder), own, (), bundle, 10) == TooLarge()
     other = OwnGit("a" * 40, 1)
     moved = failure_of(work.harvester.bring_bundle(BOX, "r1", str(work.folder), other, (), bundle, 10**6))
     assert moved.kind is FailureKind.BUSY
@@ -397,6 +401,26 @@ def test_commits_of_its_own_come_as_a_bundle(work: Workspace, tmp_path: Path) ->
     assert third is not None and third.commits == 1 and own.head in third.bases
     assert work.harvester.bring_bundle(BOX, "r3", str(work.folder), third, third.bases, bundle, 10**6) is None
     subprocess.run(["git", "-C", tmp_path / "home", "fetch", "-q", bundle, "HEAD:refs/heads/got"], check=True)
+
+
+def test_commits_of_a_size_that_is_not_told_are_named_if_they_are_too_much(tmp_path: Path) -> None:
+    class Git(Harvester):
+        def look(self, host: Host, run_id: str, directory: str) -> Look | Failure:
+            return Look(Sifted(), OwnGit("a" * 40, 3))
+
+        def list_reports(self, host: Host, run_id: str, mode: str, text: str) -> Reports | Failure:
+            return Reports()
+
+    row = RunRow("r1", "task", "x", datetime.now(timezone.utc), host="box", project=str(tmp_path), remote_dir="/x")
+    for liar in (Liar(Fact("large", "99")), Liar(Data("bundle", b"x" * 200), Fact("told", "r1"))):
+        settings = Settings(collect=CollectSettings(max_total_bytes=90))
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        porter = Porter(Git(liar, Timeouts()), settings, tmp_path, BOX, row, Asked(mode="task"), folder)
+        luggage = porter.carry()
+        assert isinstance(luggage, Luggage) and luggage.bundle is None and not luggage.head
+        (skipped,) = luggage.skipped
+        assert (skipped.path, skipped.is_work, skipped.limit) == (b".git", True, "collect.max_total_bytes")
 
 
 @needs_git

@@ -266,7 +266,7 @@ def test_a_host_that_was_rebooted_shows_lost(own_lab: NodeLab) -> None:
         dlab.reboot(own_lab.lab, "node-1")
         seen = look(cluster, row)
         assert (seen.row.state, seen.row.reason) == (RunState.LOST, "the host was restarted while it ran")
-        assert exit_code([seen]) == 75
+        assert exit_code([result_of(seen)]) == 75
 
 
 def test_a_host_that_does_not_answer_leaves_the_row_as_it_is(own_lab: NodeLab) -> None:
@@ -341,7 +341,7 @@ def test_agents_are_judged_by_what_they_left(
     assert seen.row.state is state, seen
     assert seen.row.reason.startswith(reason)
     assert seen.row.cost_usd == pytest.approx(0.0123)
-    assert exit_code([seen]) == (0 if state is RunState.OK else 1)
+    assert exit_code([result_of(seen)]) == (0 if state is RunState.OK else 1)
 
 
 # -- this machine ----------------------------------------------------------------------------------------------------
@@ -432,7 +432,8 @@ def test_waiting_for_several(cluster: Cluster, heard: list[Event]) -> None:
     found, timed_out = wait(cluster.history, rows)
     assert not timed_out
     assert [seen.row.exit_code for seen in found] == [0, 1, 2, 3]
-    assert exit_code(found) == 1 and exit_code(found[:1]) == 0 and exit_code(found[2:3]) == 2
+    results = [result_of(seen) for seen in found]
+    assert exit_code(results) == 1 and exit_code(results[:1]) == 0 and exit_code(results[2:3]) == 2
     told = [event.result.run_id for event in heard if isinstance(event, RunEnded)]
     assert sorted(told[-4:]) == sorted(row.run_id for row in rows)
 
@@ -466,8 +467,8 @@ def test_a_host_that_stays_away_is_given_up(own_lab: NodeLab) -> None:
         began = time.monotonic()
         found, timed_out = wait(cluster.history, [row, other])
         assert not timed_out and time.monotonic() - began < 20
-        assert found[0].failure is not None and exit_code(found[:1]) == 75
-        assert found[1].row.state is RunState.OK and exit_code(found) == 1
+        assert found[0].failure is not None and exit_code([result_of(found[0])]) == 75
+        assert found[1].row.state is RunState.OK and exit_code([result_of(seen) for seen in found]) == 1
         assert row_of(cluster, row.run_id).state is RunState.RUNNING  # nothing is claimed of it
         dlab.start(own_lab.lab, "node-1")
 
@@ -478,4 +479,4 @@ def test_waiting_for_one_that_has_no_host_yet(cluster: Cluster, node_lab: NodeLa
     assert not waiting.wait(0.7)
     cluster.journal.update(row.run_id, state=RunState.UNREACHABLE, reason="no host", ended_at=now())
     found, _ = waiting.result()
-    assert exit_code(found) == 69
+    assert exit_code([result_of(seen) for seen in found]) == 69

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from dgummy import replay, snapshot
 from dgummy.gitcommand import GitError
 from dgummy.homecoming import Bundle, Home, Message, build
-from dgummy.ignoring import ignored
+from dgummy.ignoring import ignored, unnamed
 from dgummy.patchfile import write_patch
-from dgummy.syncplan import Listing, is_git_name
+from dgummy.syncplan import Listing, is_git_name, is_safe_name
 from dgummy.work import Base, Brought, FileChange, Kind
 from dgummy.workbench import BaseGoneError
 from repos import ANY_CODE, commit, files_in, git, make, needs_git, project, sent, state_of, text, write
@@ -361,6 +361,33 @@ def test_a_file_that_is_also_a_folder_is_named(tmp_path: Path) -> None:
     assert [one.path for one in home.skipped] == [b"x"] and [one.path for one in home.branches[0].files] == [b"x/y"]
 
 
+@pytest.mark.parametrize(
+    ("names", "skipped", "taken"),
+    [
+        ([b".gitignore", b".gitignore/.gitignore", b"x.o"], [b".gitignore"], [b".gitignore/.gitignore", b"x.o"]),
+        ([b"d/.gitignore/.gitignore/x", b"d/.gitignore/.gitignore"], [b"d/.gitignore/.gitignore"], None),
+        (
+            [b"a/.gitignore", b"d"],
+            [],
+            [b"a", b"a/.gitignore", b"d", b"d/c"],
+        ),  # as if it had said that a and d/c are gone
+        ([b"x" * 300 + b"/.gitignore", b"y"], [], None),
+        ([b"../.gitignore", b".git/.gitignore"], [b"../.gitignore", b".git/.gitignore"], []),
+    ],
+)
+def test_a_host_that_lists_what_cannot_be(
+    tmp_path: Path, names: list[bytes], skipped: list[bytes], taken: list[bytes] | None
+) -> None:
+    away = started(tmp_path, **{".gitignore": "*.o\n"}) if b"x.o" not in names else started(tmp_path)
+    rules: dict[bytes, str | None] = {name: __file__ for name in names if name.endswith(b".gitignore")}
+    ignored(away.root, away.store, away.base, [name for name in names if is_safe_name(name)], rules=rules)
+    home = away.collect(away.bring([(name, Kind.FILE, b"*.c\n") for name in names]))
+    assert [one.path for one in home.skipped] == skipped and all(one.reason for one in home.skipped)
+    came = [one.path for branch in home.branches for one in branch.files]
+    assert came == (sorted(set(names) - set(skipped)) if taken is None else taken) and is_clean(away.root)
+    assert not (tmp_path / ".gitignore").exists()
+
+
 def filtering(tmp_path: Path) -> Away:
     root = make(tmp_path / "repo")
     git(root, "config", "filter.up.clean", "tr a-z A-Z")
@@ -548,6 +575,42 @@ def test_secrets_in_the_agents_commits_stay_away(tmp_path: Path) -> None:
     assert ".env" not in files_in(away.root, BRANCH) and "x" in files_in(away.root, BRANCH)
     ident = git(away.root, "hash-object", "--stdin", stdin=b"secret\n").decode().strip()
     git(away.root, "cat-file", "-e", ident, ok=(1,))
+
+
+def test_a_secret_that_was_sent_stays_away_under_any_name(tmp_path: Path) -> None:
+    root = make(tmp_path / "repo")
+    write(root, {".gitignore": ".env\nempty\n", "a": "1\n"})
+    commit(root)
+    write(root, {".env": "KEY=of-the-user\n", "empty": ""})
+    away = Away(root, sent(root, (), (".env", "empty")))
+    agent_starts(away)
+    write(away.there, {"old": "KEY=of-the-user\n", "a": "KEY=of-the-user\n", "x": "1\n"})
+    git(away.there, "add", "-A")
+    git(away.there, "commit", "-qm", "oops")
+    (away.there / "old").rename(away.there / "new")
+    write(away.there, {"a": "2\n", "void": ""})
+    git(away.there, "add", "a")
+    git(away.there, "commit", "-qm", "away with it")
+    home = away.collect(bundle=bundled(away))
+    assert {(one.path, one.is_work) for one in home.skipped} == {(b"old", False), (b"a", False), (b"new", False)}
+    assert {*files_in(root, BRANCH)} == {".gitignore", "a", "void", "x"} and home.branches[0].agent_commits == 2
+    assert text(root, "log", "--format=%s", "-2", "--skip=1", BRANCH).split("\n") == ["away with it", "oops"]
+    ident = git(root, "hash-object", "--stdin", stdin=b"KEY=of-the-user\n").decode().strip()
+    git(root, "cat-file", "-e", ident, ok=(1,))
+
+
+def test_what_the_run_takes_out_of_gitignore_stays_away(tmp_path: Path) -> None:
+    away = started(tmp_path, **{".gitignore": "*.env\nout/\n"})
+    (away.there / ".gitignore").unlink()
+    write(away.there, {".env": "KEY=of-the-run\n", "out/x": "x", "n": "n"})
+    rules = {b".gitignore": None}
+    names = [b".env", b"out/x", b"n"]
+    assert ignored(away.root, away.store, away.base, names, rules=rules) == {b".env", b"out/x"}
+    assert unnamed(away.root, away.store, away.base, names, rules) == {*names}
+    (away.root / ".gitignore").unlink()  # nor does it count that the user goes on meanwhile
+    home = away.collect()
+    assert {(one.path, one.is_work) for one in home.skipped} == {(b".env", False), (b"out/x", False)}
+    assert {*files_in(away.root, BRANCH)} == {"a", "b", "d/c", "n"}
 
 
 def test_the_agents_commits_have_contents_as_git_here_has_them(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 SCHEMAS = {
     *("load", "status", "pick", "plan", "sync", "run", "task", "fanout", "lab", "demo", "error"),
     *("specialists", "specialists-move"),
-    *("runs", "cancel", "runs-prune", "runs-rebuild"),
+    *("runs", "logs", "cancel", "runs-prune", "runs-rebuild"),
     *("workspace-list", "workspace-clean"),
     *("cron-add", "cron-list", "cron-remove"),
     *("collect", "report", "doctor"),
@@ -265,3 +265,23 @@ def test_what_waits_for_a_run_and_what_cancels_it(desk: Desk) -> None:
         assert (done.code, done.document("runs")["runs"][0]["exit_code"]) == (3, 3)
         found = desk.inv(command, started["run_id"], "--json").document(schema)
         assert next(iter(found[next(key for key in found if key != "schema_version")]))["state"] == state
+
+
+def test_what_a_run_printed(desk: Desk) -> None:
+    command = r"printf 'out\351\033[31m'; echo err >&2; head -c 5000000 /dev/zero | tr '\0' x >&2; echo end >&2; exit 4"
+    run_id = desk.inv("run", "--no-sync", "--host", "node-1", "--detach", command).out.strip()
+    followed = desk.inv("logs", run_id, "--follow", "--json")
+    document = followed.document("logs")
+    assert followed.code == 4 and (document["run_id"], document["host"], document["state"]) == (
+        run_id,
+        "node-1",
+        "failed",
+    )
+    assert document["stdout"].startswith("out\ufffd") and document["truncated"] is True
+    assert document["stderr"].endswith("xend\n") and len(document["stderr"]) == 4 * 1024 * 1024
+    alone = desk.inv("logs", run_id, "--stdout", "--json")
+    assert alone.code == 0 and alone.document("logs")["stderr"] is None and "err" not in alone.err
+    other = desk.inv("run", "--no-sync", "--host", "node-1", "echo short")
+    short = desk.inv("logs", "last", "--json").document("logs")
+    assert other.code == 0 and (short["stdout"], short["stderr"], short["truncated"]) == ("short\n", "", False)
+    assert desk.inv("logs", run_id, "last", "--json").document("error")["error"]["exit_code"] == 64

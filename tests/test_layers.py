@@ -151,6 +151,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.skill",
         "dgummy.snapshot",
         "dgummy.textfiles",
+        "dgummy.withheld",
         "dgummy.verdicts",
         "dgummy.workbench",
         "dgummy.worklist",

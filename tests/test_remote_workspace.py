@@ -184,9 +184,10 @@ def test_a_voided_run_frees_it(box: Box) -> None:
 
 
 def test_a_maker_that_died_before_it_said_who_it_is(box: Box) -> None:
+    """Each takes five seconds, so every shell goes through it once, and one through all that may be there by then."""
     opened(box, "a")
     box.call(FILES, "close_workspace", "~/project", "a")
-    for present in ((), ("owner",), ("owner", "since")):
+    for present in ((), ("owner",), ("owner", "since")) if box.kind == "dash" else [("owner",)]:
         lock = next(box.state.glob("workspaces/*")) / "lock"
         lock.mkdir()
         for name in present:

@@ -107,9 +107,9 @@ def _skipped(home: Homecoming) -> list[tuple[str, str]]:
         told.append((f"  and {len(home.skipped) - _SHOWN_SKIPPED:,} more", "warning"))
     if any(one.is_work for one in home.skipped):
         again = f"inv collect {home.run_id}"
-        told.append(
-            (f"  these are on {home.host} alone: raise the limits (collect.max_bytes), then {again};", "warning")
-        )
+        limits = sorted({one.limit for one in home.skipped if one.is_work and one.limit})
+        what = f"raise {' and '.join(limits)}" if limits else "mend that there"
+        told.append((f"  these are on {home.host} alone: {what}, then {again};", "warning"))
         told.append((f"  or give them up: {again} --discard", "warning"))
     return told
 

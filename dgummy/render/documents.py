@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from dgummy.grouprecords import GroupResult, Member
     from dgummy.history import Seen
     from dgummy.lab import Lab, NodeStatus
-    from dgummy.model import Failure, Memory, RunResult, SyncResult
+    from dgummy.model import Failure, Memory, RunResult, RunState, SyncResult
     from dgummy.observe import Observation, StatusObservation
     from dgummy.orders import Order
     from dgummy.placement import Choice, Verdict
+    from dgummy.tails import Tails
     from dgummy.upkeep import Pruned, Rebuilt
 
 SCHEMA_VERSION = 1
@@ -251,6 +252,19 @@ def _seen(seen: Seen) -> dict[str, Any]:
         "cost_usd": row.cost_usd,
         "branch": row.branch or None,
         "work": "uncollected" if row.state.is_final and row.is_uncollected else row.work.value or None,
+    }
+
+
+def logs(run_id: str, host: str, state: RunState, tails: Tails, streams: Collection[str]) -> dict[str, Any]:
+    """`inv logs --json`: the last of what a run printed, null for a stream that was not asked for."""
+    texts = tails.text(run_id)
+    return {
+        "run_id": run_id,
+        "host": host or None,
+        "state": state.value,
+        "stdout": texts["out"] if "out" in streams else None,
+        "stderr": texts["err"] if "err" in streams else None,
+        "truncated": tails.is_cut(run_id),
     }
 
 

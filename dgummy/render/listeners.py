@@ -24,12 +24,16 @@ from dgummy.work import Homecoming, WorkState
 
 
 class Screen:
-    """Shows what happens. With `json`, a run's own output goes to stderr: stdout is for the document."""
+    """Shows what happens. With `json`, a run's own output goes to stderr: stdout is for the document.
 
-    def __init__(self, console: Console, *, json: bool = False, verbose: bool = True) -> None:
+    output: whether that is shown at all.
+    """
+
+    def __init__(self, console: Console, *, json: bool = False, verbose: bool = True, output: bool = True) -> None:
         self._console = console
         self._json = json
         self._verbose = verbose
+        self._shows_output = output
         self._progress = ProgressLine(console)
         self._mid_line = False
         self._told: set[str] = set()
@@ -38,7 +42,8 @@ class Screen:
     def __call__(self, event: Event) -> None:
         """Listen."""
         if isinstance(event, Output):
-            self._output(event)
+            if self._shows_output:
+                self._output(event)
             return
         if isinstance(event, SyncProgress):
             self._progress.show(event)

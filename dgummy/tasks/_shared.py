@@ -61,8 +61,9 @@ def session(
     json: bool = False,
     screen: Callable[[Console], ClosableListener] | None = None,
     work: UnattendedFlags | None = None,
+    tails: Tails | None = None,
 ) -> Iterator[Session]:
-    """Open an app whose events go to the screen: the usual one, or what `screen` makes.
+    """Open an app whose events go to the screen: the usual one, or what `screen` makes; with `json` to `tails` too.
 
     `work`: the flags of a command that does work, which nobody may be watching.
     """
@@ -73,7 +74,7 @@ def session(
     from dgummy.tails import Tails
 
     console = Console()
-    shown, tails = screen(console) if screen else Screen(console, json=json), Tails()
+    shown, tails = screen(console) if screen else Screen(console, json=json), tails or Tails()
 
     def listen(event: Any) -> None:
         shown(event)

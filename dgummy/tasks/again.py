@@ -43,6 +43,8 @@ class ResumeFlags(BoundFlags):
 def retry(c: Context, flags: RetryFlags) -> int:
     """Run again what failed, was not reached, or was lost of a group; nothing else of it is touched.
 
+    While some of it is being run again already, the exit code is 75, and nothing is run.
+
     Example: inv retry last --failed
     """
     from dgummy import again
@@ -55,12 +57,13 @@ def retry(c: Context, flags: RetryFlags) -> int:
         rows = again.wanted([seen.row for seen in known], kinds)
         if not rows:
             return _nothing(now, flags, f"nothing there is {' or '.join(kinds)}: nothing was run")
-        orders = _orders(now, rows, detach=flags.detach)
+        orders = _orders(now, rows, detach=flags.detach, anew=True)
         groups, project = now.app.cluster.groups, _project(rows)
-        if flags.detach and not groups.are_pinned(orders):
-            now.app.cluster.change_to(project)
-            return leave(now, flags, orders)
-        return show(now, flags, groups.retry(orders, project, bounds(flags)))
+        with groups.once_at_a_time(rows):
+            if flags.detach and not groups.are_pinned(orders):
+                now.app.cluster.change_to(project)
+                return leave(now, flags, orders)
+            return show(now, flags, groups.retry(orders, project, bounds(flags)))
 
 
 @command_with(ResumeFlags)
@@ -117,10 +120,10 @@ def _found(now: Session, words: Sequence[str]) -> list[RunRow]:
     return rows
 
 
-def _orders(now: Session, rows: Sequence[RunRow], *, detach: bool = False) -> list[Order]:
+def _orders(now: Session, rows: Sequence[RunRow], *, detach: bool = False, anew: bool = False) -> list[Order]:
     from dgummy import again
 
-    return [again.order_of(row, now.app.settings, os.environ, detach=detach) for row in rows]
+    return [again.order_of(row, now.app.settings, os.environ, detach=detach, anew=anew) for row in rows]
 
 
 def _project(rows: Sequence[RunRow]) -> Path:

@@ -34,11 +34,13 @@ def collect(c: Context, flags: CollectFlags) -> int:
     Example: inv collect last
     """
     from dgummy.errors import ExitCode
+    from dgummy.fileset import fetch_patterns
     from dgummy.render import collecting as screen
     from dgummy.render import documents
 
     if flags.discard and flags.fetch:
         raise UsageError("--discard and --fetch at once", "fetch first, then discard")
+    fetch_patterns(flags.fetch)
     with session(c, json=flags.json, work=flags) as now:
         cluster = now.app.cluster
         rows = cluster.history.find(flags.run)

@@ -61,10 +61,15 @@ def list_runs(
         "follow": "go on showing what it prints until it is over; Ctrl-C stops watching, and leaves it to itself",
         "stderr": "only what it printed to stderr, on stdout",
         "stdout": "only what it printed to stdout",
+        **_JSON_HELP,
     },
 )
-def logs(c: Context, run: list[str], follow: bool = False, stderr: bool = False, stdout: bool = False) -> int:
+def logs(
+    c: Context, run: list[str], follow: bool = False, stderr: bool = False, stdout: bool = False, json: bool = False
+) -> int:
     """Show what a run printed, byte for byte; what it printed to stderr goes to stderr.
+
+    With --json it is text, and of each stream the last 4 MiB.
 
     Example: inv logs last --follow
     """
@@ -72,6 +77,8 @@ def logs(c: Context, run: list[str], follow: bool = False, stderr: bool = False,
     from dgummy.render import history as screen
 
     streams = [stream for stream, wanted in (("out", stdout), ("err", stderr)) if wanted] or list(rejoin.STREAMS)
+    if json:
+        return _logs_document(c, run, streams, follow=follow)
     with session(c) as now:
         history = now.app.cluster.history
         rows = history.find(run)
@@ -97,22 +104,30 @@ class WaitFlags(UnattendedFlags):
 def wait(c: Context, flags: WaitFlags) -> int:
     """Wait until runs are over. The exit code of one run is its own; of several 0 if all were ok, else 1.
 
+    What was to be brought home of them is, as if their client had stayed: agents' tasks, runs with --collect.
+
     Example: inv wait last --timeout 1h
     """
     from dgummy import waiting
     from dgummy.errors import ExitCode
-    from dgummy.history import exit_code
+    from dgummy.history import exit_code, result_of
+    from dgummy.render import collecting
 
     with session(c, json=flags.json, work=flags) as now:
         history = now.app.cluster.history
         found, timed_out = waiting.wait(history, history.find(flags.run), duration_s(flags.timeout))
+        results = now.app.cluster.collector.complete_all([result_of(seen) for seen in found])
+        for result in results:
+            for line, style in collecting.lines(result.home) if result.home is not None else ():
+                now.console.note(line, style)
+        found = [history.seen_again(seen) for seen in found]
         if flags.json or len(found) > 1:
             _show(now.console, found, json=flags.json)
         if timed_out:
             left = sum(not seen.is_over for seen in found)
             now.console.note(f"✗ time is up; {left} of {len(found)} not over, and left to go on", "error")
             return ExitCode.TIMED_OUT
-    return exit_code(found)
+    return exit_code(results)
 
 
 @command(several="run", help={"run": "the beginning of the run's id, or `last` for the newest run", **_JSON_HELP})
@@ -215,6 +230,23 @@ def rebuild(c: Context, all_owners: bool = False, json: bool = False) -> int:
         done = Upkeep(now.app.cluster.history).rebuild(all_owners=all_owners)
         now.console.result(documents.dump(documents.rebuilt(done)) if json else screen.rebuilt(done))
         return say_who_was_silent(now.console, done.silent)
+
+
+def _logs_document(c: Context, run: list[str], streams: Sequence[str], *, follow: bool) -> int:
+    from dgummy import rejoin
+    from dgummy.render import documents
+    from dgummy.render.listeners import Screen
+    from dgummy.tails import LOG_BYTES, Tails
+
+    tails = Tails(LOG_BYTES)
+    with session(c, json=True, screen=lambda console: Screen(console, json=True, output=False), tails=tails) as now:
+        history = now.app.cluster.history
+        row = only(history.find(run), "logs --json")
+        # Both streams are read: one alone would come as stdout, whichever it is.
+        result = rejoin.watch(history, row) if follow else None
+        row = rejoin.read(history, row) if result is None else history.again(row)
+        now.console.result(documents.dump(documents.logs(row.run_id, row.host, row.state, tails, streams)))
+        return 0 if result is None else result.process_exit_code
 
 
 def _query(state: list[str], since: str | None, group: str | None, host: list[str], limit: int) -> Query:
