@@ -21,6 +21,7 @@ from invoke.program import Program
 
 import dgummy.tasks
 import repos
+import standin_crontab
 from cli_lab import Desk, open_desk
 from dgummy import layers, yamltext
 from dgummy.errors import ConfigError, ExitCode
@@ -91,6 +92,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         for name, words in SHIMS.items():
             (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n', encoding="utf-8")
             (folder / name).chmod(0o755)
+        standin_crontab.make(folder)
         yield made
 
 
