@@ -87,7 +87,7 @@ def _flag(command: str, argument: Argument, short: dict[str, str], *, is_flag: b
     letter = f"-{short[name]}, " if name in short else ""
     value = {bool: "", int: " N", float: " N"}.get(argument.kind, " …")
     help_text = str(argument.help)
-    tells_default = not argument.default or "default" in help_text
+    tells_default = argument.kind is list or not argument.default or "default" in help_text
     text = help_text if tells_default else f"{help_text} (default: {argument.default})"
     return Flag(f"{letter}{to_flag(name)}{value}", text, is_argument=False)
 
