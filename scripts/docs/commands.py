@@ -23,7 +23,6 @@ COMMON_FROM = 4
 NOT_RUN = {
     "cron.run": "the job was taken away just before; docs/recipes.md has it run",
     "cron.exec": "it is what cron's line calls, with paths of one machine",
-    "demo": "it makes a lab of its own, and has a test of its own",
     "report": "the lab's specialists leave no report",
     "lab.up": "it would start a second lab",
     "lab.down": "it would end the lab that the others run on",
