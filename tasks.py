@@ -6,7 +6,8 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from dgummy.tasks import ns
+import dgummy.tasks
+from scripts.docs import tasks as docs
 
 __all__ = ["ns"]
 
@@ -17,4 +18,6 @@ def bench_ask(c: Context) -> None:
     c.run(f"{sys.executable} benchmarks/ask.py -v", in_stream=False)
 
 
+ns = Collection.from_module(dgummy.tasks)
 ns.add_collection(Collection("bench", bench_ask))
+ns.add_collection(docs.ns)

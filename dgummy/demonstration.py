@@ -43,6 +43,7 @@ def _walk(console: Console, made: Lab, scratch: Path) -> int:
         **{name: value for name, value in os.environ.items() if not name.startswith("INVOKE_")},
         "HOME": str(home),
         "DGUMMY_CONFIG": str(made.config_path),
+        "INVOKE_DGUMMY_NOTICES": "always",  # it is there to be seen, also in a CI's log
     }
     steps = (
         ("Who is up, and why not", ["status"]),

@@ -167,10 +167,10 @@ def _check_numbers(settings: Settings, origins: Origins) -> None:
     if not 0 <= margin <= 10:
         hint = f"write {margin / 100:g} for {margin:g} %" if 10 < margin <= 100 else "write 0.25, say"
         origins.fail("agent.home_margin", f"{margin:g} is no difference of scores", f"scores go from 0 to 1: {hint}")
-    for name in field_types(type(settings.timeouts)):
-        seconds = float(getattr(settings.timeouts, name))
+    limits = {f"timeouts.{name}": getattr(settings.timeouts, name) for name in field_types(type(settings.timeouts))}
+    for key, seconds in {**limits, "d.timeout_s": settings.d.timeout_s}.items():
         if not 0 < seconds < 1e9:
-            origins.fail(f"timeouts.{name}", f"{seconds:g} is out of range", "write seconds above 0: 5, 0.5, 5s or 2m")
+            origins.fail(key, f"{seconds:g} is out of range", "write seconds above 0: 5, 0.5, 5s or 2m")
     for key, seconds in (
         ("cache.load_ttl_s", settings.cache.load_ttl_s),
         ("cache.status_ttl_s", settings.cache.status_ttl_s),

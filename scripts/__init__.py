@@ -1,0 +1,1 @@
+"""What this repository needs for itself. Not part of what is installed."""
