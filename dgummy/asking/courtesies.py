@@ -1,4 +1,4 @@
-"""Courtesies, remarks and turns of phrase that say nothing about what is to be done, or say it round a corner. Pure."""
+"""Courtesies, remarks and turns of phrase: what says nothing about the work, or says it round a corner. Pure."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from dgummy.asking.terms import CLUSTER, HOST, HOSTS, MACHINE, ONE_MACHINE
+from dgummy.asking.terms import CLUSTER, HOST, HOSTS, MACHINE, ONE_MACHINE, SUPERLATIVE
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,11 @@ class Place:
 
 
 _ON = r"(?:on|onto|to|over to|at|in|into|via|using|from|with|across)"
-_SUPERLATIVE = (
-    r"(?:least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal|freest|idlest|quietest"
-    r"|emptiest|fastest|strongest|most (?:idle|free|available|suitable))"
-)
 _END = r"(?=\s*(?:$|[.,;:!?)]|-\s|and\b|please\b|then\b|for\b|to\b|but\b|now\b|is\b|can\b))"
 _DO_IT = r"(?:(?:and )?(?:please )?(?:do|run|put|send|start) (?:it|that|this|this one|that one) )"
 _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
 _BEST = (
-    rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{_SUPERLATIVE}"
+    rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{SUPERLATIVE}"
     rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one)(?: (?:you|we|that you"
     r"|that we) (?:can find|have|know|can get))?)\b|(?: available"
     rf"| loaded)?{_END})"
@@ -89,7 +85,7 @@ _EACH = (
     r"wherever (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
-    rf"(?:on )?(?:the )?{_SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
+    rf"(?:on )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
     r"|whichever way) you [^,;.]*)?",
@@ -251,7 +247,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
     stranger = re.compile(rf"\b(?:{_ON}|group) (?:all )?(?:the |my )?([\w-]+) (?:group|(?:{MACHINE}))\b", re.IGNORECASE)
     alike = [match.group(1) for match in stranger.finditer(cutter.text)]
     alike += [match.group(1) for match in re.finditer(r"\b(?:on|in) group ([\w-]+)", cutter.text, re.IGNORECASE)]
-    common = re.compile(rf"{_SUPERLATIVE}|local|own|this|that|al|very", re.IGNORECASE)
+    common = re.compile(rf"{SUPERLATIVE}|local|own|this|that|al|very", re.IGNORECASE)
     strange = tuple(word for word in alike if word.lower() not in _NO_GROUP and not common.fullmatch(word))
     return tuple(dict.fromkeys(known[group.lower()] for group in found)), strange
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import LAUNCH, VERBS, is_verb, tidy
-from dgummy.asking.terms import MACHINE
+from dgummy.asking.terms import MACHINE, SUPERLATIVE
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
 _ASKS = re.compile(
@@ -205,7 +205,7 @@ def _about_runs(frame: Frame) -> Reading | None:
     return None
 
 
-_BEST = r"(?:the )?(?:best|least[- ](?:loaded|busy)|optimal|right|ideal|suitable|freest|idlest|quietest)"
+_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable)"
 _WHICH_HOST: tuple[str, ...] = (
     rf"(?:tell me |show me |find out |say |know )?(?:which|what) (?:{MACHINE}|one)(?: of (?:mine|them|my \w+))?"
     r" (?:should|would|could|can|is (?:best|right|good|free|optimal|the best|best suited|ideal"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dgummy.asking.terms import CODE
+
 _RUN = (
     r"(?:run|running|re-?run|execute|executing|start|starting|launch|perform|performing|kick off"
     r"|carry out|trigger|fire off|invoke|begin"
@@ -20,17 +22,11 @@ _SPREAD = (
     r"|orchestrate|hand out|deal out"
     r"|distribute|share|let .{1,20} place(?: both)?)"
 )
-_CODE = (
-    r"(?:(?:my|the|this|our|all|all of|local|current|whole|latest|new|newest|own) )*(?:codebase|code"
-    r"|project|repo(?:sitory)?|changes"
-    r"|everything|it|files?|sources?|(?:working )?tree|work(?:space)?|folder|directory|app|checkout"
-    r"|edits|branch|stuff)"
-)
 _SYNC = re.compile(
     r"^(?:(?:after|once) (?:syncing|a sync|you (?:have )?synced)(?: (?:the |my |our )?\w+)?"
-    rf"|(?:sync|synchroni[sz]e|rsync|resync)(?:\s+up)?(?:\s+{_CODE})?"
+    rf"|(?:sync|synchroni[sz]e|rsync|resync)(?:\s+up)?(?:\s+{CODE})?"
     r"|(?:push|copy|upload|transfer|send|ship|mirror|get|bring|move)(?:\s+(?:up"
-    rf"|over))?\s+{_CODE})(?:\s+over)?(?:\s+first)?"
+    rf"|over))?\s+{CODE})(?:\s+over)?(?:\s+first)?"
     r"(?=$|\s*[,;+&]|\s+and\b|\s+then\b|\s+before\b)(?:[\s,;+&]|and\b|then\b)*",
     re.IGNORECASE,
 )

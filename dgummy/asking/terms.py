@@ -14,10 +14,11 @@ EVERY = (
     r"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: (?:available|remote"
     rf"|other|online|idle|build|tailscale))* {MACHINE})"
 )
-BEST = (
-    r"(?:the )?(?:least[- ](?:loaded|busy|used)|best|optimal|freest|idlest|quietest)(?: available"
-    rf"| free)? {ONE_MACHINE}"
+SUPERLATIVE = (
+    r"(?:least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal|freest|idlest|quietest|emptiest"
+    r"|fastest|strongest|most (?:idle|free|available|suitable))"
 )
+BEST = rf"(?:the )?{SUPERLATIVE}(?: available| free)? {ONE_MACHINE}"
 MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|could|will|would|might)"
 CODE = (
     r"(?:(?:my|the|this|that|our|all|all of|local|current|whole|latest|new|newest|recent|own|working"
