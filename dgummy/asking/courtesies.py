@@ -19,7 +19,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"|so )?(?:great|nice|good|lovely|cool|helpful|wonderful) if"
         r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if"
         r"|(?:is there )?any (?:chance|way)(?: that)?"
-        r"|do you think|would it be possible (?:for|that|to)|is it possible (?:for|that|to))\s+",
+        r"|would it be possible (?:for|that|to)|is it possible (?:for|that|to))\s+",
         "",
     ),
     (

@@ -17,7 +17,7 @@ _HARM = re.compile(
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
     r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b))"
-    r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|empty) (?:all|every|everything"
+    r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|clean up|clean|empty) (?:all|every|everything"
     r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
     r"|\bgit (?:clean|reset --hard|push (?:\S+ )*(?:-f|--force))|\b(?:docker|podman) (?:system|volume"
     r"|image|container) prune\b"
@@ -26,7 +26,7 @@ _HARM = re.compile(
     r"|\bfind\b.* -(?:delete|exec)\b|>\s*/|/dev/null >|\b(?:apt|apt-get|yum|dnf|brew|pip|npm) (?:remove"
     r"|purge|uninstall)\b"
     r"|\bremove (?:the )?(?:\w+ )?(?:folders?|director(?:y|ies)|disks?|users?|hosts?)\b"
-    r"|\bdelete (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?"
+    r"|\b(?:delete|get rid of|throw away) (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?"
     r"(?:logs?|files?|folders?|director(?:y|ies)|branches|repo(?:sitory)?|projects?|codebase)\b",
     re.IGNORECASE,
 )
@@ -73,9 +73,10 @@ _VAGUE_TASK = re.compile(
 _TAKES_BACK = r"(?:no wait|wait no|actually no|scratch that|no,? make that|on second thought)\b"
 # Neither what somebody is to do nor the name of something to be done.
 _NO_ORDER = re.compile(
-    r"^(?:i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
+    r"^(?:be|i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
     r"|because|since|me|lol)\b"
-    r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$",
+    r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$"
+    r"|\b(?:fails?|failed|crash(?:es|ed)?|hangs?|hung|breaks|broke|broken|works|worked|pass(?:es|ed)?|takes|took)$",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
@@ -107,7 +108,9 @@ _FRAME_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _NOT_OURS = re.compile(
-    r"(?:remind|book|order|buy|play|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b", re.IGNORECASE
+    r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order|buy|play"
+    r"|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b",
+    re.IGNORECASE,
 )
 _HAS = re.compile(
     r"(?:is|are) (?:the )?([\w.+-]+)\b.*\b(?:installed|available|present|there)\b"
@@ -180,6 +183,23 @@ def _is_no_order(frame: Frame, work: Work) -> bool:
         return False
     last = re.split(r"[.;!?]\s+", work.text)[-1]
     return _NO_ORDER.search(last) is not None
+
+
+_ONE_WORD_TEXT = "test tests testing lint linter linting build benchmark benchmarks coverage pytest"
+_ONE_WORD = frozenset(_ONE_WORD_TEXT.split())
+
+
+def _is_one_word(frame: Frame, work: Work) -> bool:
+    """Whether a task is a single word, and none that says enough: `connect`, `update`, `the usual`."""
+    text = work.text or ""
+    if frame.place.here or work.launched or work.is_command or text.startswith("⟦"):
+        return False
+    return len(text.split()) == 1 and text.lower() not in _ONE_WORD
+
+
+def _only_wonders(frame: Frame, work: Work) -> bool:
+    """Whether it is a question without a request in it: `tests on node-2?`."""
+    return frame.said.text.rstrip().endswith("?") and not (work.verb or work.launched or work.is_command or work.gummy)
 
 
 def _is_vague(frame: Frame, work: Work) -> bool:
@@ -276,6 +296,8 @@ _OF_ORDERS = (
     _Doubt(lambda frame, _: frame.place.apart, "it names several hosts, each for something else", ("there", "several")),
     _Doubt(_mixes_places, "it names several places", ("there", "all")),
     _Doubt(lambda frame, _: frame.nothing, "nothing is to be run", ("which", "status")),
+    _Doubt(_only_wonders, "it asks, and does not say that it shall be done", ("which", "place")),
+    _Doubt(_is_one_word, "it does not say enough of what is to be done", ("place", "here")),
     _Doubt(_is_vague, "it does not say what it is about", ("place", "here")),
     _Doubt(_names_no_work, "it does not say what is to be done", ("place", "here")),
 )

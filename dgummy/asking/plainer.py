@@ -13,6 +13,7 @@ from dgummy.asking.courtesies import RULES
 from dgummy.asking.terms import BEST, CODE, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE, THEN
 
 _RULES: tuple[tuple[str, str], ...] = (
+    (r"^(?:sync|rsync|synchroni[sz]e) @where@[.!]*$", r"sync to \g<where>"),
     (r"^(?:can|could|will|would) @where@ please (?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
     (
         r"^(?:once|when|after) (?:the |my |our )?(?:code|project|repo|changes) (?:is|are) synced (?:to|on"

@@ -25,7 +25,7 @@ _SPREAD = (
 _SYNC = re.compile(
     r"^(?:(?:after|once) (?:syncing|a sync|you (?:have )?synced)(?: (?:the |my |our )?\w+)?"
     rf"|(?:sync|synchroni[sz]e|rsync|resync)(?:\s+up)?(?:\s+{CODE})?"
-    r"|(?:push|copy|upload|transfer|send|ship|mirror|get|bring|move)(?:\s+(?:up"
+    r"|(?:push|copy|upload|transfer|send|ship|mirror)(?:\s+(?:up"
     rf"|over))?\s+{CODE})(?:\s+over)?(?:\s+first)?"
     r"(?=$|\s*[,;+&]|\s+and\b|\s+then\b|\s+before\b)(?:[\s,;+&]|and\b|then\b)*",
     re.IGNORECASE,

@@ -19,7 +19,7 @@ SUPERLATIVE = (
     r"|fastest|strongest|most (?:idle|free|available|suitable))"
 )
 BEST = rf"(?:the )?{SUPERLATIVE}(?: available| free)? {ONE_MACHINE}"
-MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|could|will|would|might)"
+MODAL = r"(?:should|must|shall|ought to|is to|needs to|has to|have to|gets to|can|will)"
 CODE = (
     r"(?:(?:my|the|this|that|our|all|all of|local|current|whole|latest|new|newest|recent|own|working"
     r"|uncommitted|dirty) )*"
