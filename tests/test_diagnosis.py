@@ -13,7 +13,7 @@ from msgspec.structs import replace as changed
 from cli_lab import CONTROL, validate
 from dgummy import diagnosis, diagnosis_here, gate, vitals
 from dgummy.diagnosis import Measured, Patient
-from dgummy.diagnosis_here import Folder, HereFacts, Ledger, Tailnet, Trouble
+from dgummy.diagnosis_here import BadCache, Folder, HereFacts, Ledger, Tailnet, Trouble
 from dgummy.findings import Checkup, Finding, Mending, Notes, Report, Severity, Work
 from dgummy.gate import Verdict
 from dgummy.model import Failure, FailureKind, Host, Sample
@@ -190,7 +190,7 @@ FIT = HereFacts(
             },
             [("state-folder", "problem", "")],
         ),
-        ({"broken_caches": (("/c/d.json", "it is no JSON"),)}, [("caches", "hint", "")]),
+        ({"broken_caches": (BadCache("/c/d.json", "it is no JSON"),)}, [("caches", "hint", "")]),
         ({"strange_caches": (("/tmp/d.json", "another user's"),)}, [("caches", "hint", "")]),
         ({"ledger": Ledger.NONE}, []),
         ({"ledger": Ledger.DAMAGED, "ledger_trouble": Trouble("malformed")}, [("ledger", "problem", "")]),
