@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -33,7 +33,8 @@ HomeFinder: TypeAlias = Callable[[Mapping[str, str]], Home]
 class Wish:
     """What is asked of a host. `hosts` is a promise: one of these or none. `text` is what the type is derived from.
 
-    `needs` are the kinds of work that it is, each of which wants something of a host (`dgummy.gate`).
+    `needs` are the kinds of work that it is, each of which wants something of a host (`dgummy.gate`). `insists`:
+    whoever named hosts means them, whatever `inv doctor` found there a while ago.
     """
 
     hosts: tuple[str, ...] = ()
@@ -43,21 +44,28 @@ class Wish:
     text: str = ""
     requires: tuple[str, ...] = ()
     needs: frozenset[Work] = frozenset()
+    insists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A choice, the kind of work it was made for, and what it was made from."""
+    """A choice, the kind of work it was made for, and what it was made from.
+
+    `doubts`: what `inv doctor` found on hosts that may take it all the same, since they were named.
+    """
 
     choice: Choice
     task_type: TaskType
     type_why: str
     observation: Observation
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def why(self) -> tuple[str, ...]:
         """The reasons, most important first."""
-        return (*self.choice.why, f"type {self.task_type.name}: {self.type_why}")
+        doubt = self.doubts.get(self.choice.host or "")
+        doubts = (f"{gate.DOUBTFUL}: {doubt}",) if doubt else ()
+        return (*self.choice.why, *doubts, f"type {self.task_type.name}: {self.type_why}")
 
 
 class Chooser:
@@ -145,7 +153,7 @@ class Chooser:
         reports = {report.host: report for report in observation.reports}
         in_use = (_workspaces_in_use(hosts, reports, workspace) if workspace else {}) | dict(busy or {})
         candidates = [Candidate(host, reports.get(host.name)) for host in hosts]
-        lives, unfit = home and home(home_dirs(observation)), self._unfit(candidates, wish)
+        lives, (unfit, doubts) = home and home(home_dirs(observation)), self._unfit(candidates, wish, left_out)
 
         def decide(placements: tuple[Placement, ...], last_turn: str | None) -> Choice:
             return self._choose(candidates, kind, requirements, placements, left_out, in_use, last_turn, unfit, lives)
@@ -163,7 +171,7 @@ class Chooser:
                 patience_s=patience_s,
                 home=home,
             )
-        return Pick(choice, kind, type_why, observation)
+        return Pick(choice, kind, type_why, observation, doubts)
 
     def observe(self, hosts: Sequence[Host], *, refresh: bool = False) -> Observation:
         """Look at hosts, each for as long as the time-outs allow."""
@@ -174,8 +182,9 @@ class Chooser:
         kind, type_why = self.task_type(wish)
         requirements = _requirements((*wish.requires, *kind.requires))
         candidates = [Candidate(host, observation.of(host.name)) for host in self.hosts(wish)]
-        choice = self._choose(candidates, kind, requirements, (), {}, {}, None, self._unfit(candidates, wish))
-        return Pick(choice, kind, type_why, observation)
+        unfit, doubts = self._unfit(candidates, wish)
+        choice = self._choose(candidates, kind, requirements, (), {}, {}, None, unfit)
+        return Pick(choice, kind, type_why, observation, doubts)
 
     def judge(self, hosts: Sequence[Host], observation: Observation, wish: Wish) -> Choice:
         """What would be chosen from an observation, were a run placed now; nothing is noted."""
@@ -187,13 +196,25 @@ class Chooser:
 
         return self._journal.place(None, self._scope(wish), decide, self._now())
 
-    def _unfit(self, candidates: Sequence[Candidate], wish: Wish) -> dict[str, Unfit]:
-        """Why hosts cannot take that kind of work."""
+    def _unfit(
+        self, candidates: Sequence[Candidate], wish: Wish, excluded: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Unfit], dict[str, str]]:
+        """Why hosts cannot take that kind of work; and why those might fail that may, since nobody else was named."""
         if not wish.needs:
-            return {}
+            return {}, {}
         samples = {one.host.name: one.report.sample for one in candidates if one.report is not None}
-        hosts, tool = [one.host for one in candidates], self._settings.agent.tool
-        return gate.hindrances(hosts, samples, wish.needs, self._verdicts(), tool=tool, now=self._now())
+        hosts = [one.host for one in candidates]
+
+        def hindered(verdicts: Mapping[str, Verdict]) -> dict[str, Unfit]:
+            tool = self._settings.agent.tool
+            return gate.hindrances(hosts, samples, wish.needs, verdicts, tool=tool, now=self._now())
+
+        unfit = hindered(self._verdicts())
+        able = (one for one in candidates if one.host.name not in unfit and one.host.name not in (excluded or {}))
+        if not (wish.hosts and wish.insists) or any(one.report is None or one.report.reachable for one in able):
+            return unfit, {}
+        seen = hindered({})
+        return seen, {name: one.reason for name, one in unfit.items() if name not in seen}
 
     def _scope(self, wish: Wish) -> str:
         return wish.group or self._inventory.default_group

@@ -20,11 +20,14 @@ SESSIONS_WANTED = 8
 """How many scripts may run at once over one connection, if sshd lets them."""
 
 SLOW_LOGIN_S = 2
+START_S = 3
+"""So long remote/doctor.sh lets a program take to tell its version."""
 OLD_WORK_S = 86_400
 OLD_RUNS_DAYS = 30
 SKEW_HINT_S, SKEW_PROBLEM_S = 5.0, 60.0
 STEPS = ("name", "port", "host-key", "authentication", "shell")
 
+_CUT_OFF = (124, 137, 143)  # what was ended for taking too long: by timeout, by KILL, by TERM (BusyBox)
 _STEP_OF = {
     FailureKind.DNS: "name",
     FailureKind.CONFIG: "name",
@@ -188,15 +191,8 @@ def _login_shell(notes: Notes, patient: Patient, told: Vitals) -> None:
 
 def _programs(notes: Notes, patient: Patient, told: Vitals) -> None:
     if patient.synced:
-        _needed(
-            notes,
-            patient,
-            told,
-            "rsync",
-            "no project can be brought there",
-            _install(patient, told, "rsync"),
-            Work.SYNC,
-        )
+        install = _install(patient, told, "rsync")
+        _needed(notes, patient, told, "rsync", "no project can be brought there", install, Work.SYNC)
     _wanted(notes, patient, told, "git", "agents cannot commit what they do, and nobody sees what they changed")
     if not _agent(notes, patient, told):
         return
@@ -223,6 +219,11 @@ def _starts(notes: Notes, patient: Patient, told: Vitals) -> bool:
     found = told.versions.get(patient.cli)
     if found is None or found.status == 0:
         notes.ok("agent-start", f"{patient.cli} {found.text if found else 'was not started'}")
+        return True
+    if found.status in _CUT_OFF:
+        what = f"{patient.cli} did not answer --version within {START_S} s"
+        why = "it starts slowly, or the host is busy; tasks go there all the same"
+        notes.hint("agent-start", what, why, patient.there(f"{told.programs[patient.cli].login} --version"))
         return True
     notes.problem(
         "agent-start",

@@ -29,7 +29,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of ours. `problem` is "" or why it cannot be used; others may write to it if `is_open`."""
+    """A folder of ours. `problem` is "" or why it cannot be used; others may write to it if `is_open`.
+
+    below: from where on the way to it is ours (`Repair`), "" if it may be a folder that the user made for more than us.
+    """
 
     name: str
     path: str
@@ -37,6 +40,16 @@ class Folder:
     ours: bool = True
     is_open: bool = False
     problem: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BadCache:
+    """A cache that cannot be read, and why. below: as for a `Folder`, "" if the file may be the user's own."""
+
+    path: str
+    why: str
+    below: str = ""
 
 
 class Ledger(Enum):
@@ -67,8 +80,8 @@ class HereFacts:
     config: what is wrong with the settings, which may be `readable` all the same. rsync: what there is, or the trouble
     with it. by_ssh: whether any host is looked at over ssh. wants_tailnet: hosts whose names lead into a tailnet.
     agent_keys: how many keys the agent has, None without an agent. key_files: private keys that ssh would offer;
-    open_keys: those that others may read. broken_caches, strange_caches: of ours, in places of ours but not ours, each
-    with the reason. disk: where it was measured.
+    open_keys: those that others may read. broken_caches, strange_caches: that cannot be read, in places of ours but not
+    ours, each with the reason. disk: where it was measured.
     """
 
     python: str
@@ -89,7 +102,7 @@ class HereFacts:
     by_ssh: bool = False
     why_here: str = ""
     folders: tuple[Folder, ...] = ()
-    broken_caches: tuple[tuple[str, str], ...] = ()
+    broken_caches: tuple[BadCache, ...] = ()
     strange_caches: tuple[tuple[str, str], ...] = ()
     ledger: Ledger = Ledger.NONE
     ledger_trouble: Trouble = field(default_factory=lambda: Trouble(""))
@@ -211,19 +224,20 @@ def _folder(notes: Notes, folder: Folder) -> None:
             f'sudo chown -R "$(id -un)" {path}',
         )
     elif folder.is_open:
-        repair = Repair(Mending.PRIVATE, folder.path)
-        notes.problem(
-            folder.name, f"{folder.path} can be written to by others", _PRIVATE_WHY, f"chmod 700 {path}", repair=repair
-        )
+        repair = Repair(Mending.PRIVATE, folder.path, folder.below) if folder.below else None
+        fix = f"chmod go-w {path}" if repair else f"set state_dir to a folder of yours alone; or chmod go-w {path}"
+        notes.problem(folder.name, f"{folder.path} can be written to by others", _PRIVATE_WHY, fix, repair=repair)
     else:
         notes.ok(folder.name, f"{folder.path}{'' if folder.exists else ' (will be made)'}")
 
 
 def _caches(notes: Notes, facts: HereFacts) -> None:
-    for path, why in facts.broken_caches:
-        repair = Repair(Mending.REMOVE, path)
-        fix = f"rm {shlex.quote(path)}"
-        notes.hint("caches", f"{path}: {why}", "it is passed over, and written anew one day", fix, repair=repair)
+    for one in facts.broken_caches:
+        repair = Repair(Mending.REMOVE, one.path, one.below) if one.below else None
+        fix = f"rm {shlex.quote(one.path)}" if repair else f"see what it is: ls -l {shlex.quote(one.path)}"
+        notes.hint(
+            "caches", f"{one.path}: {one.why}", "it is passed over, and written anew one day", fix, repair=repair
+        )
     for path, why in facts.strange_caches:
         what = (
             "a private file is used in its place; another setting ends the notices: cache.load_path, cache.status_path"

@@ -60,7 +60,12 @@ class Clinic:
         except ConfigError:
             state_dir = layers.expand_path(Settings().state_dir, self._app.home)
         return Scene(
-            os.environ, state_dir, self._memo_dir, d=None, config=Trouble(error.message, error.remedy), readable=False
+            os.environ,
+            state_dir,
+            self._memo_dir,
+            self._app.home,
+            config=Trouble(error.message, error.remedy),
+            readable=False,
         )
 
     def _scene(self, targets: Mapping[str, Sequence[SSHTarget]]) -> Scene:
@@ -70,6 +75,7 @@ class Clinic:
             os.environ,
             app.state_dir,
             self._memo_dir,
+            app.home,
             cache_files=tuple(layers.expand_path(path, app.home) for path in (cache.load_path, cache.status_path)),
             targets=targets,
             d=self._d(),

@@ -40,10 +40,14 @@ class Mending(str, Enum):
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """A safe repair of a file or folder of ours, here or on a host."""
+    """A safe repair of a file or folder of ours, here or on a host.
+
+    `below` (here): the folder from which on neither a link nor anything of another user may be on the way to it.
+    """
 
     how: Mending
     path: str
+    below: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -23,6 +23,12 @@ VERDICT_S = 3600.0
 DISK_RESERVE_BYTES = 100_000_000
 """What has to be free in the home folder of a host for a project to be brought there; `disk=…` declares otherwise."""
 
+LOOKS_AGAIN = "looks again"
+"""In a reason: what `inv doctor` found a while ago, which is mended by another look if it is not so any more."""
+
+DOUBTFUL = "named, and taken at your word"
+"""Begins the reason of a choice that `inv doctor` speaks against."""
+
 LASTING = frozenset({"shell-noise", "agent-login", "agent-start"})
 """The checks of `inv doctor` that no probe makes."""
 
@@ -100,7 +106,7 @@ def _remembered(needs: Collection[Work], verdict: Verdict | None, now: datetime)
     found = next(((work, what) for work, what in verdict.stops if work in needs), None)
     if found is None:
         return None
-    look = f"inv doctor, {format_duration(age_s)} ago; inv doctor --host {verdict.host} looks again"
+    look = f"inv doctor, {format_duration(age_s)} ago; inv doctor --host {verdict.host} {LOOKS_AGAIN}"
     return Unfit(found[0], f"{found[1]} ({look})")
 
 

@@ -18,6 +18,7 @@ from dgummy.errors import NoHostError
 from dgummy.events import Event, GroupEnded, GroupStarted, Notice
 from dgummy.everywhere import Everywhere
 from dgummy.forecast import forecast
+from dgummy.gate import DOUBTFUL
 from dgummy.grouprecords import GroupResult, Member
 from dgummy.groups import GroupRunner, Piece, Ran, Source
 from dgummy.jobs import Job
@@ -192,8 +193,12 @@ class GroupWork:
         by_d = self._means.runner is not self._means.control
         if not (order.wish.requires or kind.requires or by_d) or self._here:
             return None
-        wish = replace(order.wish, hosts=tuple(host.name for host in hosts), group=None)
-        return self._chooser.pick(wish, patience_s=None)
+        names = tuple(host.name for host in hosts)
+        wish = replace(order.wish, hosts=names, group=None, insists=bool(order.wish.hosts))
+        picked = self._chooser.pick(wish, patience_s=None)
+        for name, doubt in picked.doubts.items():
+            self._emit(Notice(f"{DOUBTFUL}: {doubt}", "warning", name))
+        return picked
 
     def _fit(self, hosts: Sequence[Host], picked: Pick | None) -> list[Host]:
         if picked is None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from dgummy.errors import ExitCode
+from dgummy.gate import LOOKS_AGAIN
 from dgummy.model import Attempt, Failure, FailureKind, RunState
 from dgummy.placement import Choice, Obstacle, Verdict
 
@@ -76,6 +77,9 @@ def decisive(failures: Sequence[Failure], verdicts: Sequence[Verdict], tool: str
     if failures and not lacking:
         return _with_doctor(failures[-1], verdicts)
     reasons = "; ".join(f"{verdict.host}: {verdict.reason}" for verdict in lacking or verdicts) or "no host is left"
+    if lacking and all(LOOKS_AGAIN in verdict.reason for verdict in lacking):
+        named = f" --host {lacking[0].host}" if len(lacking) == 1 else ""
+        return Failure(FailureKind.UNFIT, reasons, f"inv doctor{named} {LOOKS_AGAIN}; a host that is named gets it now")
     doctor = f"inv doctor --host {lacking[0].host} tells more" if lacking else "inv doctor tells more"
     if any(f"lacks {tool}" in verdict.reason for verdict in lacking):
         return Failure(FailureKind.UNFIT, reasons, f"install {tool} on a host: {install}; {doctor}")

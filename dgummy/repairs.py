@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgummy import fanout
+from dgummy import fanout, owncaches
 from dgummy.findings import HERE, Finding, Mending, Repair
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.base import Answer
@@ -56,17 +54,9 @@ def _there(host: str, repair: Repair, call: Call) -> str:
 
 def _here(repair: Repair) -> str:
     """Do it, without following links, and only to what is ours."""
-    path = Path(repair.path)
-    try:
-        info = path.lstat()
-        if info.st_uid != os.geteuid():
-            return "it belongs to another user"
-        if repair.how is Mending.PRIVATE and stat.S_ISDIR(info.st_mode):
-            path.chmod(0o700)
-        elif repair.how is Mending.REMOVE and stat.S_ISREG(info.st_mode):
-            path.unlink()
-        else:
-            return "it is not what it was"
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+    path, below = Path(repair.path), Path(repair.below)
+    if not repair.below or repair.how not in (Mending.PRIVATE, Mending.REMOVE):
+        return "that is not done here"
+    if repair.how is Mending.PRIVATE:
+        return owncaches.make_private(path, below)
+    return owncaches.remove(path, below)

@@ -6,7 +6,6 @@ Programs are asked for a few seconds at most, and nothing goes over the network 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import shutil
@@ -19,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from dgummy import __version__, diagnosis_here, discovery
-from dgummy.diagnosis_here import Folder, HereFacts, Ledger, Tailnet, Trouble
+from dgummy import __version__, diagnosis_here, discovery, layers, owncaches
+from dgummy.diagnosis_here import BadCache, Folder, HereFacts, Ledger, Tailnet, Trouble
 from dgummy.ledger_schema import SCHEMA_VERSION, is_damaged
 from dgummy.model import Failure
+from dgummy.settings import Settings
 from dgummy.transport import rsync
 from dgummy.transport.keyfiles import read_key_file
 from dgummy.transport.plaintext import last_line, one_line
@@ -30,7 +30,6 @@ from dgummy.transport.sshconfig import SSHTarget, agent_socket
 
 ASK_S = 3.0
 LOOK_THROUGH_S = 3.0
-_MAX_CACHE_BYTES = 16_000_000
 _MAX_PEERS = 5000
 
 
@@ -38,6 +37,7 @@ _MAX_PEERS = 5000
 class Scene:
     """What is to be looked at.
 
+    home: the user's folder, below which nothing of ours is a link. cache_files: those that the settings name.
     targets: the ways of each host, as far as ssh can tell them. d: what there is of it, None if nobody looked.
     config: what is wrong with the settings; readable: whether they could be read all the same.
     """
@@ -45,6 +45,7 @@ class Scene:
     environ: Mapping[str, str]
     state_dir: Path
     memo_dir: Path
+    home: Path
     cache_files: tuple[Path, ...] = ()
     targets: Mapping[str, Sequence[SSHTarget]] | None = None
     d: str | None = None
@@ -65,7 +66,7 @@ def look(scene: Scene) -> HereFacts:
     wanting = diagnosis_here.dependents(
         [(name, [one.hostname for one in several]) for name, several in targets.items()]
     )
-    broken, strange = _caches([*scene.cache_files, *_own_caches(scene)])
+    broken, strange = _caches(scene)
     ledger, trouble = _ledger(scene.state_dir / "runs.db")
     disk = _existing(scene.state_dir)
     return HereFacts(
@@ -98,7 +99,20 @@ def look(scene: Scene) -> HereFacts:
 
 def _folders(scene: Scene) -> tuple[Folder, ...]:
     places = {"state-folder": scene.state_dir, "cache-folder": scene.state_dir / "cache", "memo-folder": scene.memo_dir}
-    return tuple(folder(name, path) for name, path in places.items())
+    return tuple(folder(name, path, _below(path, scene)) for name, path in places.items())
+
+
+def _below(path: Path, scene: Scene) -> str:
+    """From where on the way to a folder of ours is ours; "" if it is not surely one that we made, for us alone."""
+    state = scene.state_dir
+    if path == scene.memo_dir:
+        base = path.parent
+    elif state == layers.expand_path(Settings().state_dir, scene.home) or (state / "runs.db").is_file():
+        base = state.parent
+    else:
+        return ""
+    below = scene.home if path.is_relative_to(scene.home) else base
+    return str(below) if owncaches.is_ours(path, below) else ""
 
 
 def _said(argv: list[str]) -> str:
@@ -168,8 +182,8 @@ def _others_read(path: str) -> bool:
     return info.st_uid == os.geteuid() and bool(info.st_mode & 0o077)
 
 
-def folder(name: str, path: Path) -> Folder:
-    """Look at a folder of ours, or at where it will be."""
+def folder(name: str, path: Path, below: str = "") -> Folder:
+    """Look at a folder of ours, or at where it will be. `below` as in its record."""
     try:
         info = path.stat()
     except FileNotFoundError:
@@ -184,7 +198,7 @@ def folder(name: str, path: Path) -> Folder:
     is_open = bool(info.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
     usable = os.access(path, os.W_OK | os.X_OK)
     problem = "it cannot be written to" if ours and not usable else ""
-    return Folder(name, str(path), ours=ours, is_open=is_open, problem=problem)
+    return Folder(name, str(path), ours=ours, is_open=is_open, problem=problem, below=below)
 
 
 def _existing(path: Path) -> Path:
@@ -200,39 +214,22 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _own_caches(scene: Scene) -> list[Path]:
-    return [
-        path for place in (scene.state_dir / "cache", scene.memo_dir) for path in sorted(place.glob("*.json"))[:100]
-    ]
-
-
-def _caches(paths: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Caches of ours that cannot be read, and files in their places that are not ours, each with the reason."""
+def _caches(scene: Scene) -> tuple[tuple[BadCache, ...], tuple[tuple[str, str], ...]]:
+    """Caches that cannot be read, and files in their places that are not ours, each with the reason."""
+    folders = {scene.state_dir / "cache": owncaches.IN_STATE, scene.memo_dir: owncaches.IN_MEMO}
+    ways = {folder / name: _below(folder, scene) for folder, names in folders.items() for name in names}
+    named = {os.path.realpath(path) for path in scene.cache_files}  # by a setting: never to be removed
     broken, strange = [], []
-    for path in dict.fromkeys(paths):
-        try:
-            info = path.lstat()
-        except OSError:
+    for path in dict.fromkeys([*scene.cache_files, *ways]):
+        found = owncaches.look(path)
+        if found is None or not found.trouble:
             continue
-        if not stat.S_ISREG(info.st_mode):
-            strange.append((str(path), "it is no ordinary file"))
-        elif info.st_uid != os.geteuid():
-            strange.append((str(path), "it belongs to another user"))
-        elif info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            broken.append((str(path), "others may write to it"))
-        elif not _is_json(path, info.st_size):
-            broken.append((str(path), "it is no JSON"))
+        if found.foreign:
+            strange.append((str(path), found.trouble))
+        else:
+            may_go = found.expendable and os.path.realpath(path) not in named
+            broken.append(BadCache(str(path), found.trouble, ways.get(path, "") if may_go else ""))
     return tuple(broken), tuple(strange)
-
-
-def _is_json(path: Path, size: int) -> bool:
-    if size > _MAX_CACHE_BYTES:
-        return False
-    try:
-        json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return True
 
 
 def _ledger(path: Path) -> tuple[Ledger, Trouble]:

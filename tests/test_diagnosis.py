@@ -13,7 +13,7 @@ from msgspec.structs import replace as changed
 from cli_lab import CONTROL, validate
 from dgummy import diagnosis, diagnosis_here, gate, vitals
 from dgummy.diagnosis import Measured, Patient
-from dgummy.diagnosis_here import Folder, HereFacts, Ledger, Tailnet, Trouble
+from dgummy.diagnosis_here import BadCache, Folder, HereFacts, Ledger, Tailnet, Trouble
 from dgummy.findings import Checkup, Finding, Mending, Notes, Report, Severity, Work
 from dgummy.gate import Verdict
 from dgummy.model import Failure, FailureKind, Host, Sample
@@ -190,7 +190,7 @@ FIT = HereFacts(
             },
             [("state-folder", "problem", "")],
         ),
-        ({"broken_caches": (("/c/d.json", "it is no JSON"),)}, [("caches", "hint", "")]),
+        ({"broken_caches": (BadCache("/c/d.json", "it is no JSON"),)}, [("caches", "hint", "")]),
         ({"strange_caches": (("/tmp/d.json", "another user's"),)}, [("caches", "hint", "")]),
         ({"ledger": Ledger.NONE}, []),
         ({"ledger": Ledger.DAMAGED, "ledger_trouble": Trouble("malformed")}, [("ledger", "problem", "")]),
@@ -324,3 +324,11 @@ def test_how_long_a_verdict_counts_and_for_what(age_s: float, needs: frozenset[W
         assert unfit["n"].reason.startswith("claude is not logged in (inv doctor, 1 m 00 s ago")
     assert gate.hindrances([Host("n")], {}, frozenset(), {"n": said}, tool="gummy", now=NOW) == {}
     assert Verdict("n", NOW).stops == () and Mending.TIDY.value
+
+
+@pytest.mark.parametrize(("status", "severity"), [(124, "hint"), (137, "hint"), (143, "hint"), (127, "problem")])
+def test_an_agent_that_was_slow_to_start_is_no_reason_to_pass_a_host_over(status: int, severity: str) -> None:
+    report = examine(changed(WELL, versions={"claude": Version(status, "")}))
+    (found,) = report.findings
+    assert (found.check, found.severity.value) == ("agent-start", severity)
+    assert ("within 3 s" in found.what) == (gate.verdict("n", report.findings, NOW).stops == ()) == (severity == "hint")

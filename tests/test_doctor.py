@@ -146,6 +146,8 @@ def test_it_finds_eight_planted_faults_and_a_healed_lab_has_none(desk: Desk, tmp
         assert "rsync is not installed" in picked["node-5"] and picked["node-6"].startswith("lacks gummy")
         refused = desk.inv("task", "--host", "node-6", "--no-sync", "anything")
         assert refused.code == 69 and "inv doctor --host node-6" in refused.err, refused
+        dry = desk.inv("task", "--host", "node-5", "--dry", "anything")
+        assert dry.code == 69 and "rsync is not installed" in dry.out, dry
         assert_it_mends_nothing_unasked(desk)
     assert found(doctor(desk)) == set()
 
@@ -156,7 +158,7 @@ def assert_it_mends_nothing_unasked(desk: Desk) -> None:
     assert str(folder) in said.err and "--yes" in said.err and folder.stat().st_mode & 0o777 == 0o777, said
     done = desk.inv("doctor", "--fix", "--yes", "--json", "--host", "node-6")
     assert [one["done"] for one in done.document("doctor")["repairs"]] == [True]
-    assert folder.stat().st_mode & 0o777 == 0o700
+    assert folder.stat().st_mode & 0o777 == 0o755
     assert found(done.document("doctor")) == {("node-6", "agent")}
 
 
@@ -168,9 +170,16 @@ def test_a_host_whose_agent_is_not_logged_in_gets_no_tasks_until_it_is(desk: Des
     settings = desk.nodes.home_of("node-1") / ".claude/settings.json"
     with moved(settings, settings.with_name("away")):
         assert found(doctor(desk, "--host", "node-1")) == {("node-1", "agent-login")}
-        refused = desk.inv("pick", "--agent", "--host", "node-1")
+        others = ("--exclude", ",".join(f"node-{number}" for number in range(2, 7)))
+        refused = desk.inv("pick", "--agent", *others)
         assert refused.code == 69 and "not logged in" in refused.out and "looks again" in refused.out, refused
-        assert desk.inv("pick", "--host", "node-1").code == 0  # it is about agents alone
+        refused = desk.inv("task", "--no-sync", "x", *others)
+        assert refused.code == 69 and "inv doctor --host node-1 looks again" in refused.err.splitlines()[-1], refused
+        assert desk.inv("task", "--no-sync", "--dry", "x", *others).code == 69
+        assert "not logged in" not in desk.inv("pick", "--host", "node-1").out  # it is about agents alone
+        for words in (("pick", "--agent"), ("task", "--no-sync", "--dry", "x"), ("task", "--no-sync", "--detach", "x")):
+            named = desk.inv(*words, "--host", "node-1")
+            assert named.code == 0 and "taken at your word" in named.out + named.err, named
     assert found(doctor(desk, "--host", "node-1")) == set()
     assert desk.inv("pick", "--agent", "--host", "node-1").code == 0
 

@@ -136,6 +136,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.ledger_rows",
         "dgummy.ledger_schema",
         "dgummy.memo",
+        "dgummy.owncaches",
         "dgummy.patchfile",
         "dgummy.liveness",
         "dgummy.locks",

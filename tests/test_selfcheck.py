@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dgummy import repairs, selfcheck
+from dgummy import diagnosis_here, repairs, selfcheck
 from dgummy.diagnosis_here import HereFacts, Ledger, Tailnet
 from dgummy.findings import HERE, Finding, Mending, Repair, Severity, Work
 from dgummy.gate import VERDICT_S, Verdict
@@ -24,12 +24,13 @@ from dgummy.transport.sshconfig import SSHTarget
 from dgummy.verdicts import Verdicts
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
+OURS = '{"schema_version":1,"entries":[]}'
 
 
 def look(
     folder: Path, *, targets: dict[str, Sequence[SSHTarget]] | None = None, caches: tuple[Path, ...] = ()
 ) -> HereFacts:
-    return selfcheck.look(Scene(dict(os.environ), folder / "state", folder / "memo", caches, targets))
+    return selfcheck.look(Scene(dict(os.environ), folder / "state", folder / "memo", folder, caches, targets))
 
 
 def test_folders(tmp_path: Path) -> None:
@@ -61,17 +62,53 @@ def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
 def test_caches(tmp_path: Path) -> None:
     cache, shared = tmp_path / "state/cache", tmp_path / "shared.json"
     cache.mkdir(parents=True)
-    for name, text in (("good.json", "{}"), ("bad.json", "{"), ("open.json", "{}")):
+    OpenLedger.open(tmp_path / "state/runs.db").close()
+    texts = {"d.json": "{}", "ssh.json": "{", "doctor.json": OURS, "d-load-cache.json": OURS[:25], "mine.json": "{"}
+    for name, text in texts.items():
         (cache / name).write_text(text)
         (cache / name).chmod(0o600)
-    (cache / "open.json").chmod(0o666)
-    shared.symlink_to(cache / "good.json")
+    (cache / "doctor.json").chmod(0o666)
+    (cache / "d-status-cache.json").touch(0o600)
+    os.truncate(cache / "d-status-cache.json", 16_000_001)
+    shared.symlink_to(cache / "d.json")
     facts = look(tmp_path, caches=(shared, tmp_path / "not-there"))
-    assert dict(facts.broken_caches) == {
-        str(cache / "bad.json"): "it is no JSON",
-        str(cache / "open.json"): "others may write to it",
+    assert {Path(one.path).name: (one.why, one.below) for one in facts.broken_caches} == {
+        "ssh.json": ("it is no JSON", str(tmp_path)),
+        "doctor.json": ("others may write to it", str(tmp_path)),
+        "d-load-cache.json": ("it is no JSON", str(tmp_path)),
     }
-    assert dict(facts.strange_caches) == {str(shared): "it is no ordinary file"}
+    large = (str(cache / "d-status-cache.json"), "it is larger than a cache ever is")
+    assert facts.strange_caches == ((str(shared), "it is no ordinary file"), large)
+
+
+def mended(folder: Path, **more: tuple[Path, ...]) -> list[str]:
+    """What is done for all that is found on this machine: the reasons, "" for what was done."""
+    found = diagnosis_here.examine(look(folder, **more)).findings  # type: ignore[arg-type]
+    return [one.reason for one in repairs.mend(found, repairs.nobody, jobs=1)]
+
+
+def test_what_is_the_users_is_neither_removed_nor_changed(tmp_path: Path) -> None:
+    mine, state = tmp_path / "mine", tmp_path / "state"
+    mine.mkdir()
+    state.mkdir()
+    OpenLedger.open(state / "runs.db").close()
+    for name in ("d.json", "tsconfig.json"):
+        (mine / name).write_text("// mine" if name != "d.json" else OURS[:25])
+    (state / "cache").symlink_to(mine)
+    assert mended(tmp_path) == []  # through a link
+    (state / "cache").unlink()
+    (state / "cache").mkdir()
+    named = state / "cache/d.json"
+    for path in (mine / "notes.txt", named):  # named by a setting
+        path.write_text(OURS[:25])
+        assert mended(tmp_path, caches=(path,)) == [] and path.exists()
+    assert mended(tmp_path) == [""] and not named.exists()
+    state.chmod(0o2775)
+    assert mended(tmp_path) == [""] and state.stat().st_mode & 0o7777 == 0o2755
+    state.chmod(0o2775)
+    (state / "runs.db").unlink()
+    assert mended(tmp_path) == [] and state.stat().st_mode & 0o7777 == 0o2775  # a folder that is not only ours
+    assert sorted(path.name for path in mine.iterdir()) == ["d.json", "notes.txt", "tsconfig.json"]
 
 
 def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,16 +137,19 @@ def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # -- mending ---------------------------------------------------------------------------------------------------------
 
 
-def finding(place: str, how: Mending, path: Path | str) -> Finding:
-    return Finding("c", place, Severity.HINT, "w", "y", "f", (), Repair(how, str(path)))
+def finding(place: str, how: Mending, path: Path | str, below: Path | str = "") -> Finding:
+    return Finding("c", place, Severity.HINT, "w", "y", "f", (), Repair(how, str(path), str(below)))
 
 
 def test_only_what_is_ours_is_mended(tmp_path: Path) -> None:
-    folder, cache, link = tmp_path / "d", tmp_path / "c.json", tmp_path / "l.json"
+    folder, cache, link = tmp_path / "d", tmp_path / "d.json", tmp_path / "ssh.json"
     folder.mkdir()
-    folder.chmod(0o777)
+    folder.chmod(0o2777)
     cache.touch()
     link.symlink_to(cache)
+    for path, text in ((folder / "d.json", OURS[:25]), (folder / "ssh.json", "notes"), (folder / "x.json", OURS[:25])):
+        path.write_text(text)
+    (tmp_path / "way").symlink_to(folder)
     asked = []
 
     def call(host: str, function: str, words: Sequence[str]) -> Answer | Failure:
@@ -118,10 +158,15 @@ def test_only_what_is_ours_is_mended(tmp_path: Path) -> None:
 
     done = repairs.mend(
         [
-            finding(HERE, Mending.PRIVATE, folder),
-            finding(HERE, Mending.REMOVE, link),
-            finding(HERE, Mending.REMOVE, folder),
-            finding(HERE, Mending.REMOVE, tmp_path / "gone"),
+            finding(HERE, Mending.PRIVATE, folder, tmp_path),
+            finding(HERE, Mending.PRIVATE, tmp_path / "way", tmp_path),
+            finding(HERE, Mending.PRIVATE, folder, folder),
+            finding(HERE, Mending.REMOVE, link, tmp_path.parent),
+            finding(HERE, Mending.REMOVE, tmp_path / "way/d.json", tmp_path),
+            finding(HERE, Mending.REMOVE, folder / "ssh.json", tmp_path),
+            finding(HERE, Mending.REMOVE, folder / "x.json", tmp_path),
+            finding(HERE, Mending.REMOVE, folder / "d.json"),
+            finding(HERE, Mending.REMOVE, tmp_path / "gone/d.json", tmp_path),
             finding("a", Mending.TIDY, "~"),
             finding("b", Mending.PRIVATE, "~"),
             finding("a", Mending.REMOVE, "~"),
@@ -130,9 +175,11 @@ def test_only_what_is_ours_is_mended(tmp_path: Path) -> None:
         call,
         jobs=1,
     )
-    assert [not one.reason for one in done] == [True, False, False, False, True, False, False]
-    assert folder.stat().st_mode & 0o777 == 0o700 and link.is_symlink() and cache.exists()
+    assert [number for number, one in enumerate(done) if not one.reason] == [0, 9]
+    assert folder.stat().st_mode & 0o7777 == 0o2755 and link.is_symlink() and cache.exists()
     assert asked == [("a", "doctor_repair", ["tidy"]), ("b", "doctor_repair", ["private"])]
+    (last,) = repairs.mend([finding(HERE, Mending.REMOVE, folder / "d.json", tmp_path)], call, jobs=1)
+    assert not last.reason and sorted(path.name for path in folder.iterdir()) == ["ssh.json", "x.json"]
 
 
 def test_verdicts_are_kept_for_a_while_and_for_these_hosts(tmp_path: Path) -> None:

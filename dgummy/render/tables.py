@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from dgummy.gate import DOUBTFUL
 from dgummy.model import Attempt, HostReport, RunResult, RunState, SyncResult
 from dgummy.render.text import one_line, without_state
 from dgummy.units import format_bytes, format_count, format_duration, format_pct
@@ -178,7 +179,7 @@ def ended(result: RunResult) -> tuple[str, str]:
 
 def is_a_warning(why: Sequence[str]) -> bool:
     """Whether a choice of a host is one that the user should hear of, however it ends."""
-    return any(reason.startswith(("fresh memory", "no host could take it")) for reason in why)
+    return any(reason.startswith(("fresh memory", "no host could take it", DOUBTFUL)) for reason in why)
 
 
 def attempt(tried: Attempt) -> str:

@@ -97,7 +97,6 @@ def task(c: Context, flags: TaskFlags) -> int:
         asked = work_wish(flags, text)
         options = replace(run_options(now, flags, colour=True, agent=True), verify=flags.verify)
         if flags.dry:
-            asked = replace(asked, requires=(*asked.requires, now.app.settings.agent.tool))
             return _show_plan(now, asked, options, text, mode=flags.mode, json=flags.json)
         return _show(now, now.app.cluster.task(text, flags.mode, asked, options), json=flags.json)
 
