@@ -201,7 +201,7 @@ class Attempter:
             subdir=self._means.project().subdir,
             workspace=site.workspace.directory if site.workspace else "",
             owner=self._means.owner,
-            timeout_s=order.timeout_s,
+            timeout_s=self._stop.host_limit_s(order.timeout_s),
             kill_s=self._settings.timeouts.kill_s,
             gap_s=self._settings.agent.start_gap_s if order.mode else None,
             path_dirs=site.host.path_dirs,

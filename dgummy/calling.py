@@ -15,6 +15,8 @@ from dgummy.render import documents
 from dgummy.skill import FUNCTIONS
 from dgummy.wording import suggestion
 
+_EXAMPLE = """give its arguments as JSON: echo '{"task_type": "database"}' | dgummy skill.call select_optimal_host"""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -45,10 +47,13 @@ def _call(function: str, arguments: str) -> Any:
         raise UsageError(f"there is no function {function}", suggestion(function, FUNCTIONS, noun="functions"))
     called = getattr(api, function)
     try:
-        named = json.loads(arguments or "{}")
-        if not isinstance(named, Mapping):
-            raise UsageError("the arguments are no JSON object", 'for example {"task_type": "database"}')
+        named = json.loads(arguments.strip() or "{}")
+    except (ValueError, RecursionError) as error:
+        raise UsageError("stdin is no JSON", _EXAMPLE) from error
+    if not isinstance(named, Mapping):
+        raise UsageError("the arguments are no JSON object", _EXAMPLE)
+    try:
         inspect.signature(called).bind(**named)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UsageError(f"{function}: {error}", 'give its arguments as JSON: {"task_type": "database"}') from error
+    except TypeError as error:
+        raise UsageError(f"{function}: {error}", _EXAMPLE) from error
     return called(**named)

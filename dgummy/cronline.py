@@ -78,7 +78,11 @@ def line(job: Job) -> bytes:
         remedy = "shorten PATH (PATH=… inv cron.add …), put the command into a script, or let systemd run it: --timer"
         raise UsageError(what, remedy)
     item = CronItem(text)
-    item.setall(job.fields)
+    try:
+        item.setall(job.fields)
+    except (ValueError, KeyError) as error:
+        what = f"the schedule {job.fields} cannot be written: {error}"
+        raise UsageError(what, "keep to numbers within their field's range: '*/15 2 * * *'") from error
     when = item.slices.clean_render()
     if not is_same(parse(when), job.fields):
         raise UsageError(f"the schedule {job.fields} cannot be written safely", "write `*` where any day is meant")

@@ -91,6 +91,7 @@ class GroupRunner:
         self._rule = rule
         self._jobs = jobs
         self._deadline = Deadline(deadline_s, clock=clock)
+        stop.bound.set(deadline_s)
         self._clock = clock
         self._crew: Crew[Piece, RunResult | None] = Crew()
         self._results: dict[str, RunResult] = {}

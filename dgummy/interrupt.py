@@ -10,7 +10,10 @@ from dgummy.model import Failure, RunState
 from dgummy.runs import Ending, Supervision
 from dgummy.settings import Timeouts
 from dgummy.stop import DEADLINE, Stop
+from dgummy.transport.base import Answer, Deadline
 from dgummy.units import format_duration
+
+_AGAIN_S = 1.0
 
 
 def cancelling(host: str, timeouts: Timeouts, *, by_clock: bool = False) -> str:
@@ -24,14 +27,14 @@ def end_run(
     supervision: Supervision, job: Job[Ending], stop: Stop, *, host: str, run_id: str, timeouts: Timeouts
 ) -> Ending:
     """End a run that `job` follows, and hear it out; asked to leave, leave it to itself."""
-    cancel = Job(supervision.cancel, "cancel")
-    if not stop.wait_for(cancel):
-        return _leave(supervision, run_id, host)
-    reply = cancel.result()
+    patience = Deadline(timeouts.kill_s + timeouts.script_s)
+    reply = _cancel(supervision, job, stop, patience)
+    if reply is None:
+        return job.result() if job.wait(0) else _leave(supervision, run_id, host)
     if isinstance(reply, Failure):
         supervision.detach()
         text = f"could not cancel on {host}: {reply}; run {run_id} may go on there"
-        return Ending(RunState.LOST, reason=text, remedy=reply.remedy)
+        return Ending(RunState.LOST, reason=text, remedy=f"end it once {host} answers: inv cancel {run_id}")
     ended = reply.has("exit") or reply.has("void")
     if stop.wait_for(job, timeouts.script_s if ended or reply.has("lost") else 0):
         return job.result()
@@ -41,7 +44,25 @@ def end_run(
     if ended:
         return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
     text = f"it was told to end and has not; run {run_id} may go on on {host}"
-    return Ending(RunState.LOST, reason=text, remedy="look there, and end it by hand")
+    return Ending(RunState.LOST, reason=text, remedy=f"look there, and end it: inv cancel {run_id}")
+
+
+def _cancel(supervision: Supervision, job: Job[Ending], stop: Stop, patience: Deadline) -> Answer | Failure | None:
+    """What the host said to it. Nobody is there at a deadline to try again, so that is done here.
+
+    None: the run has come to its end by itself meanwhile, or it is to be left.
+    """
+    while True:
+        cancel = Job(supervision.cancel, "cancel")
+        if not stop.wait_for(cancel):
+            return None
+        reply = cancel.result()
+        if not (isinstance(reply, Failure) and stop.timed_out) or patience.passed:
+            return reply
+        if stop.wait_for(job, _AGAIN_S):
+            return None
+        if stop.left:
+            return reply
 
 
 def timed_out(ending: Ending) -> Ending:
@@ -58,4 +79,5 @@ def _leave(supervision: Supervision, run_id: str, host: str) -> Ending:
     """Nobody knows yet how it ends, or whether its host heard of it: looking at it later says so."""
     supervision.detach()
     reason = f"left on {host} before the end was seen"
-    return Ending(RunState.LOST, ExitCode.INTERRUPTED, reason, f"inv wait {run_id} says how it ended")
+    remedy = f"inv wait {run_id} says how it ended; inv cancel {run_id} ends it"
+    return Ending(RunState.LOST, ExitCode.INTERRUPTED, reason, remedy)

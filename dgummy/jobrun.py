@@ -35,6 +35,7 @@ class JobRun:
         self._words = list(words)
         self._now = now
         self._child: subprocess.Popen[bytes] | None = None
+        self._lock = -1
         self._began = now()
 
     def run(self, program: str, lock_folder: Path, lock: str, free: Callable[[], None]) -> tuple[int, str]:
@@ -45,7 +46,8 @@ class JobRun:
         """
         command = locks.shown_command(["dgummy", *self._words])
         try:
-            with locks.held(lock_folder, lock, command, self._began):
+            with locks.held(lock_folder, lock, command, self._began) as descriptor:
+                self._lock = descriptor
                 self._files.rotate()
                 free()
                 return self._logged(program, command)
@@ -89,6 +91,7 @@ class JobRun:
             stderr=descriptor,
             env=environ,
             start_new_session=True,  # Ctrl-C and the like come through us, each once
+            pass_fds=(self._lock,),  # killed, we leave the lock to the child
         )
         while True:
             try:

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from dgummy.transport.plaintext import one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_SHOWN = 200
-_ours: set[Path] = set()
+_ours: dict[Path, int] = {}
+_PATIENCE_S = 0.5
+"""Whoever looks who holds a lock has it for a moment as well."""
+_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +47,23 @@ def check_name(name: str, flag: str = "--lock") -> str:
 
 
 @contextmanager
-def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[None]:
-    """Hold a lock. TryAgainError if another process has it; who has it already in this process has it once more."""
+def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[int]:
+    """Hold a lock. TryAgainError if another process has it; who has it already in this process has it once more.
+
+    Gives the file's descriptor: a child process that inherits it holds the lock as well, until both are gone.
+    """
     path = folder / f"{check_name(name)}.lock"
     if path in _ours:
-        yield
+        yield _ours[path]
         return
-    descriptor = _open(path)
+    descriptor = _taken_file(path, name)
     try:
-        _take(descriptor, path, name)
         _write(descriptor, json.dumps({"pid": os.getpid(), "since": now.isoformat("T", "seconds"), "command": command}))
-        _ours.add(path)
+        _ours[path] = descriptor
         try:
-            yield
+            yield descriptor
         finally:
-            _ours.discard(path)
+            del _ours[path]
             _write(descriptor, "")
     finally:
         os.close(descriptor)
@@ -73,9 +79,7 @@ def held_all(folder: Path, names: Iterable[str], busy: TryAgainError) -> Iterato
         for name in sorted(set(names)):
             path = folder / f"{name}.lock"
             try:
-                descriptor = _open(path)
-                kept.callback(os.close, descriptor)
-                _take(descriptor, path, name)
+                kept.callback(os.close, _taken_file(path, name))
             except ConfigError:
                 continue
             except TryAgainError:
@@ -122,17 +126,55 @@ def _open(path: Path) -> int:
         raise ConfigError(what, "make the folder writable, or set state_dir to another one") from error
 
 
-def _take(descriptor: int, path: Path, name: str) -> None:
+def _taken_file(path: Path, name: str) -> int:
+    """Open a lock's file and lock it. A file that somebody removed meanwhile keeps nobody out: another is made."""
+    while True:
+        descriptor = _open(path)
+        try:
+            _take(descriptor, path, name)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (EACCES, EAGAIN):
-            what = f"{path} cannot be locked: {error.strerror}"
-            raise ConfigError(what, "set state_dir to a folder on a disk of this machine") from error
-        raise _taken(name, _read(descriptor)) from error
+        there = path.lstat()
+    except OSError:
+        return False
+    return os.path.samestat(os.fstat(descriptor), there)
+
+
+def _take(descriptor: int, path: Path, name: str) -> None:
+    ends_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (EACCES, EAGAIN):
+                what = f"{path} cannot be locked: {error.strerror}"
+                raise ConfigError(what, "set state_dir to a folder on a disk of this machine") from error
+            if time.monotonic() >= ends_s:
+                raise _taken(name, _read(descriptor)) from error
+        time.sleep(_AGAIN_S)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _taken(name: str, holding: Holder) -> TryAgainError:
+    if holding.pid <= 0 or not _lives(holding.pid):  # what its client started goes on without it, say
+        holding = Holder(0, holding.since, holding.command)
     who = f"process {holding.pid}" if holding.pid else "another process"
     if holding.since:
         since = datetime.fromisoformat(holding.since).astimezone()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+DOCUMENT = "SKILL.md"
+"""The file that makes a folder a skill."""
 NO_FILE = ""
 """Stands for the digest of what is there but is no ordinary file: a link, a folder."""
 
@@ -21,12 +23,32 @@ class Standing(Enum):
     FOREIGN = "foreign"
 
 
+_MAX_FILES = 100
+_NAME = re.compile(r"SKILL\.md|scripts/[A-Za-z0-9_]{1,80}\.py")
+_VERSION = re.compile(r"(?!.*[0-9]{10})[A-Za-z0-9.+_-]{1,64}")
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What an installation wrote down: the version of the package, and the digest of each file it put there."""
 
     version: str
     files: Mapping[str, str]
+
+
+def manifest_of(raw: object) -> Manifest | None:
+    """Read what an installation wrote down, decoded. None for what none can have written.
+
+    So nothing but the document and scripts, in the skill's own folder, is ever touched for it.
+    """
+    version, files = (raw.get("version"), raw.get("files")) if isinstance(raw, dict) else (None, None)
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        return None
+    if not isinstance(files, dict) or len(files) > _MAX_FILES:
+        return None
+    if not all(_NAME.fullmatch(name) and isinstance(digest, str) for name, digest in files.items()):
+        return None
+    return Manifest(version, files)
 
 
 @dataclass(frozen=True, slots=True)

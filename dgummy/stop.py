@@ -6,6 +6,7 @@ Ctrl-C arrives in the main thread alone. The main thread tells a `Stop`; whoever
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,37 @@ INTERRUPTED = "interrupted"
 """The reason of a stop that the user asked for."""
 DEADLINE = "the deadline passed"
 """The reason of a stop that a clock asked for."""
+HOST_GRACE_S = 10.0
+"""How much later than we would a host ends by itself what we can end no more: we are gone, or out of its reach."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def now_s() -> float:
+    """Seconds by a clock that goes on while this machine sleeps."""
+    return time.clock_gettime(_CLOCK)
 
 
 class DeadlinePassed(KeyboardInterrupt):
     """Ctrl-C, pressed by a clock: it goes the same ways, and ends in another exit code."""
+
+
+class Bound:
+    """When work is to be over, by `now_s`; `at_s` None: it has all the time that it takes."""
+
+    def __init__(self) -> None:
+        self.at_s: float | None = None
+
+    def set(self, after_s: float | None) -> None:
+        """Let it be so much later; None: never."""
+        self.at_s = None if after_s is None else now_s() + after_s
+
+    def left_s(self) -> float | None:
+        """How long that is from now, never negative."""
+        return None if self.at_s is None else max(0.0, self.at_s - now_s())
+
+
+PROCESS = Bound()
+"""When all that this process does is to be over."""
 
 
 class Stop:
@@ -33,6 +61,7 @@ class Stop:
         self._lock = threading.Lock()
         self._listening: list[threading.Event] = []
         self.reason = ""
+        self.bound = Bound()
 
     @property
     def cancelled(self) -> bool:
@@ -54,6 +83,11 @@ class Stop:
         if not self.cancelled:
             self.reason = reason
         self._tell(self._cancelled)
+
+    def host_limit_s(self, own_s: float | None) -> float | None:
+        """How long a host is to let a run go on whose own limit is `own_s`: we may not be there at the deadline."""
+        bounds = [left_s + HOST_GRACE_S for one in (self.bound, PROCESS) if (left_s := one.left_s()) is not None]
+        return min((*bounds, *(() if own_s is None else (own_s,))), default=None)
 
     def leave(self) -> None:
         """Wait for nothing any more; what runs goes on by itself."""

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from dgummy.render.holding import HOLDING
-from dgummy.stop import DeadlinePassed
+from dgummy.stop import PROCESS, DeadlinePassed, now_s
 from dgummy.transport import alarms
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LAST_WORDS_S = 10.0
 _UNHEARD_S = 0.3
+_ASLEEP_S = 30.0
 
 
 class Alarm:
@@ -37,8 +38,7 @@ class Alarm:
 
     def set(self, after_s: float) -> None:
         """Let it pass so much later."""
-        heard = self.passed
-        self._next = alarms.ALARMS.after(after_s, lambda: self._strike(heard))
+        self._wait(now_s() + after_s, self.passed)
 
     def off(self) -> None:
         """Let it pass no more."""
@@ -53,6 +53,16 @@ class Alarm:
         self.passed += 1
         self.set(self.grace_s if self.passed == 1 else _LAST_WORDS_S)
         raise DeadlinePassed
+
+    def _wait(self, at_s: float, heard: int) -> None:
+        """Look every now and then how late it is: what waits stands still while the machine sleeps."""
+        left_s = at_s - now_s()
+        if self._off or self.passed != heard:
+            return
+        due = left_s <= _ASLEEP_S
+        self._next = alarms.ALARMS.after(
+            max(0.0, left_s) if due else _ASLEEP_S, lambda: self._strike(heard) if due else self._wait(at_s, heard)
+        )
 
     def _strike(self, heard: int) -> None:
         if self._off or self.passed != heard:
@@ -69,11 +79,13 @@ def deadline(after_s: float | None) -> Iterator[Alarm]:
         yield alarm
         return
     before = signal.signal(signal.SIGALRM, alarm)
+    PROCESS.set(after_s)
     alarm.set(after_s)
     try:
         yield alarm
     finally:
         alarm.off()
+        PROCESS.set(None)
         if before is not signal.SIG_DFL:  # which would end the process, should the clock strike at this very moment
             signal.signal(signal.SIGALRM, before)
 

@@ -23,7 +23,7 @@ from cli_lab import Desk, Result, open_desk
 from dgummy import cronstore, unattended
 from dgummy import lab as dlab
 from dgummy.chooser import Wish
-from dgummy.events import Event, Notice
+from dgummy.events import Event, Notice, Output
 from dgummy.intake import RunOptions
 from dgummy.model import Failure, Host
 from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
@@ -115,6 +115,37 @@ def test_a_run_is_ended_on_its_host_when_the_deadline_passes(desk: Desk) -> None
     assert not desk.nodes.active_runs("node-1")
     row = desk.nodes.ledger()[0]
     assert (row.run_id, row.state.value, row.exit_code) == (result.run_id, "timed_out", 124)
+
+
+def test_a_host_that_was_away_at_the_deadline_is_told_once_it_is_back(desk: Desk) -> None:
+    heard: list[Event] = []
+
+    def away() -> None:
+        until(lambda: any(isinstance(event, Output) for event in heard))
+        dlab.stop(desk.lab, "node-1")
+        until(lambda: any("ending it" in event.text for event in heard if isinstance(event, Notice)))
+        time.sleep(0.5)
+        dlab.start(desk.lab, "node-1")
+
+    with desk.nodes.cluster(desk.project, heard) as cluster, unattended.deadline(3) as alarm:
+        threading.Thread(target=away, daemon=True).start()
+        result = cluster.run("echo out; sleep 60", Wish(hosts=("node-1",)), RunOptions(sync=False))
+    assert (alarm.passed, result.state.value, result.process_exit_code) == (1, "timed_out", 124), result
+    assert not desk.nodes.active_runs("node-1")
+
+
+def test_a_host_keeps_the_deadline_of_a_client_that_is_gone(desk: Desk) -> None:
+    words = ["run", "--no-sync", "--host", "node-1", "--deadline", "4321", "sleep 60"]
+    with subprocess.Popen([str(word) for word in desk.argv(words)], env=desk.environment(), stdin=-3) as process:
+        run_id, _ = until(lambda: next(iter(desk.nodes.active_runs("node-1").items()), None))
+        process.kill()
+
+    def clock_runs() -> bool:
+        ps = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        return any(f"sleep {limit_s}" in ps.splitlines() for limit_s in range(4322, 4332))
+
+    assert until(clock_runs)
+    assert desk.inv("cancel", run_id).code == 0
 
 
 def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
@@ -357,7 +388,8 @@ def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: None) -> None:
         return last is not None and last["ended_at"] is not None
 
     until(over, timeout_s=150)
-    (job,) = desk.inv("cron.list", "--json").document("cron-list")["jobs"]
+    # Beside jobs that others may have.
+    (job,) = (job for job in desk.inv("cron.list", "--json").document("cron-list")["jobs"] if job["name"] == name)
     log = Path(added["log"]).read_text()
     assert (job["last"]["state"], job["last"]["exit_code"], job["last"]["host"]) == ("ok", 0, "node-1"), log
     assert f"by cron on node-1, 100%\n{datetime.now():%Y}-" in log

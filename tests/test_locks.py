@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -138,3 +139,44 @@ def test_there_are_never_too_many() -> None:
     assert len(lines) == MAX_LINES + 1
     assert lines[0] == "… 5 earlier lines are left out"
     assert lines[1].startswith("5 ") and len(lines[1]) == 2000
+
+
+def test_who_looks_keeps_nobody_out(tmp_path: Path) -> None:
+    """The look takes the lock for a moment; whoever wants it then waits that long."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            locks.holder(tmp_path, "a")
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(200):
+            with locks.held(tmp_path, "a", "x", NOW):
+                pass
+    finally:
+        over.set()
+        looker.join()
+
+
+def test_a_child_that_inherits_a_lock_keeps_it(tmp_path: Path) -> None:
+    with locks.held(tmp_path, "a", "x", NOW) as descriptor:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[descriptor])
+    try:
+        with pytest.raises(TryAgainError), locks.held(tmp_path, "a", "y", NOW):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+    with locks.held(tmp_path, "a", "y", NOW):
+        pass
+
+
+def test_a_lock_whose_file_was_removed_is_made_anew(tmp_path: Path) -> None:
+    with locks.held(tmp_path, "a", "x", NOW):
+        (tmp_path / "a.lock").unlink()
+        with locks.held(tmp_path, "b", "x", NOW):
+            pass
+    with locks.held(tmp_path, "a", "y", NOW):
+        assert locks.holder(tmp_path, "a") is not None

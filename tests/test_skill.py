@@ -29,7 +29,7 @@ from dgummy.tasks import ns
 from labs import REPO
 
 FILES = {"SKILL.md", "scripts/__init__.py", "scripts/d_wrapper.py", "scripts/orchestrate_gummy.py"}
-TEXT = skill.contents()[skill.DOCUMENT].decode()
+TEXT = skill.contents()["SKILL.md"].decode()
 
 
 def files(folder: Path) -> set[str]:

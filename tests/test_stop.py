@@ -9,7 +9,21 @@ import pytest
 
 from dgummy import unattended
 from dgummy.fanout import Crew, Job, interruptible
-from dgummy.stop import DeadlinePassed, Stop
+from dgummy.stop import HOST_GRACE_S, DeadlinePassed, Stop
+
+
+def test_a_host_ends_a_run_by_itself_soon_after_the_deadline() -> None:
+    """Whoever set it may be gone by then. A limit of the run's own holds if it is less."""
+    stop = Stop()
+    assert (stop.host_limit_s(None), stop.host_limit_s(7.0)) == (None, 7.0)
+    stop.bound.set(500)
+    with unattended.deadline(100):
+        limit_s = stop.host_limit_s(None)
+        assert limit_s is not None and 100 < limit_s <= 100 + HOST_GRACE_S
+        assert stop.host_limit_s(7.0) == 7.0
+        assert stop.host_limit_s(7000) == pytest.approx(limit_s, abs=5)
+    limit_s = stop.host_limit_s(None)
+    assert limit_s is not None and 490 < limit_s <= 500 + HOST_GRACE_S
 
 
 def test_waiting_ends_with_the_job() -> None:

@@ -121,7 +121,8 @@ class Screen:
         if result.home is not None:
             self._home(result.home)
         elif result.work is WorkState.UNCOLLECTED:
-            self._console.note(f"  what it changed is on {result.host}: inv collect {result.run_id}")
+            # Told whatever comes: the next run that wants the folder there is refused for it.
+            self._console.note(f"  what it changed is on {result.host}: inv collect {result.run_id}", "warning")
 
     def _home(self, home: Homecoming) -> None:
         for text, style in collecting.lines(home):

@@ -12,16 +12,16 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EEXIST
 from pathlib import Path
 
 from dgummy import __version__
 from dgummy.errors import ConfigError, UsageError
-from dgummy.skillrules import NO_FILE, Judgement, Manifest, Standing, judge
+from dgummy.skillrules import DOCUMENT, NO_FILE, Judgement, Manifest, Standing, judge, manifest_of
 from dgummy.textfiles import replace_bytes
 
 NAME = "distributed-gummy"
 MANIFEST = ".dgummy-skill.json"
-DOCUMENT = "SKILL.md"
 
 FUNCTIONS = (
     "comprehensive_distributed_report",
@@ -40,6 +40,7 @@ _FILES = ("scripts/__init__.py", "scripts/d_wrapper.py", "scripts/orchestrate_gu
 """In the order in which they are written: the document last, so that no agent finds it without the scripts."""
 
 _MAX_BYTES = 1_000_000
+_MAX_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +250,27 @@ def _write(before: SkillState) -> Installed:
 
 def _keep(path: Path) -> str:
     """Move what is there aside; the name that it has now."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.bak{number if number > 1 else ''}")).is_symlink() or aside.exists():
-        number += 1
-    path.rename(aside)
+    aside = _reserved(path, is_folder=path.is_dir() and not path.is_symlink())
+    try:
+        path.rename(aside)
+    except OSError:
+        with suppress(OSError):
+            aside.rmdir() if aside.is_dir() else aside.unlink()
+        raise
     return aside.name
+
+
+def _reserved(path: Path, *, is_folder: bool) -> Path:
+    """Make something empty under a free name, for a rename to replace: another install may look for one too."""
+    for number in range(1, _MAX_KEPT):
+        aside = path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
+        with suppress(FileExistsError):
+            if is_folder:
+                aside.mkdir()
+            else:
+                aside.touch(exist_ok=False)
+            return aside
+    raise FileExistsError(EEXIST, "too many copies are kept beside it", str(path))
 
 
 def _delete(before: SkillState, manifest: Manifest) -> Removed:
@@ -280,19 +297,9 @@ def _manifest(folder: Path) -> Manifest | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:
-        raw = json.loads(_read(folder / MANIFEST))
-        version, files = raw["version"], raw["files"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return manifest_of(json.loads(_read(folder / MANIFEST)))
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(version, str) or not isinstance(files, dict) or not all(map(_is_ours, files)):
-        return None
-    return Manifest(version, {name: str(digest) for name, digest in files.items()})
-
-
-def _is_ours(name: str) -> bool:
-    """Whether an installation can have put a file of that name there: nothing outside the folder is ever touched."""
-    parts = name.split("/")
-    return len(parts) <= 2 and parts[0] in (("scripts",) if len(parts) == 2 else (DOCUMENT,)) and ".." not in parts
 
 
 def _digests() -> dict[str, str]:
