@@ -20,16 +20,16 @@ import yaml
 from invoke.parser import Parser
 
 from cli_lab import Desk, open_desk, validate
-from dgummy import __version__, api, skill
+from dgummy import __version__, api, calling, skill
 from dgummy.cli import make_program
 from dgummy.errors import ConfigError, UsageError
 from dgummy.render import skill as screen
-from dgummy.skillrules import NO_FILE, Manifest, Standing, is_older, judge
+from dgummy.skillrules import DOCUMENT, NO_FILE, Manifest, Standing, is_older, judge
 from dgummy.tasks import ns
 from labs import REPO
 
 FILES = {"SKILL.md", "scripts/__init__.py", "scripts/d_wrapper.py", "scripts/orchestrate_gummy.py"}
-TEXT = skill.contents()["SKILL.md"].decode()
+TEXT = skill.contents()[DOCUMENT].decode()
 
 
 def files(folder: Path) -> set[str]:
@@ -259,6 +259,48 @@ def test_a_manifest_that_names_other_files_reaches_none_of_them(folder: Path, tm
         assert skill.remove(folder, force=True).removed == ()
         skill.install(folder)
     assert (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ("0.0.1", "scripts/\0"),
+        ("0.0.1", "scripts"),
+        ("0.0.1", "scripts/"),
+        ("0.0.1", "scripts/."),
+        ("0.0.1", "scripts/own.txt"),
+        ("0.0.1", f"scripts/{'x' * 300}.py"),
+        ("0.0.1\n", "SKILL.md"),
+        ("9" * 9000, "SKILL.md"),
+    ],
+)
+def test_a_manifest_that_no_installation_wrote_counts_as_none(folder: Path, version: str, name: str) -> None:
+    skill.install(folder)
+    manifest = json.loads((folder / skill.MANIFEST).read_text())
+    manifest |= {"version": version, "files": manifest["files"] | {name: "0" * 64}}
+    (folder / skill.MANIFEST).write_text(json.dumps(manifest))
+    assert skill.remove(folder, force=True).removed == ()
+    assert skill.state(folder).standing is Standing.ABSENT and files(folder) >= FILES
+    skill.install(folder)
+    assert skill.state(folder).is_whole
+
+
+def test_what_is_kept_beside_never_takes_anothers_place(folder: Path) -> None:
+    skill.install(folder)
+    (folder / "SKILL.md").unlink()
+    (folder / "SKILL.md").mkdir()
+    (folder / "SKILL.md" / "mine").touch()
+    (folder / "SKILL.md.bak").symlink_to("nowhere")
+    (folder / "SKILL.md.bak2").mkdir()
+    assert skill.install(folder, force=True).kept == (("SKILL.md", "SKILL.md.bak3"),)
+    assert (folder / "SKILL.md.bak3" / "mine").exists() and not any((folder / "SKILL.md.bak2").iterdir())
+
+
+def test_arguments_that_are_no_json_are_called_so() -> None:
+    for given in ("\n x", "[", '{"a": ' * 100_000):
+        document = calling.answer("get_load_metrics", given).document
+        assert document["error"]["message"] == "stdin is no JSON" and "skill.call" in document["error"]["remedy"]
+    assert calling.answer("get_load_metrics", '{"no": 1}').exit_code == 64
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
