@@ -196,7 +196,8 @@ def test_a_host_without_a_tool_gets_all_by_the_sync(make_box: MakeBox, tool: str
     heard = opened(box)
     assert heard.first("dir") == str(box.home / "project@r1"), heard
     found = tree(box.home / "project@r1")
-    assert found == {} or (tool == "stat" and len(found) == 3)
+    # Without find, stat tells in whole seconds: files are sure where a second began between them and their sync.
+    assert found == {} or (tool in ("find", "stat") and len(found) == 3)
 
 
 def test_odd_things_in_the_projects_folder(box: Box) -> None:
