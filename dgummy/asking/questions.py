@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import LAUNCH, VERBS, is_verb, tidy
-from dgummy.asking.terms import MACHINE, SUPERLATIVE
+from dgummy.asking.terms import MACHINE
+from dgummy.asking.whichhost import about_a_host, topic_of
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
 _ASKS = re.compile(
@@ -35,7 +36,7 @@ def asked(frame: Frame) -> Understood | None:
     """What a sentence asks to be told, None if it gives work."""
     if re.search(r"\brun off\b", frame.core, re.IGNORECASE):
         return None
-    about = _about_agents(frame) or _about_runs(frame) or _about_a_host(frame) or _about_hosts(frame)
+    about = _about_agents(frame) or _about_runs(frame) or about_a_host(frame) or _about_hosts(frame)
     if about is not None and about.intent is Intent.RUNS and about.detail != "runs" and _is_some_run(frame, about):
         near = (replace(about, detail="runs"), about)
         return Understood(near, "it does not say which run; inv runs lists them")
@@ -55,7 +56,7 @@ def asked(frame: Frame) -> Understood | None:
         re.IGNORECASE,
     )
     if asking and place.hosts and not re.search(r"take care of|\bplease\b", frame.whole):
-        topic = _topic(re.sub(r"^\w+ (?:i|we|⟦h\d+⟧) (?:run|do|handle|take)?", "", frame.core, flags=re.IGNORECASE))
+        topic = topic_of(re.sub(r"^\w+ (?:i|we|⟦h\d+⟧) (?:run|do|handle|take)?", "", frame.core, flags=re.IGNORECASE))
         near = (frame.reading(Intent.WHICH_HOST, topic, hosts=()), frame.reading(Intent.RUN_HOST, topic))
         return Understood(near, "it asks whether, and does not say that it shall be done")
     return None
@@ -203,114 +204,6 @@ def _about_runs(frame: Frame) -> Reading | None:
         ):
             return frame.reading(Intent.RUNS, run.group() if run else None, detail=detail)
     return None
-
-
-_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable)"
-_WHICH_HOST: tuple[str, ...] = (
-    rf"(?:tell me |show me |find out |say |know )?(?:which|what) (?:{MACHINE}|one)(?: of (?:mine|them|my \w+))?"
-    r" (?:should|would|could|can|is (?:best|right|good|free|optimal|the best|best suited|ideal"
-    r"|least \w+)|suits?|fits?|has (?:the )?most"
-    r" (?:room|capacity))(?: (?:i|we|you))?(?: (?:use|pick|choose|run|take|handle|do|get|host|put|send"
-    r"|execute|be|best))*"
-    r"(?: for| to(?: run| do| handle)?| on| with)?(?P<topic>\b.*)?",
-    rf"(?:which|what) {MACHINE} (?:for|to run|to use for)(?P<topic>\b.*)",
-    r"(?:tell me |show me )?where (?:should|would|could|can|do|does|shall|to)(?: (?:i|we"
-    r"|you))?(?: best)?(?: (?:run|put|do|send|execute|place))?"
-    r"(?P<topic>\b.*?)(?: (?:go|run|fit|be run|belong|work)(?: best)?)?",
-    rf"(?:what'?s |what is |who is |who'?s )?{_BEST} (?:(?:available )?(?:{MACHINE}|one|place)) (?:for"
-    r"|to run|to do|to handle)(?P<topic>\b.*)",
-    r"who (?:has|would have|'s got|got) (?:the )?(?:most|enough) (?:room|capacity|space)(?: (?:for"
-    r"|to run|to do))?(?P<topic>\b.*)?",
-    rf"(?:recommend|suggest|pick|choose|find|name|propose|select)(?: me)? (?:a|an|one|the|{_BEST}) {MACHINE}"
-    r" (?:for|to run|to do|that (?:can|should|could) (?:run|do|handle))(?P<topic>\b.*)",
-    rf"rank (?:the |my |all )?{MACHINE} (?:for|by)(?P<topic>\b.*)",
-    rf"(?:which|what) (?:of (?:my|the|our|these) )?(?:[\w-]+ )?{MACHINE} (?:should|would|could|can"
-    r"|will) (?:take|get|run|handle|do)(?P<topic>\b.*)",
-    rf"(?:which|what) {MACHINE} (?:has|have) (?:the )?(?:enough |most )?(?:room|capacity|space"
-    r"|time) (?:for|to run|to do)(?P<topic>\b.*)",
-    r"(?:what|which|where) (?:would|is|are|'s) (?:be )?(?:the )?(?:best|right|ideal) (?:place|home|spot"
-    rf"|{MACHINE}) (?:to run|for|to do)(?P<topic>\b.*)",
-    rf"(?:just )?(?:a )?(?:recommendation|suggestion|question|idea)(?: please)?: which {MACHINE} (?:for"
-    r"|should run|should take)(?P<topic>\b.*)",
-    rf"(?:which|what) {MACHINE} would (?P<topic>.+?) (?:end up on|run on|go to|land on|be run on)",
-    r"who(?:'d| would)? be (?:best|right|ideal) (?:to take|to run|to do|for|to handle)(?P<topic>\b.*)",
-    rf"(?:determine|identify|find|pick|select|name|tell me) (?:the )?{_BEST} {MACHINE} for (?:the task "
-    r"|the job )?(?P<topic>.+?),? without (?:executing|running|starting|launching).*",
-    r"dry run:? where (?:would|will|does|could) (?P<topic>.+?) (?:land|go|run|end up|be placed)",
-    r"(?:before .+?, )?(?:which|what) (?:node|host|machine|box|server) (?:should|would|could"
-    r"|can) (?:take|get|run|handle|do)(?P<topic>\b.*)",
-    r"who (?:should|would|could|can) (?:run|do|handle|take|get)(?P<topic>\b.*)",
-    rf"(?:a |any |good |best )*(?:{MACHINE})(?: suggestions?| recommendations?| ideas?"
-    r"| advice)? for(?P<topic>\b.*)",
-    r"(?:any )?(?:suggestions?|recommendations?|ideas?|advice)(?: (?:on|as to"
-    rf"|about))?(?: (?:where to run|which {MACHINE}|a {MACHINE}))? (?:for|to use for"
-    r"|should run)?(?P<topic>\b.*)",
-    r"(?:where'?s|where is|what'?s|what is|is there) (?:a |the )?(?:good|best|right|nice|better"
-    r"|ideal) (?:spot|place|home|location|slot)(?: (?:for|to run|to do))(?P<topic>\b.*)",
-    r"(?:kindly |please )?(?:advise|tell me|inform me|say|indicate|determine|identify|figure out"
-    r"|find out|show me|let me know|decide|suggest|recommend)(?: me)?,? (?:on )?(?:which"
-    rf"|what) {MACHINE} (?:is|are|would be|should be|would|should|can|could|will)"
-    r"(?: the)?(?: most suitable| best suited| best| ideal| optimal| right| used| fit)?(?: (?:for|to run"
-    r"|to do|handle|run|take|do|get|host))?(?P<topic>\b.*)",
-    r"(?:tell me |say |find out )?(?:on |to )?(?:which|what) (?:of my |of the "
-    rf"|of our )?{MACHINE}(?: of mine)? (?:should|would|could|ought|shall|do|does|might|can) (?:i|you|we"
-    r"|it|one)"
-    r"(?: to)? (?:do|run|give|put|send|use for|choose for|pick for|recommend for|suggest for|go for"
-    r"|use to run|use|choose|pick|recommend)(?P<topic>\b.*?)?(?: (?:to|on))?",
-    rf"(?:which|what) (?:one )?(?:of (?:my|the|our|these) )?{MACHINE} (?:is|are|would be|looks"
-    r"|seems)(?: the)? (?:most suitable|best suited|best|ideal|right|fittest|free enough|most suited"
-    r"|good)"
-    r"(?: (?:one|choice|place|home))?(?: (?:for|to run|to do|to handle))(?P<topic>\b.*)",
-    r"who(?:'s| is| has|'s got| has got|'d have)?(?: got)? (?:the )?(?:spare|free|enough|most"
-    r"|some) (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources)(?: left)?(?: (?:for"
-    r"|to run|to do))(?P<topic>\b.*)",
-    r"if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to|need to|would) (?:run |do "
-    r"|start )?(?P<topic>.+?), (?:then )?(?:on )?(?:what|which|where|who)\b.*",
-    r"(?P<topic>[^,;.?]+?)(?: later| next| soon| tonight| tomorrow)?[,;.] ?(?:so )?(?:which|what|where"
-    rf"|who)(?: {MACHINE})? (?:would|should|could|do|is|shall)\b.*",
-    r"(?:tell me |say |just tell me |show me )?where (?:would|should|could|does|do|will"
-    r"|can) (?:it (?:make|makes) (?:the )?most sense to |it be best to |i best |you )?(?:run |put |do "
-    r"|send |start )?(?P<topic>.+?)"
-    r"(?: (?:run|go|fit|be|belong|be run|fare|do))?(?: best| well| fastest)?",
-    r"(?:only |just )?(?:tell me |say |just tell me |show me )where (?P<topic>.+?) (?:would|should|could"
-    r"|will|can) (?:run|go|fit|belong|be run|be put|do)(?: best| well| fastest)?",
-    rf"(?:tell me |say |find out )?(?:which|what) (?:of (?:my|the|our|these) )?{MACHINE} (?:should|would"
-    r"|could|can|ought to|will) (?:take|get|run|handle|do|host)(?P<topic>\b.*)",
-    r"(?:(?:what|which|who)(?:'?s| is| are| would be) |find |show me |tell me |give me "
-    rf"|get me )(?:the )?{_BEST} (?:(?:available )?(?:{MACHINE}|one))"
-    r"(?: (?:for|to run|to do)(?P<topic>\b.*))?",
-)
-
-
-def _about_a_host(frame: Frame) -> Reading | None:
-    """Which host should do something."""
-    if re.search(r"\b(?:reach|ping|contact|currently use|log in)\b", frame.whole, re.IGNORECASE):
-        return None
-    whole = re.sub(
-        r"(?:,|;|\.| -)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it"
-        r"|that|them).*|i'?ll .*)$",
-        "",
-        frame.whole,
-        flags=re.IGNORECASE,
-    )
-    for pattern in _WHICH_HOST:
-        match = re.match(rf"(?:{pattern})\s*$", whole, re.IGNORECASE)
-        if match is not None and not re.search(
-            r"\b(?:ran|down|up|has the)\b(?! most)", frame.whole[:40], re.IGNORECASE
-        ):
-            return frame.reading(Intent.WHICH_HOST, _topic(match.groupdict().get("topic") or ""))
-    return None
-
-
-def _topic(text: str) -> str | None:
-    bare = re.sub(
-        r"^(?:\s*(?:gotta|need to|have to|going to|i|we|'?ve|want to|a|an|the|this|that|my|our|some|running"
-        r"|doing|to|for)\b)+|\b(?:go|right now|now|today|best|at the moment|to|on)\s*$",
-        "",
-        text,
-        flags=re.IGNORECASE,
-    )
-    return tidy(bare) or None
 
 
 _LOAD = (
