@@ -1,0 +1,118 @@
+"""Questions of which host something should go to. Pure.
+
+How such questions are put has no end; what they are made of has: words that ask for a host, words that choose, and the
+work. So the first two are taken out, from the edges inwards, and what is left is the topic.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dgummy.asking.readings import Frame, Intent, Reading
+from dgummy.asking.tasktext import tidy
+from dgummy.asking.terms import MACHINE, ONE_MACHINE, SUPERLATIVE
+
+_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|good|better|nice)"
+_ADVICE = r"(?:recommendations?|suggestions?|ideas?|advice)"
+_ADVISE = r"(?:recommend|suggest|pick|choose|find|name|propose|select|advise|determine|identify|rank)"
+_OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [\w-]+)?))?"
+_BEFORE = (
+    r"(?:can|could|would|will) you |(?:please|kindly|just|only|pls|so) |(?:tell|show|inform|advise) me(?: on)? "
+    r"|let me know |(?:say|know|find out|figure out|decide|determine|identify|indicate|name|rank) "
+    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to"
+    r"|need to|would) (?:run |do |start )?|if (?:i|we) (?:started|ran|did|launched) |before .+?, "
+    r"|(?:gotta|got to|going to) (?=\w)"
+)
+_ASKED_FOR = re.compile(
+    rf"\b(?:on |to |onto )?(?:which|what)(?: one)? of (?:my|the|our|these) (?:[\w-]+ )?{MACHINE}\b"
+    rf"|\b(?:on |to |onto )?(?:which|what) (?:[\w-]+ )?(?:{MACHINE}|one)\b{_OF_THEM}(?=\W|$)"
+    rf"|\b(?:which|what) of (?:mine|ours|them|these)\b"
+    rf"|\b(?:what|which|who|where|there)(?:'?s| is| are| would be)? (?:the |a )?{_BEST}"
+    rf"(?: available)? (?:{MACHINE}|one|place|home|spot|location)\b"
+    rf"|^(?:{_BEFORE})*(?:{_ADVISE}|tell me|show me|give me|get me)(?: me)? (?:an? |one |any |the )?(?:{_BEST} )?{MACHINE}\b"
+    rf"|^(?:an? |any )*{_BEST} {MACHINE}(?= (?:for|to run|to do)\b)"
+    rf"|\b(?:a |any )*{MACHINE} {_ADVICE}\b|\b(?:a |an |any )*{_ADVICE}\b|^(?:an? )?{MACHINE}(?= for\b)"
+    rf"|(?:^|[,;.:-]\s*|\b(?:tell me|say|know|just|so|you) )(?:on )?(?:where|who)\b",
+    re.IGNORECASE,
+)
+_CHOOSES = re.compile(
+    rf"\b(?:should|would|could|can|shall|ought|might|will|best|right|ideal|suit(?:s|ed|able)?|fit(?:s|test)?|{_ADVICE}"
+    rf"|{_ADVISE}|for|to (?:run|use|do)|room|capacity|space|headroom|better|prefer|do i|do we|makes?|take|takes"
+    rf"|{SUPERLATIVE})\b|'d\b",
+    re.IGNORECASE,
+)
+_TOLD_TO_START = re.compile(
+    r"(?:and|then|,|;|-)\s*(?:then |please )*(?:run|start|do|put|have|let|make|execute|launch|send|use) (?!i\b|we\b)",
+    re.IGNORECASE,
+)
+_OTHER_QUESTION = re.compile(
+    r"^(?:how|why) (?!about\b)|\b(?:is|are) the (?:least|most) (?:busy|loaded)\b(?: right now| now)?\??$|"
+    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most)|reach(?:ed|able)?|ping|contact|currently use|log in|down|online|alive"
+    r"|installed|is up|are up|(?<!for )running(?! ok))\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
+    re.IGNORECASE,
+)
+_ASIDE = (
+    r"(?:,|;|\.|:|-)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)[^:]*"
+    r"|i'?ll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
+)
+_NOUN_OF_WORK = r"(?:the )?(?:task|job)(?= ⟦| ')"
+_GOES = (
+    r"(?:go(?:ing)?|goes|run|land|end up|fit|belong|be run|be put|be done|be executed|be placed|fare|live|happen)"
+)
+_TAKES = (
+    r"(?:use|pick|choose|run|take|handle|do|get|host|put|send|execute|give|start|place|recommend|suggest|prefer|have"
+    r"|perform|deal with|cope with)"
+)
+_IS = r"(?:is|are|would be|should be|looks|seems|be|'s|'d be|was)"
+_FITTING = (
+    r"(?:most suitable|best suited|most suited|suited|best|ideal|optimal|right|fittest|free enough|good|free|used|fit"
+    r"|free|suitable|better|least \w+|able)"
+)
+_WITH_ROOM = (
+    r"(?:has|have|'s got|has got|got|'d have|would have|is with)?(?: got)? ?(?:the )?(?:spare|free|enough|most|some)"
+    r" (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources|time|memory)(?: left)?"
+)
+_AFTER = (
+    rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they)\b)?"
+    rf"|{_IS}(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
+    rf"|(?:it )?makes? (?:the )?most sense|{_WITH_ROOM}|(?:has|have|is there) room\b|suits?\b|fits?\b"
+    rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:for|to|on|with|by|then|as to|about|where|which|what|i|you|we|it|them|they)\b"
+    rf"|(?:{MACHINE}|one)\b(?= (?:for|to|should))"
+)
+_LAST = (
+    r"(?:right now|now|today|at the moment|best|well|fastest|later|next|soon|please|pls|on it|there|"
+    rf"(?:should|would|could|will|can|might)?(?: (?:i|we|you|it|they))?(?: best)? ?(?:{_GOES}|{_TAKES})(?: (?:best|them|it))?"
+    r"|(?:should|would|could|will|can|might|so|go|to|on|for|and|then))"
+)
+_NO_TOPIC = re.compile(r"(?:is|it|this|that|them|one|these)", re.IGNORECASE)
+
+
+def about_a_host(frame: Frame) -> Reading | None:
+    """Which host should do something, None if that is not what a sentence asks."""
+    whole = re.sub(_ASIDE, " ", frame.whole, flags=re.IGNORECASE).strip()
+    found = _ASKED_FOR.search(whole)
+    if found is None or not _CHOOSES.search(whole) or _TOLD_TO_START.search(whole[found.end() :]):
+        return None
+    if frame.place.hosts or _OTHER_QUESTION.search(whole[:60]):
+        return None
+    return frame.reading(Intent.WHICH_HOST, topic_of(whole[found.end() :], whole[: found.start()]))
+
+
+def topic_of(behind: str, before: str = "") -> str | None:
+    """The work that the question is about, of what stands before the words that ask for a host, and behind them."""
+    before = _stripped(before, rf"^(?:{_BEFORE}|the |a |an |this |that |my |our )", rf"(?:^|\s)(?:{_LAST}|if)$")
+    behind = _stripped(behind, rf"^(?:{_AFTER}|{_NOUN_OF_WORK})\s*", rf"(?:^|\s){_LAST}$")
+    articles = r"^(?:(?:a|an|the|this|that|my|our|some|running|doing)\s+)+"
+    before, behind = _ASKED_FOR.sub("", before), _ASKED_FOR.sub("", behind)
+    texts = [re.sub(articles, "", text, flags=re.IGNORECASE) for text in (behind, before)]
+    return next((tidy(text) for text in texts if tidy(text) and not _NO_TOPIC.fullmatch(tidy(text))), None)
+
+
+def _stripped(text: str, head: str, tail: str) -> str:
+    was = None
+    text = text.strip(" ,.;:!?-")
+    while was != text:
+        was = text
+        text = re.sub(head, "", text, count=1, flags=re.IGNORECASE).strip(" ,.;:!?-")
+        text = re.sub(tail, "", text, count=1, flags=re.IGNORECASE).strip(" ,.;:!?-")
+    return text
