@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from dgummy.asking.terms import CLUSTER, MACHINE, ONE_MACHINE
+from dgummy.asking.terms import CLUSTER, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE
+
+_WISH = (
+    r"(?:i(?:'d| would)? (?:want|like|need|love) |(?:could|can|may|might|shall) (?:we|i) (?:get|have) "
+    r"|(?:let'?s )?(?:get|have) (?!⟦|(?:a |an |the )?(?:gummy|agent|specialist)))"
+)
+_HOPE = (
+    r"(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:very |really "
+    r"|so )?(?:great|nice|good|lovely|cool|helpful|wonderful) if"
+    r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if"
+    r"|(?:is there )?any (?:chance|way)(?: that)?"
+    r"|would it be possible (?:for|that|to)|is it possible (?:for|that|to))"
+)
 
 RULES: tuple[tuple[str, str], ...] = (
     (r"\(\s*(?:not|except|but not|excluding|without) ([^)]*)\)", r"except \1"),
@@ -14,14 +26,8 @@ RULES: tuple[tuple[str, str], ...] = (
         r"|anyway)\b\s*[,!.:-]?\s*)+",
         "",
     ),
-    (
-        r"^(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:very |really "
-        r"|so )?(?:great|nice|good|lovely|cool|helpful|wonderful) if"
-        r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if"
-        r"|(?:is there )?any (?:chance|way)(?: that)?"
-        r"|would it be possible (?:for|that|to)|is it possible (?:for|that|to))\s+",
-        "",
-    ),
+    (rf"^{_HOPE} (?!you\b|i\b|we\b)(.{{3,40}}?) (?:could|would|can|might) (.+?)\??$", r"\1 should \2"),
+    (rf"^{_HOPE}\s+", ""),
     (
         r"^(?:(?:could|would|can|will) )?you (?:could |can |would |please |might )*(?:be so (?:kind"
         r"|good) (?:as )?to |kindly )?(?!mind\b|reach|be\b|should\b|['r])",
@@ -33,10 +39,9 @@ RULES: tuple[tuple[str, str], ...] = (
         "",
     ),
     (r"^(?:please )?be so (?:kind|good) (?:as )?to ", ""),
+    (rf"^{_WISH}(?:to (?:have|get|see) )?(.+?),? {RUN_DONE},? (?=on |everywhere|at |across )", r"run \1 "),
     (
-        r"^(?:i(?:'d| would)? (?:want|like|need) )(?:the |to have the )?(.+?) (run|done|executed|performed"
-        r"|started|tested|fixed|cleaned up|updated|removed|rewritten|split(?: .+?)?|rebuilt|extended"
-        r"|validated(?: \w+)?),? (on|everywhere|at) ",
+        rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(?:the )?(.+?) ({PARTICIPLE}(?: \w+){{0,3}}?),? (on|everywhere|at) ",
         r"run \1 \2 \3 ",
     ),
     (
@@ -52,7 +57,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"|made)\b[^;,.]*[;,.] *(?:so |now |please )*",
         "",
     ),
-    (r"^[^,.;:]{8,80}(?:,|;|\.| -) ?so (?:please |now |just |could you |can you )*(?=\w)", ""),
+    (r"^[^,.;:⟦]{8,80}(?:,|;|\.| -) ?so (?:please |now |just |could you |can you )*(?=\w)", ""),
     (
         r"(?:\s*[,.;(-]+\s*(?:and |but )?|\s+(?:and |but ))(?:nothing else|that'?s (?:all|it)|no more"
         r"|do(?:n'?t| not) (?:start|run|do|launch|execute) anything"
@@ -67,7 +72,37 @@ RULES: tuple[tuple[str, str], ...] = (
         r"|as soon as (?:possible|you can)|for me|once more)\b[.!?]*$",
         "",
     ),
-    (r"\s*(?:->|=>|→)\s*(?=⟦h)", " on "),
+    (r"\s*(?:->|=>|→)\s*(?=⟦h|(?:the )?(?:best|least|all|every)\b)", " on "),
+    (r"\bsynch\b", "sync"),
+    (r"(⟦h\d+⟧),? and (?:also )?on (?=(?:the )?⟦h)", r"\1 and "),
+    (
+        r"^(?:fire|spin|boot|bring|wake|kick|unleash|get|let|set|have|turn)(?: up| off)? ((?:a |an |the )?(?:gummy(?: agent"
+        r"| task)?|agent|specialist))(?: going| running| loose| started| up| off| working)? (?=on |at |to ⟦|wherever|where)",
+        r"start \1 ",
+    ),
+    (
+        r"^(?:start|begin)(?: off)? (?:with|by) (?:a )?sync(?:ing)?(?: (?:my|the|our) \w+)?(?: over)?(?: to| on| with)? (?=⟦|the\b)",
+        "sync to ",
+    ),
+    (
+        r"^sync(?: (?:my|the|our) \w+)?,? (?:before|prior to) (?:you )?(?:run|running|start|starting|do|doing)\b",
+        "sync and run",
+    ),
+    (
+        r"^(.+?),? (?:once|when|as soon as|after) (?:the |my |our )?(?:code|project|repo|changes|codebase|it)"
+        r" (?:has been|have been|is|are|was|got|gets) (?:synced|synchroni[sz]ed|copied|pushed|sent|there|up to date)"
+        r"(?: there| over| to it)?$",
+        r"sync and \1",
+    ),
+    (
+        r"^(?:no (?:cluster|remotes?|network|fleet)\b|(?:leave|let) (?:the |my )?(?:remote|other|cluster)[^,;:]*? (?:alone|be)\b"
+        r"|keep off the (?:cluster|network))[^,;:]*?(?:[,;:]| and| -) *(.+?)(?: here| locally)?$",
+        r"\1 here",
+    ),
+    (
+        r"^[^?]*?(⟦h\d+⟧)[^,;.]*[,;.-] *(?:so )?(?:is|are) (?:it|that|they) (\w+(?: \w+){0,3}\??)$",
+        r"is \1 \2",
+    ),
     (r"\b(?:fleet|cluster|network)[- ]?wide\b:?", "everywhere "),
     (r"(\b(?:spread|share|farm|hand|split|divide|balance|distribute)) 'em\b", r"\1 them"),
     (r"\bi mean,? (?=on |everywhere)", ""),

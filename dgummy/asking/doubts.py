@@ -16,7 +16,7 @@ _HARM = re.compile(
     r"|factory reset|sudo"
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
-    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b))"
+    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b)(?!.* from \w+ing\b))"
     r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|clean up|clean|empty) (?:all|every|everything"
     r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
     r"|\bgit (?:clean|reset --hard|push (?:\S+ )*(?:-f|--force))|\b(?:docker|podman) (?:system|volume"
@@ -108,7 +108,7 @@ _FRAME_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _NOT_OURS = re.compile(
-    r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order|buy|play"
+    r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order (?:a|an|some|me|us)|buy|play"
     r"|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b",
     re.IGNORECASE,
 )
@@ -118,7 +118,7 @@ _HAS = re.compile(
     re.IGNORECASE,
 )
 _TOLD = rf"{SHOW} (?:me |my )?(?:the )?(?:cluster |load )?(?:logs?|runs|status|load|specialists|hosts|state|output)"
-_RUN_DONE = r"(?:cancel|kill|abort|collect|tail|follow) (?:the|my|that|last)"
+_RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last)"
 _FIRST = re.compile(rf"^(?:{_TOLD}|{_RUN_DONE})\b", re.IGNORECASE)
 _SECOND = re.compile(
     rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_RUN_DONE}|tell me)\b", re.IGNORECASE

@@ -66,7 +66,7 @@ _SPREAD = (
     r"(?:spread|split|divide|share|farm|balance|paralleli[sz]e|fan|hand|deal|scatter|distribute|dole"
     r"|allocate|assign|orchestrate|schedule)"
 )
-_THEM = r"(?: (?:them|it|these|those|that|the (?:work|load|jobs|tasks)|all of them))"
+_THEM = r"(?: (?:them|it|these|those|that|this|the following|the (?:work|load|jobs|tasks)|all of them))"
 _EVENLY = (
     r"(?: (?:optimally|evenly|sensibly|well|best|accordingly|out|up|fairly|smartly|efficiently|pls|please|for me))"
 )
@@ -86,6 +86,8 @@ _EACH = (
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
+    rf"{_ON} (?:the )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b",
+    rf"(?:between|among|amongst) {_SEVERAL}",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
     r"|whichever way) you [^,;.]*)?",
@@ -115,7 +117,7 @@ _HERE = (
     rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )
 _EXCEPT = (
-    r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on| in)?|without|skip(?:ping)?|other than|excluding"
+    r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on| in)?|without|skip(?:ping)?|other than|excluding|besides"
     r"|apart from|outside(?: of)?|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)"
     r"|not counting|nor)"
 )
@@ -131,6 +133,8 @@ _ASIDE = (
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
+    r"|(?<!^)\b(?:to|for|of|on|about|by|when|while) (?:pick|choos|select|find|determin|prefer|detect|rank|list|show)ing\b[^,;:]*?"
+    r"(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about (?:running|using|how)|(?:that|which|who) (?:pick"
     r"|choose|find|run|list"
     r"|show|select|return|report|count|check|decide|sync|print)s?)\b"

@@ -21,7 +21,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"sync and \g<rest> on \g<where>",
     ),
     (r"^(?:i(?:'d| would)? (?:want|like|need)) (⟦[qc]\d+⟧) (?:run|executed) (?P<where>.+)$", r"run \1 \g<where>"),
-    (r"^(?:log|get|go) (?:in ?to|on to|onto|into|in to) @where@ and (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (r"^(?:log|get|go|connect|hop|jump|switch|head|move|ssh)(?: over)? (?:in ?to|on to|onto|into|in to|to|on) @where@(?:,| and)+ (?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (r"^(?:stay|keep|remain) local,? and (?P<rest>.+)$", r"\g<rest> here"),
     (
         r"(?:,| -)? (?:there is |there's )?no need (?:for|to use|to involve) (?:the |any |my )?(?:cluster"
@@ -89,6 +89,12 @@ _RULES: tuple[tuple[str, str], ...] = (
         "on the best host",
     ),
     (
+        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b[^,;:.]{0,40}?\b(?:\w+est(?<!test)|least|free"
+        r"|idle|quiet|room|capacity|available|bored)\b(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|memory|cpu"
+        r"|ram|capacity|work|right now|now|at the moment))*",
+        " on the best host",
+    ),
+    (
         rf"^(?:who|which)ever (?:{ONE_MACHINE} )?(?:has|is) [^,;.]*? (?:gets|should get|takes|should take"
         r"|does|should do|can have|can take) (.+)$",
         r"run \1 on the best host",
@@ -108,8 +114,9 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\1 on the best host",
     ),
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
+    (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     # Who is to do it.
-    (r"(?:,| -) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
+    (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
     (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
     (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
     (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
@@ -141,7 +148,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^(?:it'?s )?@where@'?s? turn (?:to|for) (?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (
-        r"^(?:i(?:'d| would)? (?:want|like|need) )?(?:have|let|make|get|tell|ask|instruct"
+        r"^(?:i(?:'d| would)? (?:want|like|need) |let'?s )?(?:have|let|make|get|tell|ask|instruct"
         r"|want) @where@,? (?:to |please )*(?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
@@ -168,7 +175,15 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^(⟦[qc]\d+⟧)\s*[,-]+\s*(?P<where>@place@)[.!]?$", r"run \1 on \g<where>"),
     (rf"^(?P<where>{HOSTS}|@group@) for (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    (
+        r"^(?:put|set|get) @where@ (?:to work|working|going|busy)(?: on| with)? (?P<rest>.+)$",
+        r"run \g<rest> on \g<where>",
+    ),
     # Everywhere.
+    (
+        r"^not (?:on )?(⟦h\d+⟧),? but (?:on )?(?:all|every|each)(?: of)?(?: the| my)? (?:others?|rest|other \w+)\s*[:,]\s*(.+)$",
+        r"\2 everywhere except \1",
+    ),
     (
         r"\bon (?:everything|every ?one|all of (?:them|it)|each(?: one)?(?: of them)?|the lot|all)(?=[.,;!]"
         r"|\s*$|\s+(?:except|but|bar|and|at once|please|if|in))",
@@ -195,6 +210,10 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"|copied|sent|pushed)(?: (?:to|on|onto|with) (?P<where>@place@|the best host))?"
         rf"(?:{THEN}| (?:prior to|before) )(?:you )?(?P<rest>.+)$",
         r"sync and \g<rest>⟪\g<where>⟫",
+    ),
+    (
+        rf"^(?:bring|get|keep) @where@ (?:up[- ]to[- ](?:date|speed)|current|in sync)(?: with {CODE})?{THEN}(?P<rest>.+)$",
+        r"sync and \g<rest> on \g<where>",
     ),
     (rf"^sync @where@{THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
     (
@@ -261,7 +280,7 @@ _RULES: tuple[tuple[str, str], ...] = (
 def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The rules with the names of groups put in."""
     any_of = "|".join(re.escape(group) for group in groups) or r"(?!)"
-    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:{any_of})(?: group| {MACHINE}))"
+    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|(?:{any_of})(?: group| {MACHINE})))"
     place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
     for pattern, plain in _RULES:
         named = pattern.replace("@where@", rf"(?P<where>{place})")

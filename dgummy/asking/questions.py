@@ -19,12 +19,14 @@ _ASKS = re.compile(
     r"|let me|inform\b|retrieve\b|advise\b|indicate\b|determine\b|notify\b|block\b|abort\b|grab\b"
     r"|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last"
     r"|running)\b|logs?\b|retry\b|rerun\b"
+    r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
+    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
 _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
-    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies)"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?= (?:doing|up to|running|working|busy)))"
 )
 _THING = re.compile(
     r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b",
@@ -90,8 +92,8 @@ def _about_agents(frame: Frame) -> Reading | None:
         rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
     )
     order = (
-        r"^(?:run|put|perform|do|spread|share|farm|execute|start|launch|use|have (?:the|a|an|my|gummy)\b|ask"
-        r"|dispatch|send|let|gummy task|distribute|balance)\b"
+        r"^(?:run|put|perform|do(?! (?:i|we|you|they|any)\b)|spread|share|farm|execute|start|launch|use|have (?:the|a|an|my|gummy)\b|ask"
+        r"|dispatch|send|let(?! (?:me|us) (?:see|know))|gummy task|distribute|(?:load[- ])?balance)\b"
     )
     if re.search(order, frame.core, re.IGNORECASE) or re.fullmatch(
         r"gummy(?: tasks?)?|agents?", frame.core, re.IGNORECASE
@@ -148,7 +150,7 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
     (
         "collect",
-        r"^(?:collect|fetch|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
+        r"^(?:collect|fetch|copy|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
         r"|changes?|results?|work|files?|diff|branch|run)\b",
         r"the run\b",
     ),
@@ -160,7 +162,8 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
         r"| still)? running",
         "",
     ),
-    ("runs", rf"^(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", ""),
+    ("runs", rf"^{SHOW}\b.*\bwhat (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b", ""),
+    ("runs", rf"^(?:on )?(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", ""),
     (
         "runs",
         r"^(?:why did|which of my (?:runs|jobs)|did|has|have|is|was|were|how did|how'?s|how is|how are"
@@ -214,12 +217,12 @@ _UP = (
     r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected"
     r"|reach|ping|status|state"
     r"|healthy|health|availability|connectivity|come back|back|overview|currently use|on right now"
-    r"|answer(?:ing)?|respond|running ok)"
+    r"|answer(?:ing)?|respond|running ok|reached|pinged|contacted)"
 )
 
 
 _NO_LOOK = re.compile(
-    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down"
+    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort|show an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view)\b))\b|.*\b(?:something|order|buy|shut ?down"
     r"|turn off|power off"
     r"|somewhere|installed|should)\b",
     re.IGNORECASE,

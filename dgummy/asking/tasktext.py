@@ -123,8 +123,8 @@ def _launched(text: str) -> tuple[str, str]:
         launch = re.match(rf"(?:and )?({LAUNCH}|{_SPREAD})\b[\s:]*", text, re.IGNORECASE)
         if launch is None or (found and launch.end() >= len(text)):
             break
-        if re.match(r"(?:split|divide) up\b", text, re.IGNORECASE) and not re.search(r"\band\b|,|\btasks?\b", text):
-            break  # "split up the component" is the task itself
+        if re.match(r"(?:split|divide|share)\b", text, re.IGNORECASE) and not re.search(r"\band\b|[,;]|\b(?:tasks?|jobs?|work|load)\b", text):
+            break  # "split the component" is the task itself
         if _HANDS_OVER.match(text) and _WHERE_TO.search(text[launch.end() :]):
             break  # "put the button in the toolbar" is the task itself
         found, text = launch.group(1), tidy(text[launch.end() :])
@@ -213,7 +213,7 @@ def _first(text: str) -> str:
     return (text.split() or [""])[0].lower()
 
 
-_AT_ONCE = re.compile(r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently)\b", re.IGNORECASE)
+_AT_ONCE = re.compile(r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently|in one go|side by side)\b", re.IGNORECASE)
 _BEFORE = re.compile(
     r"^(?:[\s,;:!?)]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+", re.IGNORECASE
 )

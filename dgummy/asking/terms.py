@@ -32,3 +32,8 @@ GOING = (
     r"(?:run(?:ning)?|do(?:ing)?|start(?:ing)?|execut(?:e|ing)|launch(?:ing)?|kick(?:ing)? off|fir(?:e"
     r"|ing) off|hav(?:e|ing))"
 )
+PARTICIPLE = (
+    r"(?:(?:\w{3,}ed|built|rebuilt|split|rewritten|written|cut|set|sorted|redone|sped|found|shown|put|made)"
+    r"(?: (?:up|out|over|down|again))?)"
+)
+RUN_DONE = r"(?:run|done|executed|performed|started|launched|carried out|going)"
