@@ -39,10 +39,15 @@ RULES: tuple[tuple[str, str], ...] = (
         "",
     ),
     (r"^(?:please )?be so (?:kind|good) (?:as )?to ", ""),
-    (rf"^{_WISH}(?:to (?:have|get|see) )?(.+?),? {RUN_DONE},? (?=on |everywhere|at |across )", r"run \1 "),
+    (rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(.+?),? {RUN_DONE},? (?=on |everywhere|at |across )", r"run \1 "),
     (
         rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(?:the )?(.+?) ({PARTICIPLE}(?: \w+){{0,3}}?),? (on|everywhere|at) ",
         r"run \1 \2 \3 ",
+    ),
+    (
+        r"^(?:(?:could|can|may|might) (?:i|we)(?: please)? |i(?:'d| would)? (?:want|like|love) to )"
+        r"(?:see|have a look at|look at|view|read) ",
+        "show me ",
     ),
     (
         r"^(?:my (?:todo|to-do|list|plan)(?: today| now)? is (?:to )?|i'?m (?:trying|looking|hoping) to "
@@ -93,6 +98,30 @@ RULES: tuple[tuple[str, str], ...] = (
         r" (?:has been|have been|is|are|was|got|gets) (?:synced|synchroni[sz]ed|copied|pushed|sent|there|up to date)"
         r"(?: there| over| to it)?$",
         r"sync and \1",
+    ),
+    (
+        r"^(?:please )?(?:do not|don'?t|dont) (?:distribute|spread|use the (?:cluster|network)|use any (?:host|node|machine)"
+        r"|send (?:this|it) (?:anywhere|away|out))(?: (?:this|it|that|anything))?(?: anywhere| out)?[,;.: -]+(?:just |only |but )*(.+?)"
+        r"(?: here| locally)?$",
+        r"\1 here",
+    ),
+    (r"^(?:local|local only|locally only|only local|only locally|here only|only here)\s*[:;,-]+\s*(.+)$", r"\1 here"),
+    (
+        r",? (?:and )?not (?:on |to )?(?:an?|any|another|some|the other|a remote|the remote) (?:other )?"
+        rf"(?:{ONE_MACHINE}|{MACHINE}|{CLUSTER})(?=[.,;!?]|$)",
+        "",
+    ),
+    (
+        r"\b(?:on )?(?:all|everyone|everything|everywhere|every ?one) (?:but|except|bar|minus|save|without) (?=(?:the )?⟦h)",
+        "everywhere except ",
+    ),
+    (
+        r"^(?:use|apply|do|with) load[- ]balanc(?:ing|er)(?: to (?:place|run|start|do|schedule))?[,:]? (.+)$",
+        r"run \1 on the best host",
+    ),
+    (
+        r"^after (?:you(?:'ve| have)? )?(?:sync(?:ed|ing)|a sync)(?: (?:the|my|our) \w+)?(?: (?:to|on|with))? ((?:the )?⟦h\d+⟧), (.+)$",
+        r"sync and \2 on \1",
     ),
     (
         r"^(?:no (?:cluster|remotes?|network|fleet)\b|(?:leave|let) (?:the |my )?(?:remote|other|cluster)[^,;:]*? (?:alone|be)\b"

@@ -56,7 +56,7 @@ _NEGATION = re.compile(
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
-    r"|^(?:run nothing|stop|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)|be sure not)\b"
+    r"|^(?:run nothing|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)|be sure not)\b"
     r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
     re.IGNORECASE,
 )
@@ -166,7 +166,7 @@ def _names_a_host_in_passing(frame: Frame, _: Work) -> bool:
 def _mixes_places(frame: Frame, _: Work) -> bool:
     place = frame.place
     kinds = bool(place.hosts), place.best, place.everywhere or bool(place.groups)
-    return kinds.count(True) > 1 or len(place.groups) > 1
+    return kinds.count(True) > 1 or len(place.groups) > 1 or not set(place.hosts).isdisjoint(place.exclude)
 
 
 def _is_altered(frame: Frame, work: Work) -> bool:
@@ -219,8 +219,9 @@ def _names_no_work(frame: Frame, work: Work) -> bool:
 def spreads(frame: Frame, work: Work) -> bool:
     """Whether tasks that it does not name are to be balanced."""
     verb = re.match(r"(?:load[- ])?(?:balance|spread|distribute|share)\b", frame.core, re.IGNORECASE)
+    balanced = frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
     nameless = work.text is None or re.fullmatch(r"(?:tasks|work|jobs)(?: evenly| optimally)?", work.text) is not None
-    return verb is not None and frame.place.everywhere and nameless
+    return verb is not None and balanced and nameless
 
 
 _FIRST_OF_ALL = (

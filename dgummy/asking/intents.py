@@ -50,7 +50,11 @@ def _order(frame: Frame) -> Understood:
         frame.core,
         re.IGNORECASE,
     )
-    several = parts(work, looking=place.each or not place.named or spread is not None)
+    several = parts(
+        work,
+        looking=place.each or not place.named or spread is not None,
+        listed=frame.said.rest.startswith(":"),
+    )
     if place.each or (len(several) > 1 and (spread or not place.named)) or spreads(frame, work):
         return _distributed(frame, several)
     if not place.named:

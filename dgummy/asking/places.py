@@ -66,7 +66,7 @@ _SPREAD = (
     r"(?:spread|split|divide|share|farm|balance|paralleli[sz]e|fan|hand|deal|scatter|distribute|dole"
     r"|allocate|assign|orchestrate|schedule)"
 )
-_THEM = r"(?: (?:them|it|these|those|that|this|the following|the (?:work|load|jobs|tasks)|all of them))"
+_THEM = r"(?: (?:them|it|these(?: (?:two|three|four|few))?(?: (?:tasks|jobs|things))?|those|that|this|the following|the (?:work|load|jobs|tasks)|all of them))"
 _EVENLY = (
     r"(?: (?:optimally|evenly|sensibly|well|best|accordingly|out|up|fairly|smartly|efficiently|pls|please|for me))"
 )
@@ -107,7 +107,7 @@ _ALL = (
     rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our"
     rf"| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
     rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}{_ENDS}",
-    rf"(?:across|throughout) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
+    rf"(?:across|throughout|over|among|amongst) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
     r"\beverywhere\b",
 )
 _HERE = (

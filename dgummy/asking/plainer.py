@@ -83,13 +83,13 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?: (?:{ONE_MACHINE}"
         r"|one)s?)?(?:'s| is| has| looks| seems| happens to be| that is| that'?s| are| you think is)"
         r" (?:currently |the )?(?:least|most|free|idle|best|available|quiet|room|lowest|not|sitting|bored"
-        r"|freest|idlest|optimal|suited|suitable|doing nothing)"
+        r"|freest|idlest|optimal|suited|suitable|doing nothing)\b"
         r"(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|suited|suitable|idle|capacity"
         r"|idling|doing much|memory|cpu|ram|to do))*(?: (?:right now|now|at the moment|for it))?",
         "on the best host",
     ),
     (
-        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b[^,;:.]{0,40}?\b(?:\w+est(?<!test)|least|free"
+        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?![^,;:.]*\b(?:them|each|they)\b)[^,;:.]{0,40}?\b(?:(?:qui|id|fre|fast|low|small|strong|calm|empti)\w*e(?:st|test)|least|free"
         r"|idle|quiet|room|capacity|available|bored)\b(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|memory|cpu"
         r"|ram|capacity|work|right now|now|at the moment))*",
         " on the best host",
@@ -100,9 +100,9 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"run \1 on the best host",
     ),
     (
-        r"^(?:find|pick|choose|get|take|grab|select|identify|determine|see)(?: me| out| us)? (?:a good|a|an"
+        r"^(?:find|pick|choose|get|take|grab|select|identify|determine|see|work out|figure out|look up|check)(?: me| out| us)? (?:a good|a|an"
         rf"|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
-        rf"(?:{ONE_MACHINE}|least to do|least|best|free|idle|one|is quiet|load"
+        rf"(?:{ONE_MACHINE}|least to do|least|best|optimal|ideal|free|idle|one|is quiet|load"
         r"|most room)(?: is)?(?: for (?:me|this|it|that))?(?:,? and(?: then)?|,? then|;|,) (?:have it "
         r"|let it |make it |use it to |use that to |use it for )?"
         r"(.+?)(?: (?:on it|there|with it|on that one|on that))?$",
@@ -212,8 +212,9 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"sync and \g<rest>⟪\g<where>⟫",
     ),
     (
-        rf"^(?:bring|get|keep) @where@ (?:up[- ]to[- ](?:date|speed)|current|in sync)(?: with {CODE})?{THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        rf"^(?:(?:bring|get|keep) @where@ (?:up[- ]to[- ](?:date|speed)|current|in sync)(?: with {CODE})?"
+        rf"|(?:update|refresh|provision|supply|sync) (?P<there>{HOSTS}) with {CODE}){THEN}(?P<rest>.+)$",
+        r"sync and \g<rest>⟪\g<where>⟫⟪\g<there>⟫",
     ),
     (rf"^sync @where@{THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
     (

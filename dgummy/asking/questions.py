@@ -12,8 +12,8 @@ from dgummy.asking.whichhost import about_a_host, topic_of
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
 _ASKS = re.compile(
-    rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have any|any\b"
-    r"|status\b|overview\b"
+    rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have (?:any|all|my|the)\b|any\b"
+    r"|status\b|overview\b|loads? (?:of|on|averages?)\b|agents\b|specialists\b"
     r"|should|could|can\b|would|am\b|was\b|were\b|will\b|why|state\b|current\b|history\b|tail\b|follow\b"
     r"|wait\b|cancel\b"
     r"|let me|inform\b|retrieve\b|advise\b|indicate\b|determine\b|notify\b|block\b|abort\b|grab\b"
@@ -28,6 +28,10 @@ _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
     r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?= (?:doing|up to|running|working|busy)))"
 )
+_SHOWS_SOMETHING = re.compile(
+    r"(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view|specialist|agent)\b)", re.IGNORECASE
+)
+"""What an application is to show: that is work."""
 _THING = re.compile(
     r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b",
     re.IGNORECASE,
@@ -77,6 +81,8 @@ def _asks(frame: Frame) -> bool:
 
 def _about_agents(frame: Frame) -> Reading | None:
     head = re.search(rf"\b{_AGENTS}\b", frame.core, re.IGNORECASE)
+    if _SHOWS_SOMETHING.match(frame.core) or re.search(rf"^(?!which|what|who).*\b{_AGENTS} to \w", frame.core, re.IGNORECASE):
+        return None
     if re.match(
         r"(?:what|who) (?:is|are|does|do) (?:a |an |the )?(?:gummy )?(?:specialists?|agents?)(?: do| mean"
         r"| for)?$",
@@ -96,7 +102,7 @@ def _about_agents(frame: Frame) -> Reading | None:
         r"|dispatch|send|let(?! (?:me|us) (?:see|know))|gummy task|distribute|(?:load[- ])?balance)\b"
     )
     if re.search(order, frame.core, re.IGNORECASE) or re.fullmatch(
-        r"gummy(?: tasks?)?|agents?", frame.core, re.IGNORECASE
+        r"gummy(?: tasks?)?|agent", frame.core, re.IGNORECASE
     ):
         return None
     if re.search(r"\b(?:should|best|would|suits?)\b", frame.whole, re.IGNORECASE):
@@ -122,10 +128,19 @@ _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
 _RUN_NOUN = (
     r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old"
     r"|newest|running|two|three|few|most)\s+)+(?:gummy )?"
-    r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:history|page|button|table|list|view))"
+    r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|history|page|button|table|list|view))"
 )
 
 
+_ASKING = (
+    r"(?:what|which|where|who|when|why|how|did|do(?! not|n't)|does|has|have|is|was|were|are|any|anything|could (?:i|we) (?:see|have)"
+    r"|can (?:i|we) (?:see|have))"
+)
+_RUNS_MEANT = (
+    r"(?:(?:which|what|any|how many|all|our|my|these|active|failed|finished|recent) (?:of (?:my|our|the) )?(?:gummy )?(?:runs?|jobs?)\b"
+    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we|you)(?:'ve| have)? (?:started|launched)\b)"
+    r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot|on)\b))"
+)
 _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
         "logs",
@@ -154,24 +169,9 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
         r"|changes?|results?|work|files?|diff|branch|run)\b",
         r"the run\b",
     ),
-    ("runs", r"\bhistory\b", r"runs?\b"),
-    ("runs", rf"^(?:{SHOW}\b.*|(?:my|all|recent|last|latest) )\b(?:runs|jobs)\b", ""),
-    (
-        "runs",
-        r"^(?:what'?s|what is|what'?s currently|what is currently|is anything|anything)(?: currently"
-        r"| still)? running",
-        "",
-    ),
-    ("runs", rf"^{SHOW}\b.*\bwhat (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b", ""),
-    ("runs", rf"^(?:on )?(?:what|which {MACHINE}|where|who|when)\b.*\b(?:ran|did .* run)\b", ""),
-    (
-        "runs",
-        r"^(?:why did|which of my (?:runs|jobs)|did|has|have|is|was|were|how did|how'?s|how is|how are"
-        r"|what happened|what did|when did|are|any)\b",
-        r"(?:failed |finished |recent |my )(?:runs|jobs)\b",
-    ),
     ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
-    ("runs", r"^(?:list |show |the )?(?:last|latest|recent) (?:\d+ |few |three |five |ten )?(?:runs|jobs)\b", ""),
+    ("runs", r"\bhistory\b", r"runs?\b"),
+    ("runs", rf"^(?:on |in |at )?(?:{_ASKING}|{SHOW})\b|^(?:(?:my|all|the|recent|last|latest|\d+|few) )+(?:runs|jobs)\b", _RUNS_MEANT),
     ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", r"runs?\b"),
 )
 """Which question it is, how it is put, and what must be said besides where it does not name a run ("" for nothing)."""
@@ -217,7 +217,7 @@ _UP = (
     r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected"
     r"|reach|ping|status|state"
     r"|healthy|health|availability|connectivity|come back|back|overview|currently use|on right now"
-    r"|answer(?:ing)?|respond|running ok|reached|pinged|contacted)"
+    r"|answer(?:ing)?|respond|running ok|(?:drop(?:ped)?|fallen|fell) (?:off|out)|gone|disappear(?:ed)?|missing|reached|pinged|contacted)"
 )
 
 
@@ -237,7 +237,8 @@ _ANYBODY = re.compile(
 )
 _JUST_LOAD = re.compile(
     rf"(?:{SHOW} )?(?:me )?(?:the |current |my )*(?:cpu |system |cluster |host )?"
-    r"(?:load|loads|load metrics|load averages?|loads? of everything)$",
+    r"(?:load|loads|load metrics|load averages?|loads? of everything)$"
+    r"|how(?:'s| is| are)? the (?:current )?loads?(?: looking| doing| now| today| right now)*\??$",
     re.IGNORECASE,
 )
 _IS_FREE = re.compile(r"(?:is|are) ⟦h\d+⟧(?: and ⟦h\d+⟧)* (?:free|idle|loaded|overloaded)", re.IGNORECASE)
@@ -251,6 +252,7 @@ def _about_hosts(frame: Frame) -> Reading | None:
     if (
         _THING.search(core)
         or not _asks(frame)
+        or _SHOWS_SOMETHING.match(core)
         or any(_NO_LOOK.match(text) for text in (core, whole))
         or _WORK.match(whole)
     ):

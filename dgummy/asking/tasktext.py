@@ -35,16 +35,32 @@ _SYNC_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _VERBS_TEXT = """
-add allow analyse analyze audit apply avoid benchmark bootstrap bring build bump change check clean cleanup
-clear collapse collect compile configure convert cover create debug deduplicate define delete deploy design
-document draft drop enable expand explore extend extract fetch find finish fix format fuzz generate handle
-harden hide hook implement improve index inline install instrument integrate introduce investigate lint
-localize log make measure merge migrate monitor move open optimise optimize paginate parse patch polish port
-prepare print profile prune publish rebuild redesign reduce refactor refresh regenerate release remove rename
-render reorganise reorganize replace reproduce rerun resolve restructure restyle revert review rewrite rework
-rotate sanitise sanitize scaffold scan secure seed backfill set setup shorten show simplify sort speed split
-squash stabilise stabilize style summarise summarize support swap teach test tidy track translate trim tune
-turn tweak unify update upgrade use vacuum validate verify cache wire write
+abstract accelerate adapt add adjust align allow amend analyse analyze annotate anonymise anonymize apply
+archive assemble assert audit augment automate avoid backfill balance batch beautify benchmark bootstrap bring
+build bump cache capture catch centralise centralize change chart check clarify clean cleanup clear clone
+collapse collect combine compact compile compress compute condense configure connect consolidate containerise
+containerize convert cover crawl create crop debug decode decouple decrypt deduplicate define delete
+denormalise denormalize deploy deprecate derive design detect diagnose diff disable document downgrade
+download draft drop edit eliminate embed emit enable encode encrypt enforce enrich estimate evaluate expand
+explore export expose extend extract factor fetch figure filter find finish fix flatten format fuse fuzz
+gather generate grade group guard gzip handle harden harmonise harmonize hash hide highlight hook hunt
+identify implement import improve index inject inline inspect install instrument integrate internationalise
+internationalize introduce invalidate investigate isolate join kickstart label layer limit lint localize lock
+log lower make map mask measure memoise memoize merge migrate minify minimise minimize mirror mock model
+modernise modernize modularise modularize monitor mount move normalise normalize notify open optimise optimize
+outline overhaul override package paginate paint parallelise parallelize parametrise parametrize parse
+partition patch pin plot polish port prefetch preload prepare preprocess preserve print profile proofread
+propagate prototype prune publish purge queue quote randomise randomize rebuild reconcile record redact
+redesign redo reduce refactor reformat refresh regenerate regroup reindex reinstall relax release relocate
+remove rename render reorganise reorganize repair rephrase replace report reproduce rerun resample reset
+resize resolve respect restore restructure restyle retire retrain retry return reuse revert review rewire
+rework rewrite rotate route sanitise sanitize save scaffold scan secure seed serialise serialize set
+setup shard shorten show shrink simplify simulate sketch skip slim snapshot solve sort speed spellcheck
+split spruce squash stabilise stabilize stage standardise standardize stop store stream strip stub
+style summarise summarize support swap switch sync tag tail tame teach template test throttle tidy tighten
+time tokenise tokenize trace track train transcode transform translate transpile trim truncate tune turn tweak
+type typecheck uncover unify unzip update upgrade upload use vacuum validate verify version visualise
+visualize warm warn watch weigh widen wire wrap write zip
 """
 VERBS = frozenset(_VERBS_TEXT.split())
 _PROGRAMS_TEXT = """
@@ -164,8 +180,11 @@ _BETWEEN = re.compile(
 )
 
 
-def parts(work: Work, *, looking: bool) -> tuple[str, ...]:
-    """Split work into the tasks that it holds; one where it is one. `looking`: whether several are to be expected."""
+def parts(work: Work, *, looking: bool, listed: bool = False) -> tuple[str, ...]:
+    """Split work into the tasks that it holds; one where it is one. `looking`: whether several are to be expected.
+
+    `listed`: whether a colon says that a list of them follows.
+    """
     if not work.text:
         return ()
     if not looking or work.is_command:
@@ -178,7 +197,7 @@ def parts(work: Work, *, looking: bool) -> tuple[str, ...]:
     if len(marked) > 1 and not re.sub(r"⟦[qc]\d+⟧|\band\b|[,;+&\s]|\bin parallel\b", "", body):
         return tuple(marked)
     pieces = [_bare(piece) for piece in _BETWEEN.split(body) if tidy(piece)]
-    return tuple(pieces) if _are_several(pieces, listed=head is not None) else (tidy(body),)
+    return tuple(pieces) if _are_several(pieces, listed=listed or head is not None) else (tidy(body),)
 
 
 def _are_several(pieces: list[str], *, listed: bool) -> bool:
@@ -186,8 +205,8 @@ def _are_several(pieces: list[str], *, listed: bool) -> bool:
     if len(pieces) < 2 or any(re.search(r"\b(?:it|its|them|that)\b", piece) for piece in pieces[1:]):
         return False
     verbs = [is_verb(_first(piece)) for piece in pieces]
-    named = [not verb and len(piece.split()) >= 2 for verb, piece in zip(verbs, pieces, strict=True)]
-    return listed or all(verbs) or all(named)
+    # "index" and "cache" are verbs and names of things; only the first piece tells which kind of list it is.
+    return listed or all(verbs) or (not verbs[0] and all(len(piece.split()) >= 2 for piece in pieces))
 
 
 def _bare(piece: str) -> str:

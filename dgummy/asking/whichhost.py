@@ -84,6 +84,7 @@ _LAST = (
     rf"(?:should|would|could|will|can|might)?(?: (?:i|we|you|it|they))?(?: best)? ?(?:{_GOES}|{_TAKES})(?: (?:best|them|it))?"
     r"|(?:should|would|could|will|can|might|so|go|to|on|for|and|then))"
 )
+_PLAIN_QUESTION = re.compile(rf"(?:{_BEFORE})*(?:on )?(?:which|what|where|who)\b", re.IGNORECASE)
 _NO_TOPIC = re.compile(r"(?:is|it|this|that|them|one|these)", re.IGNORECASE)
 
 
@@ -93,7 +94,7 @@ def about_a_host(frame: Frame) -> Reading | None:
     found = _ASKED_FOR.search(whole)
     if found is None or not _CHOOSES.search(whole) or _TOLD_TO_START.search(whole[found.end() :]):
         return None
-    if frame.place.hosts or _OTHER_QUESTION.search(whole[:60]):
+    if (frame.place.hosts and not _PLAIN_QUESTION.match(whole)) or _OTHER_QUESTION.search(whole[:60]):
         return None
     return frame.reading(Intent.WHICH_HOST, topic_of(whole[found.end() :], whole[: found.start()]))
 
