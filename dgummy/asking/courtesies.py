@@ -81,12 +81,15 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\bsynch\b", "sync"),
     (r"(⟦h\d+⟧),? and (?:also )?on (?=(?:the )?⟦h)", r"\1 and "),
     (
-        r"^(?:fire|spin|boot|bring|wake|kick|unleash|get|let|set|have|turn)(?: up| off)? ((?:a |an |the )?(?:gummy(?: agent"
-        r"| task)?|agent|specialist))(?: going| running| loose| started| up| off| working)? (?=on |at |to ⟦|wherever|where)",
+        r"^(?:fire|spin|boot|bring|wake|kick|unleash|get|let|set|have|turn)(?: up| off)? ((?:a |an "
+        r"|the )?(?:gummy(?: agent"
+        r"| task)?|agent|specialist))(?: going| running| loose| started| up| off| working)? (?=on |at |to ⟦"
+        r"|wherever|where)",
         r"start \1 ",
     ),
     (
-        r"^(?:start|begin)(?: off)? (?:with|by) (?:a )?sync(?:ing)?(?: (?:my|the|our) \w+)?(?: over)?(?: to| on| with)? (?=⟦|the\b)",
+        r"^(?:start|begin)(?: off)? (?:with|by) (?:a )?sync(?:ing)?(?: (?:my|the|our) \w+)?(?: over)?(?: to| on"
+        r"| with)? (?=⟦|the\b)",
         "sync to ",
     ),
     (
@@ -100,8 +103,10 @@ RULES: tuple[tuple[str, str], ...] = (
         r"sync and \1",
     ),
     (
-        r"^(?:please )?(?:do not|don'?t|dont) (?:distribute|spread|use the (?:cluster|network)|use any (?:host|node|machine)"
-        r"|send (?:this|it) (?:anywhere|away|out))(?: (?:this|it|that|anything))?(?: anywhere| out)?[,;.: -]+(?:just |only |but )*(.+?)"
+        r"^(?:please )?(?:do not|don'?t|dont) (?:distribute|spread|use the (?:cluster|network)|use any (?:host"
+        r"|node|machine)"
+        r"|send (?:this|it) (?:anywhere|away|out))(?: (?:this|it|that|anything))?(?: anywhere"
+        r"| out)?[,;.: -]+(?:just |only |but )*(.+?)"
         r"(?: here| locally)?$",
         r"\1 here",
     ),
@@ -112,7 +117,8 @@ RULES: tuple[tuple[str, str], ...] = (
         "",
     ),
     (
-        r"\b(?:on )?(?:all|everyone|everything|everywhere|every ?one) (?:but|except|bar|minus|save|without) (?=(?:the )?⟦h)",
+        r"\b(?:on )?(?:all|everyone|everything|everywhere|every ?one) (?:but|except|bar|minus|save"
+        r"|without) (?=(?:the )?⟦h)",
         "everywhere except ",
     ),
     (
@@ -120,11 +126,13 @@ RULES: tuple[tuple[str, str], ...] = (
         r"run \1 on the best host",
     ),
     (
-        r"^after (?:you(?:'ve| have)? )?(?:sync(?:ed|ing)|a sync)(?: (?:the|my|our) \w+)?(?: (?:to|on|with))? ((?:the )?⟦h\d+⟧), (.+)$",
+        r"^after (?:you(?:'ve| have)? )?(?:sync(?:ed|ing)|a sync)(?: (?:the|my|our) \w+)?(?: (?:to|on"
+        r"|with))? ((?:the )?⟦h\d+⟧), (.+)$",
         r"sync and \2 on \1",
     ),
     (
-        r"^(?:no (?:cluster|remotes?|network|fleet)\b|(?:leave|let) (?:the |my )?(?:remote|other|cluster)[^,;:]*? (?:alone|be)\b"
+        r"^(?:no (?:cluster|remotes?|network|fleet)\b|(?:leave|let) (?:the |my )?(?:remote|other"
+        r"|cluster)[^,;:]*? (?:alone|be)\b"
         r"|keep off the (?:cluster|network))[^,;:]*?(?:[,;:]| and| -) *(.+?)(?: here| locally)?$",
         r"\1 here",
     ),

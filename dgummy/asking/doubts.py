@@ -16,7 +16,8 @@ _HARM = re.compile(
     r"|factory reset|sudo"
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
-    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b)(?!.* from \w+ing\b))"
+    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?"
+    r"|tasks?)\b)(?!.* from \w+ing\b))"
     r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|clean up|clean|empty) (?:all|every|everything"
     r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
     r"|\bgit (?:clean|reset --hard|push (?:\S+ )*(?:-f|--force))|\b(?:docker|podman) (?:system|volume"
@@ -56,7 +57,8 @@ _NEGATION = re.compile(
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
-    r"|^(?:run nothing|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)|be sure not)\b"
+    r"|^(?:run nothing|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)"
+    r"|be sure not)\b"
     r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
     re.IGNORECASE,
 )
@@ -108,7 +110,8 @@ _FRAME_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _NOT_OURS = re.compile(
-    r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order (?:a|an|some|me|us)|buy|play"
+    r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order (?:a|an|some|me|us)"
+    r"|buy|play"
     r"|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b",
     re.IGNORECASE,
 )
@@ -219,7 +222,9 @@ def _names_no_work(frame: Frame, work: Work) -> bool:
 def spreads(frame: Frame, work: Work) -> bool:
     """Whether tasks that it does not name are to be balanced."""
     verb = re.match(r"(?:load[- ])?(?:balance|spread|distribute|share)\b", frame.core, re.IGNORECASE)
-    balanced = frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
+    balanced = (
+        frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
+    )
     nameless = work.text is None or re.fullmatch(r"(?:tasks|work|jobs)(?: evenly| optimally)?", work.text) is not None
     return verb is not None and balanced and nameless
 

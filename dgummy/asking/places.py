@@ -66,7 +66,10 @@ _SPREAD = (
     r"(?:spread|split|divide|share|farm|balance|paralleli[sz]e|fan|hand|deal|scatter|distribute|dole"
     r"|allocate|assign|orchestrate|schedule)"
 )
-_THEM = r"(?: (?:them|it|these(?: (?:two|three|four|few))?(?: (?:tasks|jobs|things))?|those|that|this|the following|the (?:work|load|jobs|tasks)|all of them))"
+_THEM = (
+    r"(?: (?:them|it|these(?: (?:two|three|four|few))?(?: (?:tasks|jobs|things))?|those|that|this"
+    r"|the following|the (?:work|load|jobs|tasks)|all of them))"
+)
 _EVENLY = (
     r"(?: (?:optimally|evenly|sensibly|well|best|accordingly|out|up|fairly|smartly|efficiently|pls|please|for me))"
 )
@@ -133,7 +136,8 @@ _ASIDE = (
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:to|for|of|on|about|by|when|while) (?:pick|choos|select|find|determin|prefer|detect|rank|list|show)ing\b[^,;:]*?"
+    r"|(?<!^)\b(?:to|for|of|on|about|by|when|while) (?:pick|choos|select|find|determin|prefer|detect|rank|list"
+    r"|show)ing\b[^,;:]*?"
     r"(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about (?:running|using|how)|(?:that|which|who) (?:pick"
     r"|choose|find|run|list"

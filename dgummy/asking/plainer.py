@@ -21,7 +21,11 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"sync and \g<rest> on \g<where>",
     ),
     (r"^(?:i(?:'d| would)? (?:want|like|need)) (⟦[qc]\d+⟧) (?:run|executed) (?P<where>.+)$", r"run \1 \g<where>"),
-    (r"^(?:log|get|go|connect|hop|jump|switch|head|move|ssh)(?: over)? (?:in ?to|on to|onto|into|in to|to|on) @where@(?:,| and)+ (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (
+        r"^(?:log|get|go|connect|hop|jump|switch|head|move|ssh)(?: over)? (?:in ?to|on to|onto|into|in to|to"
+        r"|on) @where@(?:,| and)+ (?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
     (r"^(?:stay|keep|remain) local,? and (?P<rest>.+)$", r"\g<rest> here"),
     (
         r"(?:,| -)? (?:there is |there's )?no need (?:for|to use|to involve) (?:the |any |my )?(?:cluster"
@@ -89,8 +93,10 @@ _RULES: tuple[tuple[str, str], ...] = (
         "on the best host",
     ),
     (
-        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?![^,;:.]*\b(?:them|each|they)\b)[^,;:.]{0,40}?\b(?:(?:qui|id|fre|fast|low|small|strong|calm|empti)\w*e(?:st|test)|least|free"
-        r"|idle|quiet|room|capacity|available|bored)\b(?: (?:loaded|busy|used|free|idle|available|room|load|headroom|memory|cpu"
+        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?![^,;:.]*\b(?:them"
+        r"|each|they)\b)[^,;:.]{0,40}?\b(?:(?:qui|id|fre|fast|low|small|strong|calm|empti)\w*e(?:st|test)|least|free"
+        r"|idle|quiet|room|capacity|available|bored)\b(?: (?:loaded|busy|used|free|idle|available|room|load"
+        r"|headroom|memory|cpu"
         r"|ram|capacity|work|right now|now|at the moment))*",
         " on the best host",
     ),
@@ -100,7 +106,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"run \1 on the best host",
     ),
     (
-        r"^(?:find|pick|choose|get|take|grab|select|identify|determine|see|work out|figure out|look up|check)(?: me| out| us)? (?:a good|a|an"
+        r"^(?:find|pick|choose|get|take|grab|select|identify|determine|see|work out|figure out|look up"
+        r"|check)(?: me| out| us)? (?:a good|a|an"
         rf"|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
         rf"(?:{ONE_MACHINE}|least to do|least|best|optimal|ideal|free|idle|one|is quiet|load"
         r"|most room)(?: is)?(?: for (?:me|this|it|that))?(?:,? and(?: then)?|,? then|;|,) (?:have it "
@@ -181,7 +188,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     # Everywhere.
     (
-        r"^not (?:on )?(⟦h\d+⟧),? but (?:on )?(?:all|every|each)(?: of)?(?: the| my)? (?:others?|rest|other \w+)\s*[:,]\s*(.+)$",
+        r"^not (?:on )?(⟦h\d+⟧),? but (?:on )?(?:all|every|each)(?: of)?(?: the| my)? (?:others?|rest"
+        r"|other \w+)\s*[:,]\s*(.+)$",
         r"\2 everywhere except \1",
     ),
     (
@@ -281,7 +289,9 @@ _RULES: tuple[tuple[str, str], ...] = (
 def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The rules with the names of groups put in."""
     any_of = "|".join(re.escape(group) for group in groups) or r"(?!)"
-    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|(?:{any_of})(?: group| {MACHINE})))"
+    group = (
+        rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|(?:{any_of})(?: group| {MACHINE})))"
+    )
     place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
     for pattern, plain in _RULES:
         named = pattern.replace("@where@", rf"(?P<where>{place})")

@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
-from dgummy.asking.tasktext import LAUNCH, VERBS, is_verb, tidy
+from dgummy.asking.tasktext import LAUNCH, VERBS, is_verb
 from dgummy.asking.terms import MACHINE
 from dgummy.asking.whichhost import about_a_host, topic_of
 
 SHOW = r"(?:show|list|display|view|see|check|get|give|tell|print|look at|let me see|watch|monitor|report|dump)"
 _ASKS = re.compile(
-    rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have (?:any|all|my|the)\b|any\b"
+    rf"^(?:{SHOW}\b|what|which|who|whose|where|when|how|is\b|are\b|do\b|does\b|did\b|has\b|have (?:any|all|my"
+    rf"|the)\b|any\b"
     r"|status\b|overview\b|loads? (?:of|on|averages?)\b|agents\b|specialists\b"
     r"|should|could|can\b|would|am\b|was\b|were\b|will\b|why|state\b|current\b|history\b|tail\b|follow\b"
     r"|wait\b|cancel\b"
@@ -26,10 +27,12 @@ _ASKS = re.compile(
 )
 _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
-    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?= (?:doing|up to|running|working|busy)))"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?= (?:doing|up to|running"
+    r"|working|busy)))"
 )
 _SHOWS_SOMETHING = re.compile(
-    r"(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view|specialist|agent)\b)", re.IGNORECASE
+    r"(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view|specialist|agent)\b)",
+    re.IGNORECASE,
 )
 """What an application is to show: that is work."""
 _THING = re.compile(
@@ -50,7 +53,7 @@ def asked(frame: Frame) -> Understood | None:
         return Understood((about,))
     place = frame.place
     if re.search(r"\b(?:ssh|log in|connect|get) (?:in ?to|to) ⟦h\d+⟧$", frame.whole) and re.match(
-        r"(?:can|could) (?:we|i)\b", frame.whole, re.IGNORECASE
+        r"(?:can|could) (?:we|i)(?: still)?\b", frame.whole, re.IGNORECASE
     ):
         return Understood((frame.reading(Intent.STATUS, detail="status"),))
     asking = re.match(
@@ -81,7 +84,9 @@ def _asks(frame: Frame) -> bool:
 
 def _about_agents(frame: Frame) -> Reading | None:
     head = re.search(rf"\b{_AGENTS}\b", frame.core, re.IGNORECASE)
-    if _SHOWS_SOMETHING.match(frame.core) or re.search(rf"^(?!which|what|who).*\b{_AGENTS} to \w", frame.core, re.IGNORECASE):
+    if _SHOWS_SOMETHING.match(frame.core) or re.search(
+        rf"^(?!which|what|who).*\b{_AGENTS} to \w", frame.core, re.IGNORECASE
+    ):
         return None
     if re.match(
         r"(?:what|who) (?:is|are|does|do) (?:a |an |the )?(?:gummy )?(?:specialists?|agents?)(?: do| mean"
@@ -98,7 +103,8 @@ def _about_agents(frame: Frame) -> Reading | None:
         rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
     )
     order = (
-        r"^(?:run|put|perform|do(?! (?:i|we|you|they|any)\b)|spread|share|farm|execute|start|launch|use|have (?:the|a|an|my|gummy)\b|ask"
+        r"^(?:run|put|perform|do(?! (?:i|we|you|they|any)\b)|spread|share|farm|execute|start|launch|use"
+        r"|have (?:the|a|an|my|gummy)\b|ask"
         r"|dispatch|send|let(?! (?:me|us) (?:see|know))|gummy task|distribute|(?:load[- ])?balance)\b"
     )
     if re.search(order, frame.core, re.IGNORECASE) or re.fullmatch(
@@ -128,17 +134,21 @@ _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
 _RUN_NOUN = (
     r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old"
     r"|newest|running|two|three|few|most)\s+)+(?:gummy )?"
-    r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|history|page|button|table|list|view))"
+    r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|duration|name|time|count|queue|history"
+    r"|page|button|table|list|view))"
 )
 
 
 _ASKING = (
-    r"(?:what|which|where|who|when|why|how|did|do(?! not|n't)|does|has|have|is|was|were|are|any|anything|could (?:i|we) (?:see|have)"
+    r"(?:what|which|where|who|when|why|how|did|do(?! not|n't)|does|has|have|is|was|were|are|any|anything"
+    r"|could (?:i|we) (?:see|have)"
     r"|can (?:i|we) (?:see|have))"
 )
 _RUNS_MEANT = (
-    r"(?:(?:which|what|any|how many|all|our|my|these|active|failed|finished|recent) (?:of (?:my|our|the) )?(?:gummy )?(?:runs?|jobs?)\b"
-    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we|you)(?:'ve| have)? (?:started|launched)\b)"
+    r"(?:(?:which|what|any|how many|all|our|my|these|active|failed|finished|recent) (?:of (?:my|our"
+    r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
+    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
+    r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot|on)\b))"
 )
 _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
@@ -171,7 +181,12 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ),
     ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
     ("runs", r"\bhistory\b", r"runs?\b"),
-    ("runs", rf"^(?:on |in |at )?(?:{_ASKING}|{SHOW})\b|^(?:(?:my|all|the|recent|last|latest|\d+|few) )+(?:runs|jobs)\b", _RUNS_MEANT),
+    (
+        "runs",
+        r"^(?:(?:my|all|the) )*(?:recent |last |latest |past )+(?:\d+ |few |two |three |five |ten )?(?:runs|jobs)\b",
+        "",
+    ),
+    ("runs", rf"^(?:on |in |at )?(?:{_ASKING}|{SHOW})\b|^(?:(?:my|all|the) )+(?:runs|jobs)\b", _RUNS_MEANT),
     ("runs", r"^(?:list |show )?(?:my |the |all |recent )*runs?$", r"runs?\b"),
 )
 """Which question it is, how it is put, and what must be said besides where it does not name a run ("" for nothing)."""
@@ -217,12 +232,14 @@ _UP = (
     r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected"
     r"|reach|ping|status|state"
     r"|healthy|health|availability|connectivity|come back|back|overview|currently use|on right now"
-    r"|answer(?:ing)?|respond|running ok|(?:drop(?:ped)?|fallen|fell) (?:off|out)|gone|disappear(?:ed)?|missing|reached|pinged|contacted)"
+    r"|answer(?:ing)?|respond|running ok|(?:drop(?:ped)?|fallen|fell) (?:off|out)|gone|disappear(?:ed)?|missing"
+    r"|reached|pinged|contacted)"
 )
 
 
 _NO_LOOK = re.compile(
-    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort|show an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view)\b))\b|.*\b(?:something|order|buy|shut ?down"
+    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort|show an? (?!(?:\w+ )?(?:list|status|overview|table"
+    r"|summary|report|view)\b))\b|.*\b(?:something|order|buy|shut ?down"
     r"|turn off|power off"
     r"|somewhere|installed|should)\b",
     re.IGNORECASE,

@@ -52,7 +52,7 @@ outline overhaul override package paginate paint parallelise parallelize paramet
 partition patch pin plot polish port prefetch preload prepare preprocess preserve print profile proofread
 propagate prototype prune publish purge queue quote randomise randomize rebuild reconcile record redact
 redesign redo reduce refactor reformat refresh regenerate regroup reindex reinstall relax release relocate
-remove rename render reorganise reorganize repair rephrase replace report reproduce rerun resample reset
+remove rename render reorganise reorganize repair rephrase replace reproduce rerun resample reset
 resize resolve respect restore restructure restyle retire retrain retry return reuse revert review rewire
 rework rewrite rotate route sanitise sanitize save scaffold scan secure seed serialise serialize set
 setup shard shorten show shrink simplify simulate sketch skip slim snapshot solve sort speed spellcheck
@@ -139,7 +139,9 @@ def _launched(text: str) -> tuple[str, str]:
         launch = re.match(rf"(?:and )?({LAUNCH}|{_SPREAD})\b[\s:]*", text, re.IGNORECASE)
         if launch is None or (found and launch.end() >= len(text)):
             break
-        if re.match(r"(?:split|divide|share)\b", text, re.IGNORECASE) and not re.search(r"\band\b|[,;]|\b(?:tasks?|jobs?|work|load)\b", text):
+        if re.match(r"(?:split|divide|share)\b", text, re.IGNORECASE) and not re.search(
+            r"\band\b|[,;]|\b(?:tasks?|jobs?|work|load)\b", text
+        ):
             break  # "split the component" is the task itself
         if _HANDS_OVER.match(text) and _WHERE_TO.search(text[launch.end() :]):
             break  # "put the button in the toolbar" is the task itself
@@ -232,7 +234,9 @@ def _first(text: str) -> str:
     return (text.split() or [""])[0].lower()
 
 
-_AT_ONCE = re.compile(r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently|in one go|side by side)\b", re.IGNORECASE)
+_AT_ONCE = re.compile(
+    r"\b(?:in parallel|simultaneously|at once|at the same time|concurrently|in one go|side by side)\b", re.IGNORECASE
+)
 _BEFORE = re.compile(
     r"^(?:[\s,;:!?)]+|[.-]+(?![\w/.-])|(?:of|with|and|then|please|just|for|also)\b\s*)+", re.IGNORECASE
 )

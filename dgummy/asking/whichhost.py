@@ -19,7 +19,8 @@ _OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [
 _BEFORE = (
     r"(?:can|could|would|will) you |(?:please|kindly|just|only|pls|so) |(?:tell|show|inform|advise) me(?: on)? "
     r"|let me know |(?:say|know|find out|figure out|decide|determine|identify|indicate|name|rank) "
-    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we) (?:wanted to|want to|were to|had to|have to|needed to"
+    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we) (?:wanted to|want to|were to|had to|have to"
+    r"|needed to"
     r"|need to|would) (?:run |do |start )?|if (?:i|we) (?:started|ran|did|launched) |before .+?, "
     r"|(?:gotta|got to|going to) (?=\w)"
 )
@@ -29,7 +30,8 @@ _ASKED_FOR = re.compile(
     rf"|\b(?:which|what) of (?:mine|ours|them|these)\b"
     rf"|\b(?:what|which|who|where|there)(?:'?s| is| are| would be)? (?:the |a )?{_BEST}"
     rf"(?: available)? (?:{MACHINE}|one|place|home|spot|location)\b"
-    rf"|^(?:{_BEFORE})*(?:{_ADVISE}|tell me|show me|give me|get me)(?: me)? (?:an? |one |any |the )?(?:{_BEST} )?{MACHINE}\b"
+    rf"|^(?:{_BEFORE})*(?:{_ADVISE}|tell me|show me|give me|get me)(?: me)? (?:an? |one |any "
+    rf"|the )?(?:{_BEST} )?{MACHINE}\b"
     rf"|^(?:an? |any )*{_BEST} {MACHINE}(?= (?:for|to run|to do)\b)"
     rf"|\b(?:a |any )*{MACHINE} {_ADVICE}\b|\b(?:a |an |any )*{_ADVICE}\b|^(?:an? )?{MACHINE}(?= for\b)"
     rf"|(?:^|[,;.:-]\s*|\b(?:tell me|say|know|just|so|you) )(?:on )?(?:where|who)\b",
@@ -47,7 +49,8 @@ _TOLD_TO_START = re.compile(
 )
 _OTHER_QUESTION = re.compile(
     r"^(?:how|why) (?!about\b)|\b(?:is|are) the (?:least|most) (?:busy|loaded)\b(?: right now| now)?\??$|"
-    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most)|reach(?:ed|able)?|ping|contact|currently use|log in|down|online|alive"
+    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most)|reach(?:ed|able)?|ping|contact|currently use"
+    r"|log in|down|online|alive"
     r"|installed|is up|are up|(?<!for )running(?! ok))\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
     re.IGNORECASE,
 )
@@ -56,9 +59,7 @@ _ASIDE = (
     r"|i'?ll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
 )
 _NOUN_OF_WORK = r"(?:the )?(?:task|job)(?= ⟦| ')"
-_GOES = (
-    r"(?:go(?:ing)?|goes|run|land|end up|fit|belong|be run|be put|be done|be executed|be placed|fare|live|happen)"
-)
+_GOES = r"(?:go(?:ing)?|goes|run|land|end up|fit|belong|be run|be put|be done|be executed|be placed|fare|live|happen)"
 _TAKES = (
     r"(?:use|pick|choose|run|take|handle|do|get|host|put|send|execute|give|start|place|recommend|suggest|prefer|have"
     r"|perform|deal with|cope with)"
@@ -81,10 +82,10 @@ _AFTER = (
 )
 _LAST = (
     r"(?:right now|now|today|at the moment|best|well|fastest|later|next|soon|please|pls|on it|there|"
-    rf"(?:should|would|could|will|can|might)?(?: (?:i|we|you|it|they))?(?: best)? ?(?:{_GOES}|{_TAKES})(?: (?:best|them|it))?"
+    rf"(?:should|would|could|will|can|might)?(?: (?:i|we|you|it|they))?(?: best)? ?(?:{_GOES}"
+    rf"|{_TAKES})(?: (?:best|them|it))?"
     r"|(?:should|would|could|will|can|might|so|go|to|on|for|and|then))"
 )
-_PLAIN_QUESTION = re.compile(rf"(?:{_BEFORE})*(?:on )?(?:which|what|where|who)\b", re.IGNORECASE)
 _NO_TOPIC = re.compile(r"(?:is|it|this|that|them|one|these)", re.IGNORECASE)
 
 
@@ -94,7 +95,7 @@ def about_a_host(frame: Frame) -> Reading | None:
     found = _ASKED_FOR.search(whole)
     if found is None or not _CHOOSES.search(whole) or _TOLD_TO_START.search(whole[found.end() :]):
         return None
-    if (frame.place.hosts and not _PLAIN_QUESTION.match(whole)) or _OTHER_QUESTION.search(whole[:60]):
+    if frame.place.hosts or _OTHER_QUESTION.search(whole[:60]):
         return None
     return frame.reading(Intent.WHICH_HOST, topic_of(whole[found.end() :], whole[: found.start()]))
 
