@@ -11,7 +11,7 @@ from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import Work
 
 _HARM = re.compile(
-    r"\b(?:wipe|erase|destroy|nuke|rm -\w+|reboot|shut ?down|shut (?:it|them|that|those) down|power ?off"
+    r"\b(?:wip(?:ed?|ing)|eras(?:ed?|ing)|destroy(?:ed|ing)?|nuk(?:ed?|ing)|rm -\w+|reboot(?:ed|ing)?|shut ?down|shut (?:it|them|that|those) down|power ?off"
     r"|turn off|switch off|uninstall"
     r"|factory reset|sudo"
     r"|mkfs|dd if)\b"
@@ -53,7 +53,7 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"^again$|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running|executing)|nobody should"
+    r"^again$|^not\b|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running|executing)|nobody should"
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
