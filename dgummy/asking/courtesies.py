@@ -79,6 +79,12 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"\s*(?:->|=>|→)\s*(?=⟦h|(?:the )?(?:best|least|all|every)\b)", " on "),
     (r"\bsynch\b", "sync"),
+    (r"^((?:sync|push|copy)\b.*?),? followed by (?:running |a run of )?", r"\1 and run "),
+    (
+        r",? (?:instead of|rather than|as opposed to) (?:on |over |across |using |in )?(?:an?|any|the|my|our|some|all)?"
+        rf" ?(?:remote |other )*(?:{MACHINE}|{CLUSTER})\b,?",
+        "",
+    ),
     (r"(⟦h\d+⟧),? and (?:also )?on (?=(?:the )?⟦h)", r"\1 and "),
     (
         r"^(?:fire|spin|boot|bring|wake|kick|unleash|get|let|set|have|turn)(?: up| off)? ((?:a |an "
@@ -112,8 +118,8 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^(?:local|local only|locally only|only local|only locally|here only|only here)\s*[:;,-]+\s*(.+)$", r"\1 here"),
     (
-        r",? (?:and )?not (?:on |to )?(?:an?|any|another|some|the other|a remote|the remote) (?:other )?"
-        rf"(?:{ONE_MACHINE}|{MACHINE}|{CLUSTER})(?=[.,;!?]|$)",
+        r",? (?:and )?not (?:on |to |using )?(?:an?|any|another|some|the other|a remote|the remote) (?:other )?"
+        rf"(?:remote )?(?:{ONE_MACHINE}|{MACHINE}|{CLUSTER})(?:,|(?=[.;!?]|$))",
         "",
     ),
     (

@@ -242,9 +242,9 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
     found = [
         match.group(1)
         for pattern in (
-            rf"{lead}({any_of})(?: group| {MACHINE})\b",
             rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in"
             rf"|of) (?:the )?({any_of})(?: group)?\b",
+            rf"{lead}({any_of})(?: group| {MACHINE})\b",
             rf"{lead}group ({any_of})\b",
             rf"(?<=⟧)(?:,? and|,| &|/| plus) (?:the )?({any_of})\b(?: group| {MACHINE})?",
             rf"^(?:the )?({any_of})\s*[:,]",

@@ -34,6 +34,12 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     # Here.
     (
+        rf"^(?P<rest>.+?) {MODAL} (?:stay|remain|be (?:run|done|kept)|run|happen)"
+        rf" (?:here|local(?:ly)?|(?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}|laptop|desktop))[.!]?$",
+        r"\g<rest> here",
+    ),
+    (r"^(?:locally|right here|here),? (?=\w)(.+)$", r"\1 here"),
+    (
         rf"^(?:keep|leave|hold) (?:it|this|that)(?: one)? (?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}"
         r"|laptop|desktop)\s*[:;,.-]+\s*(.+)$",
         r"\1 here",
@@ -77,7 +83,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:with|that has|which has|having"
-        r"|of) (?:the )?(?:best|most|lowest|least|smallest|highest|minimum|minimal|fewest)"
+        r"|of) (?:the )?(?:\w{3,}est|best|most|least|minimum|minimal)"
         r" (?:cpu |current |free |spare |available )*(?:headroom|load avg|load average|load|room|capacity"
         r"|cpu|memory|ram|work|usage|utili[sz]ation|score|resources|jobs|runs)"
         r"(?: (?:available|free|on it|right now|now))?",
@@ -123,6 +129,13 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     # Who is to do it.
+    (r"^(⟦h\d+⟧)\s+-+\s+(?=\w)", r"\1: "),
+    (r"^@where@,? (?:can|could|will|would) you (?:please )?(?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
+    (r"^(?:put|set) @where@ on(?: to)? (?P<rest>(?!fire\b|hold\b).+)$", r"run \g<rest> on \g<where>"),
+    (
+        rf"^(?P<where>{EVERY}),? (?P<but>(?:except|but|bar|apart from|other than|excluding)(?: for)? {HOSTS}),? {MODAL} (?P<rest>.+)$",
+        r"\g<rest> on \g<where> \g<but>",
+    ),
     (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
     (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
     (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),

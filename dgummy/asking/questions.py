@@ -21,7 +21,7 @@ _ASKS = re.compile(
     r"|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last"
     r"|running)\b|logs?\b|retry\b|rerun\b"
     r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
-    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b"
+    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the |my )?(?:logs?|output)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
@@ -45,6 +45,8 @@ def asked(frame: Frame) -> Understood | None:
     """What a sentence asks to be told, None if it gives work."""
     if re.search(r"\brun off\b", frame.core, re.IGNORECASE):
         return None
+    if frame.place.hosts and _IS_IT_WISE.match(frame.whole):
+        return _whether(frame)
     about = _about_agents(frame) or _about_runs(frame) or about_a_host(frame) or _about_hosts(frame)
     if about is not None and about.intent is Intent.RUNS and about.detail != "runs" and _is_some_run(frame, about):
         near = (replace(about, detail="runs"), about)
@@ -56,19 +58,26 @@ def asked(frame: Frame) -> Understood | None:
         r"(?:can|could) (?:we|i)(?: still)?\b", frame.whole, re.IGNORECASE
     ):
         return Understood((frame.reading(Intent.STATUS, detail="status"),))
-    asking = re.match(
-        r"(?:should|could|can|would|may) (?:i|we|⟦h\d+⟧)(?!\w)|(?:is|are|has|does|do) ⟦h\d+⟧ (?:good|strong"
-        r"|big|fast|free|idle|powerful)? ?(?:enough )?(?:have (?:enough )?(?:room|space|memory) )?(?:for"
-        r"|to) "
-        r"|(?:is|would) it (?:be )?(?:better|wise|ok|okay|safe|smart|sensible|a good idea|possible)",
-        frame.whole,
-        re.IGNORECASE,
-    )
-    if asking and place.hosts and not re.search(r"take care of|\bplease\b", frame.whole):
-        topic = topic_of(re.sub(r"^\w+ (?:i|we|⟦h\d+⟧) (?:run|do|handle|take)?", "", frame.core, flags=re.IGNORECASE))
-        near = (frame.reading(Intent.WHICH_HOST, topic, hosts=()), frame.reading(Intent.RUN_HOST, topic))
-        return Understood(near, "it asks whether, and does not say that it shall be done")
+    if place.hosts and _SHOULD_IT.match(frame.whole) and not re.search(r"take care of|\bplease\b", frame.whole):
+        return _whether(frame)
     return None
+
+
+_IS_IT_WISE = re.compile(
+    r"(?:is|would) it (?:be )?(?:better|wise|ok|okay|safe|smart|sensible|a good idea|possible)", re.IGNORECASE
+)
+_SHOULD_IT = re.compile(
+    r"(?:should|could|can|would|may) (?:i|we|⟦h\d+⟧)(?!\w)|(?:is|are|has|does|do) ⟦h\d+⟧ (?:good|strong"
+    r"|big|fast|free|idle|powerful)? ?(?:enough )?(?:have (?:enough )?(?:room|space|memory) )?(?:for|to) ",
+    re.IGNORECASE,
+)
+
+
+def _whether(frame: Frame) -> Understood:
+    """A question whether a host should do something: nobody said that it shall."""
+    topic = topic_of(re.sub(r"^\w+ (?:i|we|⟦h\d+⟧) (?:run|do|handle|take)?", "", frame.core, flags=re.IGNORECASE))
+    near = (frame.reading(Intent.WHICH_HOST, topic, hosts=()), frame.reading(Intent.RUN_HOST, topic))
+    return Understood(near, "it asks whether, and does not say that it shall be done")
 
 
 def _asks(frame: Frame) -> bool:
@@ -147,6 +156,7 @@ _ASKING = (
 _RUNS_MEANT = (
     r"(?:(?:which|what|any|how many|all|our|my|these|active|failed|finished|recent) (?:of (?:my|our"
     r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
+    r"|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot|on)\b))"
@@ -183,7 +193,7 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("runs", r"\bhistory\b", r"runs?\b"),
     (
         "runs",
-        r"^(?:(?:my|all|the) )*(?:recent |last |latest |past )+(?:\d+ |few |two |three |five |ten )?(?:runs|jobs)\b",
+        r"^(?:(?:my|all|the) )*(?:recent |last |latest |past |previous |earlier |finished |failed )+(?:\d+ |few |two |three |five |ten )?(?:runs|jobs)\b",
         "",
     ),
     ("runs", rf"^(?:on |in |at )?(?:{_ASKING}|{SHOW})\b|^(?:(?:my|all|the) )+(?:runs|jobs)\b", _RUNS_MEANT),

@@ -19,9 +19,8 @@ _OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [
 _BEFORE = (
     r"(?:can|could|would|will) you |(?:please|kindly|just|only|pls|so) |(?:tell|show|inform|advise) me(?: on)? "
     r"|let me know |(?:say|know|find out|figure out|decide|determine|identify|indicate|name|rank) "
-    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we) (?:wanted to|want to|were to|had to|have to"
-    r"|needed to"
-    r"|need to|would) (?:run |do |start )?|if (?:i|we) (?:started|ran|did|launched) |before .+?, "
+    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we|you) (?:wanted to|want to|were to|had to|have to|needed to"
+    r"|need to|would) (?:run |do |start |(?:pick|choose|name|recommend) (?:an?|one|the) \w+ (?:for|to run|to do) )?|if (?:i|we) (?:started|ran|did|launched) |before .+?, "
     r"|(?:gotta|got to|going to) (?=\w)"
 )
 _ASKED_FOR = re.compile(
@@ -51,7 +50,7 @@ _OTHER_QUESTION = re.compile(
     r"^(?:how|why) (?!about\b)|\b(?:is|are) the (?:least|most) (?:busy|loaded)\b(?: right now| now)?\??$|"
     r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most)|reach(?:ed|able)?|ping|contact|currently use"
     r"|log in|down|online|alive"
-    r"|installed|is up|are up|(?<!for )running(?! ok))\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
+    r"|installed|is up|are up|(?<!for )running(?! ok)|by (?:\w+ )?(?:load|cpu|memory|ram|usage)|run for)\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
     re.IGNORECASE,
 )
 _ASIDE = (
@@ -77,7 +76,7 @@ _AFTER = (
     rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they)\b)?"
     rf"|{_IS}(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
     rf"|(?:it )?makes? (?:the )?most sense|{_WITH_ROOM}|(?:has|have|is there) room\b|suits?\b|fits?\b"
-    rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:for|to|on|with|by|then|as to|about|where|which|what|i|you|we|it|them|they)\b"
+    rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:that|who|for|to|on|with|by|then|as to|about|where|which|what|i|you|we|it|them|they)\b"
     rf"|(?:{MACHINE}|one)\b(?= (?:for|to|should))"
 )
 _LAST = (
@@ -104,6 +103,7 @@ def topic_of(behind: str, before: str = "") -> str | None:
     """The work that the question is about, of what stands before the words that ask for a host, and behind them."""
     before = _stripped(before, rf"^(?:{_BEFORE}|the |a |an |this |that |my |our )", rf"(?:^|\s)(?:{_LAST}|if)$")
     behind = _stripped(behind, rf"^(?:{_AFTER}|{_NOUN_OF_WORK})\s*", rf"(?:^|\s){_LAST}$")
+    before, behind = re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", before), re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", behind)
     articles = r"^(?:(?:a|an|the|this|that|my|our|some|running|doing)\s+)+"
     before, behind = _ASKED_FOR.sub("", before), _ASKED_FOR.sub("", behind)
     texts = [re.sub(articles, "", text, flags=re.IGNORECASE) for text in (behind, before)]
