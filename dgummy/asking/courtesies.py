@@ -79,6 +79,15 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"\s*(?:->|=>|→)\s*(?=⟦h|(?:the )?(?:best|least|all|every)\b)", " on "),
     (r"\bsynch\b", "sync"),
+    (r"\s+this time[.!]?$", ""),
+    (
+        r",? (?:and )?(?:it|that|this) (?:should|must|has to|is to|needs to|ought to|shall)"
+        r" (?:happen|run|go|take place|be (?:done|run)) (?=on |to |at |every|here|local)",
+        " ",
+    ),
+    (r"[,;]?\s*(?:--)?\b(?:host|node|machine|target)\s*[:=]?\s*(⟦h\d+⟧)[.!]?$", r" on \1"),
+    (r"^(?:target|host|node|machine)\s*[:=]?\s*(⟦h\d+⟧)\s*[:,;-]+\s*", r"\1: "),
+    (r"^ssh (⟦h\d+⟧)(?: and| then|[,;:])+ (.+)$", r"\2 on \1"),
     (r"^((?:sync|push|copy)\b.*?),? followed by (?:running |a run of )?", r"\1 and run "),
     (
         r",? (?:instead of|rather than|as opposed to) (?:on |over |across |using |in )?(?:an?|any|the|my|our|some|all)?"
@@ -216,7 +225,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\b(?:perform|execute|run|do) (?:the )?task (?=⟦q)", "run "),
     (r"\bover on (?=⟦|the\b|my\b|all\b)|\bover at (?=⟦)|\s@\s*(?=⟦)", " on "),
     (r"\b(?:out|off|over|up|down|across|along) (?:to|onto|on) (?=⟦|the\b|my\b|all\b|every|each)", "to "),
-    (r"\b(kick|fire|spin|start|boot) (?!off|up)([^,;.]{3,60}?) (?:off|up)\b(?=\s|$)", r"start \2"),
+    (r"\b(kick|fire|spin|start|boot) (?!off|up)((?:(?! to | and )[^,;.]){3,60}?) (?:off|up)\b(?=\s|$)", r"start \2"),
     (
         rf"\b((?:all|every|each)(?: of)?(?: the| my| our)? {MACHINE})(?: that)? (?:i|we)(?:'ve)? (?:own|have"
         r"|got|run)\b",

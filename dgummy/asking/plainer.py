@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dgummy.asking.courtesies import RULES
+from dgummy.asking.tasktext import VERBS
 from dgummy.asking.terms import BEST, CODE, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE, THEN
+
+_TASK_VERBS = "|".join(sorted(VERBS - {"show", "check", "open", "time", "test", "watch", "track"}))
 
 _RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:sync|rsync|synchroni[sz]e) @where@[.!]*$", r"sync to \g<where>"),
@@ -129,6 +132,42 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     # Who is to do it.
+    (
+        r"^(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use|pick)|go with|use"
+        r"|take|pick|choose) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)| to|,| and|:)+ (?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (
+        r"^(?P<rest>[^,;:]+?) (?:belongs|goes|should go|must go|ought to go|has to go|needs to go|is best (?:done|run))"
+        r" (?:on|to|onto|over to|with) @where@[.!]?$",
+        r"run \g<rest> on \g<where>",
+    ),
+    (
+        r"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)|to) (?P<rest>.+)$",
+        r"run \g<rest> on \g<where>",
+    ),
+    (r"^leave (?P<rest>[^,;:]+?) to @where@[.!]?$", r"run \g<rest> on \g<where>"),
+    (r"^(?:a |an |the )?(?:gummy|agent) on @where@\s*[,:-]+\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (
+        r"^(?:run|start|launch|get|put|have) (?:a |an |the )?(?:gummy(?: agent)?|agent|specialist) on @where@"
+        r" (?:that|which|who|and (?:have|let|make) it) (?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (
+        r"^(?:only|nobody but|no one but|none but) @where@ (?:may|should|can|must|shall|is to|ought to|will) (?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (
+        r"^(?:make sure|ensure|see(?: to it)?)(?: that)? @where@ (?:(?:runs|does|executes|performs) (?P<rest>.+)"
+        r"|(?P<more>(?!has\b|is\b|gets\b)\w+s (?:the|my|our|a|an|all|some|every) .+))$",
+        r"\g<rest>\g<more> on \g<where>",
+    ),
+    (
+        r"^(?:since|because|as|now that|given that|seeing that) @where@ (?:is|has|looks|isn'?t|seems)[^,;]*, (?:so |then )?"
+        r"(?P<rest>.+?)(?: there| on it)?$",
+        r"\g<rest> on \g<where>",
+    ),
+    (rf"^(⟦h\d+⟧),? (?=(?:{_TASK_VERBS})\b)", r"\1: "),
     (r"^(⟦h\d+⟧)\s+-+\s+(?=\w)", r"\1: "),
     (r"^@where@,? (?:can|could|will|would) you (?:please )?(?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
     (r"^(?:put|set) @where@ on(?: to)? (?P<rest>(?!fire\b|hold\b).+)$", r"run \g<rest> on \g<where>"),

@@ -260,7 +260,7 @@ def tidy(text: str) -> str:
 _GUMMY = re.compile(r"\b(?:gummy|gummies|specialists?|agents?)\b", re.IGNORECASE)
 _AGENT = r"(?:a |an |the |my |some )?(?:[\w-]+ )?(?:gummy(?:[- ]agents?)?|specialists?|agents?)"
 _DOER = re.compile(
-    r"^(?:(?:a )?(?:gummy|gummies|agent): "
+    r"^(?:(?:a )?(?:gummy|gummies|agent): |(?:a )?(?:gummy|gummies) to "
     r"|(?:the |a )?(?:[\w-]+ )?(?:specialist|agent|expert)"
     r" (?:ran|should|must|shall|runs|did|does|could|can|would|to|wrote|fixed) "
     r"|(?:have|let|get|ask|tell|make|want|use|dispatch|send|start|launch"
