@@ -89,11 +89,6 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:target|host|node|machine)\s*[:=]?\s*(⟦h\d+⟧)\s*[:,;-]+\s*", r"\1: "),
     (r"^ssh (⟦h\d+⟧)(?: and| then|[,;:])+ (.+)$", r"\2 on \1"),
     (r"^((?:sync|push|copy)\b.*?),? followed by (?:running |a run of )?", r"\1 and run "),
-    (
-        r",? (?:instead of|rather than|as opposed to) (?:on |over |across |using |in )?(?:an?|any|the|my|our|some|all)?"
-        rf" ?(?:remote |other )*(?:{MACHINE}|{CLUSTER})\b,?",
-        "",
-    ),
     (r"(⟦h\d+⟧),? and (?:also )?on (?=(?:the )?⟦h)", r"\1 and "),
     (
         r"^(?:fire|spin|boot|bring|wake|kick|unleash|get|let|set|have|turn)(?: up| off)? ((?:a |an "
@@ -118,20 +113,6 @@ RULES: tuple[tuple[str, str], ...] = (
         r"sync and \1",
     ),
     (
-        r"^(?:please )?(?:do not|don'?t|dont) (?:distribute|spread|use the (?:cluster|network)|use any (?:host"
-        r"|node|machine)"
-        r"|send (?:this|it) (?:anywhere|away|out))(?: (?:this|it|that|anything))?(?: anywhere"
-        r"| out)?[,;.: -]+(?:just |only |but )*(.+?)"
-        r"(?: here| locally)?$",
-        r"\1 here",
-    ),
-    (r"^(?:local|local only|locally only|only local|only locally|here only|only here)\s*[:;,-]+\s*(.+)$", r"\1 here"),
-    (
-        r",? (?:and )?not (?:on |to |using )?(?:an?|any|another|some|the other|a remote|the remote) (?:other )?"
-        rf"(?:remote )?(?:{ONE_MACHINE}|{MACHINE}|{CLUSTER})(?:,|(?=[.;!?]|$))",
-        "",
-    ),
-    (
         r"\b(?:on )?(?:all|everyone|everything|everywhere|every ?one) (?:but|except|bar|minus|save"
         r"|without) (?=(?:the )?⟦h)",
         "everywhere except ",
@@ -144,12 +125,6 @@ RULES: tuple[tuple[str, str], ...] = (
         r"^after (?:you(?:'ve| have)? )?(?:sync(?:ed|ing)|a sync)(?: (?:the|my|our) \w+)?(?: (?:to|on"
         r"|with))? ((?:the )?⟦h\d+⟧), (.+)$",
         r"sync and \2 on \1",
-    ),
-    (
-        r"^(?:no (?:cluster|remotes?|network|fleet)\b|(?:leave|let) (?:the |my )?(?:remote|other"
-        r"|cluster)[^,;:]*? (?:alone|be)\b"
-        r"|keep off the (?:cluster|network))[^,;:]*?(?:[,;:]| and| -) *(.+?)(?: here| locally)?$",
-        r"\1 here",
     ),
     (
         r"^[^?]*?(⟦h\d+⟧)[^,;.]*[,;.-] *(?:so )?(?:is|are) (?:it|that|they) (\w+(?: \w+){0,3}\??)$",
@@ -207,9 +182,6 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"\bwhere(?:ver)? (?:the )?(?:load|usage) is (?:the )?(?:lowest|least|smallest)", "on the best host"),
     (rf"\bon (?:the )?(?:present|current) {ONE_MACHINE}(?: only)?", "here"),
-    (r",? ?\b(?:nowhere else|and nowhere else)\b", ""),
-    (r"^(?:no remote|not remote|without remote)[^,;:]*[,;:] *(.+?)(?: here)?$", r"\1 here"),
-    (r"\b(?:please )?(?:do|run) it (here|locally)\s*[:,]\s*(.+)$", r"\2 here"),
     (
         r",? ⟦h(\d+)⟧ (?:can|should|could|will|must) (?:do|take|have|handle|run) (?:it|that|this)(?: one)?$",
         r" on ⟦h\1⟧",

@@ -225,7 +225,10 @@ def spreads(frame: Frame, work: Work) -> bool:
     balanced = (
         frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
     )
-    nameless = work.text is None or re.fullmatch(r"(?:gummy |agent )?(?:tasks|work|jobs)(?: evenly| optimally| out| up)*", work.text) is not None
+    nameless = (
+        work.text is None
+        or re.fullmatch(r"(?:gummy |agent )?(?:tasks|work|jobs)(?: evenly| optimally| out| up)*", work.text) is not None
+    )
     return verb is not None and balanced and nameless
 
 

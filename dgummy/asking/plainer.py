@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from dgummy.asking.courtesies import RULES
+from dgummy.asking.courtesies import RULES as COURTESIES
+from dgummy.asking.staying import RULES as STAYING
 from dgummy.asking.tasktext import VERBS
 from dgummy.asking.terms import BEST, CODE, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE, THEN
 
@@ -29,41 +30,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"|on) @where@(?:,| and)+ (?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
-    (r"^(?:stay|keep|remain) local,? and (?P<rest>.+)$", r"\g<rest> here"),
-    (
-        r"(?:,| -)? (?:there is |there's )?no need (?:for|to use|to involve) (?:the |any |my )?(?:cluster"
-        r"|network|other \w+|hosts|nodes)\W*$",
-        "",
-    ),
     # Here.
-    (
-        rf"^(?P<rest>.+?) {MODAL} (?:stay|remain|be (?:run|done|kept)|run|happen)"
-        rf" (?:here|local(?:ly)?|(?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}|laptop|desktop))[.!]?$",
-        r"\g<rest> here",
-    ),
-    (r"^(?:locally|right here|here),? (?=\w)(.+)$", r"\1 here"),
-    (
-        rf"^(?:keep|leave|hold) (?:it|this|that)(?: one)? (?:on|in) (?:this|my) (?:own )?(?:{ONE_MACHINE}"
-        r"|laptop|desktop)\s*[:;,.-]+\s*(.+)$",
-        r"\1 here",
-    ),
-    (
-        r"^(?:no remote (?:hosts?|machines?)|nothing remote|keep (?:it|this|that"
-        r"|everything)(?: one)? (?:local|here)|(?:do|run) (?:it|this|that) (?:locally|here)|stay local"
-        r"|not remotely|locally)"
-        r"\s*(?:please)?\s*[:;,.-]+\s*(.+)$",
-        r"\1 here",
-    ),
-    (
-        r"^(?:use|take) (?:my|this) (?:own )?(?:machine|laptop|computer|box)(?:, this one,)? (?:for|to) (.+)$",
-        r"\1 here",
-    ),
-    (r"(?:,| -| \() ?local(?:ly)?\)?[.!]?$", " here"),
-    (
-        r"\bon my end\b|\bon this end\b|\bon my side\b|\bin this (?:very )?(?:folder|directory|checkout"
-        r"|terminal|shell)\b",
-        "here",
-    ),
     # The best one.
     (r"^load[- ]balance (?:this|it|that)(?: one| task)?(?: for me)?\s*[:,-]\s*(.+)$", r"\1 on the best host"),
     (
@@ -383,7 +350,7 @@ def _without_remarks(text: str) -> str:
 def plainly(text: str, groups: Iterable[str]) -> str:
     """Put a marked sentence plainly."""
     text = _without_remarks(text)
-    for pattern, plain in (*RULES, *_rules(groups)):
+    for pattern, plain in (*COURTESIES, *STAYING, *_rules(groups)):
         before = text
         text = re.sub(pattern, plain, text, count=1, flags=re.IGNORECASE).strip()
         if not text:

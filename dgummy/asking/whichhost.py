@@ -103,7 +103,10 @@ def topic_of(behind: str, before: str = "") -> str | None:
     """The work that the question is about, of what stands before the words that ask for a host, and behind them."""
     before = _stripped(before, rf"^(?:{_BEFORE}|the |a |an |this |that |my |our )", rf"(?:^|\s)(?:{_LAST}|if)$")
     behind = _stripped(behind, rf"^(?:{_AFTER}|{_NOUN_OF_WORK})\s*", rf"(?:^|\s){_LAST}$")
-    before, behind = re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", before), re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", behind)
+    before, behind = (
+        re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", before),
+        re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", behind),
+    )
     articles = r"^(?:(?:a|an|the|this|that|my|our|some|running|doing)\s+)+"
     before, behind = _ASKED_FOR.sub("", before), _ASKED_FOR.sub("", behind)
     texts = [re.sub(articles, "", text, flags=re.IGNORECASE) for text in (behind, before)]
