@@ -79,6 +79,14 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"\s*(?:->|=>|→)\s*(?=⟦h|(?:the )?(?:best|least|all|every)\b)", " on "),
     (r"\bsynch\b", "sync"),
+    (
+        rf"^(?:find|pick|choose) (?:an?|the best|a good) {ONE_MACHINE} for each(?: of (?:these|them|those))?(?: tasks)?\s*[:,]+\s*",
+        "distribute: ",
+    ),
+    (
+        r"^(?:assign|send|put|give|run|place) each(?: of (?:these|them|those))?(?: tasks?| one)? (?:to|on|onto|at) [^:]+:\s*",
+        "distribute: ",
+    ),
     (r"\s+this time[.!]?$", ""),
     (
         r",? (?:and )?(?:it|that|this) (?:should|must|has to|is to|needs to|ought to|shall)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dgummy.asking.questions import SHOW
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
-from dgummy.asking.tasktext import Work
+from dgummy.asking.tasktext import Work, is_verb, parts
 
 _HARM = re.compile(
     r"\b(?:wip(?:ed?|ing)|eras(?:ed?|ing)|destroy(?:ed|ing)?|nuk(?:ed?|ing)|rm -\w+|reboot(?:ed|ing)?|shut ?down|shut (?:it|them|that|those) down|power ?off"
@@ -120,6 +120,11 @@ _HAS = re.compile(
     r"|(?:does|do|has|have) ⟦h\d+⟧ (?:have |got )?([\w.+-]+)",
     re.IGNORECASE,
 )
+_NAMELESS = re.compile(
+    r"(?:out |up |my |the |all |these |gummy |agent |our )*(?:tasks|work|jobs|load)?(?: ?(?:evenly|optimally|out|up|well))*",
+    re.IGNORECASE,
+)
+"""Tasks that are not named."""
 _TOLD = rf"{SHOW} (?:me |my )?(?:the )?(?:cluster |load )?(?:logs?|runs|status|load|specialists|hosts|state|output)"
 _RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last)"
 _FIRST = re.compile(rf"^(?:{_TOLD}|{_RUN_DONE})\b", re.IGNORECASE)
@@ -215,6 +220,14 @@ def _tests_a_host(frame: Frame, _: Work) -> bool:
     return re.fullmatch(r"(?:test|try|check) (?:the )?⟦h\d+⟧", frame.core, re.IGNORECASE) is not None
 
 
+def _is_several_everywhere(frame: Frame, work: Work) -> bool:
+    """Whether several tasks of agents are to be done all over: once each, or each of them everywhere?"""
+    if not frame.place.everywhere or frame.place.each or work.is_command or re.search(r"\btests?\b", frame.core):
+        return False
+    pieces = parts(work, looking=True)
+    return len(pieces) > 1 and all(is_verb(piece.split()[0].lower()) for piece in pieces)
+
+
 def _names_no_work(frame: Frame, work: Work) -> bool:
     return frame.place.named and not (work.text or work.gummy or work.sync or spreads(frame, work))
 
@@ -225,10 +238,7 @@ def spreads(frame: Frame, work: Work) -> bool:
     balanced = (
         frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
     )
-    nameless = (
-        work.text is None
-        or re.fullmatch(r"(?:gummy |agent )?(?:tasks|work|jobs)(?: evenly| optimally| out| up)*", work.text) is not None
-    )
+    nameless = work.text is None or _NAMELESS.fullmatch(work.text) is not None
     return verb is not None and balanced and nameless
 
 
@@ -239,6 +249,11 @@ _FIRST_OF_ALL = (
     _Doubt(_is_two_orders, "it asks for two different things", ("runs", "place")),
 )
 _OF_ORDERS = (
+    _Doubt(
+        _is_several_everywhere,
+        "it names several tasks and all hosts: each task once, or all everywhere?",
+        ("several", "all"),
+    ),
     _Doubt(lambda frame, _: frame.has(_TAKES_BACK), "it takes something back", ("all", "there")),
     _Doubt(_tests_a_host, "to test a host, or to run tests there?", ("status", "there")),
     _Doubt(_asks_what_there_is, "it asks what a host has", ("look", "status")),

@@ -50,18 +50,34 @@ def _order(frame: Frame) -> Understood:
         frame.core,
         re.IGNORECASE,
     )
-    several = parts(
-        work,
-        looking=place.each or not place.named or spread is not None,
-        listed=frame.said.rest.startswith(":"),
-    )
-    if place.each or (len(several) > 1 and (spread or not place.named)) or spreads(frame, work):
+    listed = _is_listed(frame)
+    several = parts(work, looking=listed or place.each or not place.named or spread is not None, listed=listed)
+    if len(several) > 1 and not place.named and not spread and _STRAY_PLACE.search(frame.core):
+        near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
+        return Understood(near, "it speaks of a place in a way that is not understood")
+    if place.each or (len(several) > 1 and (spread or listed or not place.named)) or spreads(frame, work):
         return _distributed(frame, several)
     if not place.named:
         return _nowhere(frame, work)
     if work.sync:
         return _synced(frame, work)
     return Understood((_placed(frame, work),))
+
+
+_STRAY_PLACE = re.compile(
+    r"\b(?:local|remote|remotely|locally|laptop|cluster|(?:this|my|other) (?:machine|host|node|box|computer))\b",
+    re.IGNORECASE,
+)
+_LIST = re.compile(
+    r"^:|^[^:]*\b(?:these|those|the following)\b[^:]*:|^(?:distribute|(?:load[- ])?balance|paralleli[sz]e|spread|farm out"
+    r"|hand out|orchestrate)\b",
+    re.IGNORECASE,
+)
+
+
+def _is_listed(frame: Frame) -> bool:
+    """Whether a list of tasks follows: behind a colon, or behind a word that is for several."""
+    return any(_LIST.match(text) is not None for text in (frame.said.rest, frame.whole))
 
 
 def _placed(frame: Frame, work: Work) -> Reading:

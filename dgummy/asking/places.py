@@ -82,9 +82,10 @@ _OVER = (
     r"|is free|you think best|as you see fit))?)"
 )
 _EACH = (
+    rf"(?:give|hand|assign) each (?:{ONE_MACHINE}|{MACHINE}) one(?: of (?:these|them|those))?",
     r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand|allocate"
     r"|schedule)? ?\beach(?: of them| one| task| job)?"
-    r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.]*",
+    r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.:]*",
     r"wherever (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
@@ -144,6 +145,9 @@ _ASIDE = (
     r"|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"
 )
+
+
+_SEVERAL_MACHINES = r"(?:hosts|nodes|machines|boxes|servers|computers|workers|platforms|targets|instances)"
 
 
 class _Cutter:
@@ -244,7 +248,8 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
         for pattern in (
             rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in"
             rf"|of) (?:the )?({any_of})(?: group)?\b",
-            rf"{lead}({any_of})(?: group| {MACHINE})\b",
+            rf"{lead}({any_of})(?: group| {_SEVERAL_MACHINES})\b",
+            rf"(?:{_ON} )?(?:every|each) ({any_of}) {ONE_MACHINE}\b",
             rf"{lead}group ({any_of})\b",
             rf"(?<=⟧)(?:,? and|,| &|/| plus) (?:the )?({any_of})\b(?: group| {MACHINE})?",
             rf"^(?:the )?({any_of})\s*[:,]",

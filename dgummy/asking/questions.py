@@ -21,7 +21,7 @@ _ASKS = re.compile(
     r"|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last"
     r"|running)\b|logs?\b|retry\b|rerun\b"
     r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
-    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the |my )?(?:logs?|output)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
+    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the |my )?(?:logs?|output)\b|pick up (?:the |my )?(?:results?|changes|artifacts?)\b|(?:try|run|do) (?:the |my )?(?:last|previous) (?:run|job|task)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
@@ -36,7 +36,7 @@ _SHOWS_SOMETHING = re.compile(
 )
 """What an application is to show: that is work."""
 _THING = re.compile(
-    r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|code|docs?)\b",
+    r"\b(?:page|endpoint|module|header|button|view|table|function|class|menu|component|screen|(?<!exit )code|docs?)\b",
     re.IGNORECASE,
 )
 
@@ -159,12 +159,12 @@ _RUNS_MEANT = (
     r"|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
-    r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot|on)\b))"
+    r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"
 )
 _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
         "logs",
-        r"\b(?:logs?|output|stdout|stderr|print(?:ed)?)\b",
+        r"\b(?:logs?|output|stdout|stderr|print(?:ed|s)?)\b",
         r"(?:run|runs|ran|job)\b",
     ),
     ("logs", r"^(?:tail|follow) (?:the |my )?(?:last |current )?(?:run|job)\b", ""),
@@ -177,7 +177,7 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("retry", r"^(?:retry|re-?run|repeat|restart|resume)\b", r"(?!)"),
     (
         "wait",
-        r"^(?:wait|block|hold|sit tight)\b|\buntil\b.*\b(?:finish|done|over|end|complete)|^(?:let me know"
+        r"^(?:wait|block|hold|sit tight)\b|\buntil\b.*\b(?:finish|done|over|end|complete|through|ready)|^(?:let me know"
         r"|tell me|notify me|ping me|alert me)\b.*"
         r"\b(?:when|once|as soon as)\b.*\b(?:finish|done|over|end|complete)",
         r"(?:run|runs|job|jobs)\b",
@@ -185,12 +185,14 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
     (
         "collect",
-        r"^(?:collect|fetch|copy|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
+        r"^(?:collect|fetch|copy|pick up|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
         r"|changes?|results?|work|files?|diff|branch|run)\b",
         r"the run\b",
     ),
     ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
+    ("retry", r"^(?:try|run|do) (?:the |my )?(?:last|previous) (?:run|job|task) (?:again|once more|over)\b", ""),
     ("runs", r"\bhistory\b", r"runs?\b"),
+    ("runs", rf"^(?:{SHOW} )?(?:me )?(?:the |my )?(?:recent )?(?:history|activity)$", ""),
     (
         "runs",
         r"^(?:(?:my|all|the) )*(?:recent |last |latest |past |previous |earlier |finished |failed )+(?:\d+ |few |two |three |five |ten )?(?:runs|jobs)\b",

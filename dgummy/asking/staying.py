@@ -18,9 +18,13 @@ _STAYS = (
     rf"|(?:no|not) (?:remote|remotely|{_ELSEWHERE}|gummy on [^,;:]*)(?: (?:this time|for this|please|needed|required|wanted))?"
     rf"|nothing remote|not (?:on|over|across|using) {_ELSEWHERE}"
     rf"|(?:leave|keep|let) {_ELSEWHERE} (?:alone|be|out of (?:it|this|that))|keep off {_ELSEWHERE}"
-    rf"|{_MINE} (?:is fine|will do|is enough|only)|this one is for {_MINE}|no other \w+)"
+    rf"|{_MINE} (?:is fine|will do|is enough|only)|this one is for {_MINE}|no other \w+|nowhere else|on no other \w+)"
 )
 RULES: tuple[tuple[str, str], ...] = (
+    (
+        rf"^(.*⟦h.*?),? (?:and )?(?:on )?(?:nowhere else|no other (?:{MACHINE}|{ONE_MACHINE})|not elsewhere)[.!]?$",
+        r"\1",
+    ),
     (rf"^(.+?) {MODAL} (?:stay|remain|be (?:run|done|kept)|run|happen) {_HERE}[.!]?$", r"\1 here"),
     (
         rf"^(?!.*⟦[hu]){_STAYS}(?:\s*please)?(?:\s*[,;:.]+|\s+-+|\s+and|\s+but)+\s*(?:please |just |only |then )*(?=\w)(.+?)(?: {_HERE})?$",
