@@ -23,7 +23,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one"
         r"|question)|no rush|fyi|ok(?:ay)?"
         r"|hey(?: there)?|hi(?: there)?|hello(?: there)?|listen|look|ah|oh|um+|please|real quick|actually"
-        r"|anyway)\b\s*[,!.:-]?\s*)+",
+        r"|anyway|kindly|i(?:'d| would) rather|i(?:'d| would) prefer (?:you )?to)\b\s*[,!.:-]?\s*)+",
         "",
     ),
     (rf"^{_HOPE} (?!you\b|i\b|we\b)(.{{3,40}}?) (?:could|would|can|might) (.+?)\??$", r"\1 should \2"),
@@ -79,6 +79,10 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"\s*(?:->|=>|→)\s*(?=⟦h|(?:the )?(?:best|least|all|every)\b)", " on "),
     (r"\bsynch\b", "sync"),
+    (
+        r"^(?:(?:the|our) )?(.+?) (?:is|are) (?:left|pending|waiting|to be done|still open|on my list|due)[,;.]+ (?=\w)",
+        r"\1, ",
+    ),
     (
         rf"^(?:find|pick|choose) (?:an?|the best|a good) {ONE_MACHINE} for each(?: of (?:these|them|those))?(?: tasks)?\s*[:,]+\s*",
         "distribute: ",
@@ -183,7 +187,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:to be safe|just in case|if possible|when possible|first of all|before lunch),? ", ""),
     (r"^same (?:task|thing|job|work) (on .+?)\s*[:,-]\s*(.+)$", r"run \2 \1"),
     (
-        r"\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet "
+        r"(?<!not )\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet "
         rf"|available |suitable )*(?:{ONE_MACHINE})(?: with spare \w+| with (?:some )?(?:room"
         r"|capacity))?(?: instead)?(?=[\s.,;!?]|$)",
         "on the best host",

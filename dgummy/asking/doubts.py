@@ -49,7 +49,7 @@ _UNKNOWN_MACHINE = re.compile(
 _QUESTION = re.compile(
     r"(?:is|are|am|was|were|does|did|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which"
     r"|where|should|could|may"
-    r"|would)\b|explain\b",
+    r"|would)\b|explain (?:to )?(?:me |us )?(?:how|what|why|where|which|when|the difference)\b",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
@@ -193,7 +193,7 @@ def _is_no_order(frame: Frame, work: Work) -> bool:
     return _NO_ORDER.search(last) is not None
 
 
-_ONE_WORD_TEXT = "test tests testing lint linter linting build benchmark benchmarks coverage pytest"
+_ONE_WORD_TEXT = "typecheck typechecks formatter mypy ruff test tests testing lint linter linting build benchmark benchmarks coverage pytest"
 _ONE_WORD = frozenset(_ONE_WORD_TEXT.split())
 
 
@@ -205,8 +205,16 @@ def _is_one_word(frame: Frame, work: Work) -> bool:
     return len(text.split()) == 1 and text.lower() not in _ONE_WORD
 
 
+_REQUEST = re.compile(
+    r"(?:\W*(?:hi|hey|hello|ok|okay|so|please|pls|and)\b)*\W*(?:(?:can|could|would|will) you|any chance|is it possible)\b",
+    re.IGNORECASE,
+)
+
+
 def _only_wonders(frame: Frame, work: Work) -> bool:
     """Whether it is a question without a request in it: `tests on node-2?`."""
+    if _REQUEST.match(frame.said.text):
+        return False
     return frame.said.text.rstrip().endswith("?") and not (work.verb or work.launched or work.is_command or work.gummy)
 
 

@@ -91,7 +91,6 @@ _EACH = (
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
     rf"{_ON} (?:the )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b",
-    rf"(?:between|among|amongst) {_SEVERAL}",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
     r"|whichever way) you [^,;.]*)?",
@@ -99,6 +98,7 @@ _EACH = (
     rf"|a good) way)?{_EVENLY}*|{_EVENLY}*)(?=\s*(?:$|[.,;:!?]))",
     r"(?:on|to|onto|over|across|at) (?:separate|different|distinct|several|whichever"
     rf"|their own) {MACHINE}(?:,? whichever are (?:best|free))?",
+    rf"(?:between|among|amongst) {_SEVERAL}",
     r"(?<=\w )optimally(?=\s*(?:$|[.,;:!?]))",
 )
 _ENDS = (
@@ -134,13 +134,14 @@ _NO_GROUP = frozenset(_NO_GROUP_TEXT.split())
 
 
 _ASIDE = (
+    rf"\b(?:lists?|names?|numbers?|tables?|pages?|overview) of (?:all|every|each) (?:of )?(?:the |my |our )?{MACHINE}\b|"
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\b(?:to|for|of|on|about|by|when|while) (?:pick|choos|select|find|determin|prefer|detect|rank|list"
     r"|show)ing\b[^,;:]*?"
     r"(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:how (?:to|do|can|does|should)|about (?:running|using|how)|(?:that|which|who) (?:pick"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should|we|i|you|it)|about (?:running|using|how)|(?:that|which|who) (?:pick"
     r"|choose|find|run|list"
     r"|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"

@@ -100,6 +100,10 @@ _RULES: tuple[tuple[str, str], ...] = (
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     # Who is to do it.
     (
+        r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent|gummy) on @where@ (?:to )?(?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (
         r"^(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use|pick)|go with|use"
         r"|take|pick|choose) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)| to|,| and|:)+ (?P<rest>.+)$",
         r"\g<rest> on \g<where>",
@@ -243,6 +247,11 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"|(?:update|refresh|provision|supply|sync) (?P<there>{HOSTS}) with {CODE}){THEN}(?P<rest>.+)$",
         r"sync and \g<rest>⟪\g<where>⟫⟪\g<there>⟫",
     ),
+    (
+        rf"^(?:i(?:'d| would)? (?:want|like|need) )?{CODE} (?:synced|copied|pushed|sent)(?: over)? (?:to|on|onto|with) @where@{THEN}"
+        r"(?P<rest>.+?)(?: (?:started|run|done|launched))?(?: there)?[.!]?$",
+        r"sync and \g<rest> on \g<where>",
+    ),
     (rf"^sync @where@{THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
     (
         rf"^@where@ needs? {CODE}(?:{THEN}(?:sync|copy|push|send) (?:it|them"
@@ -264,7 +273,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"sync and \g<rest>⟪\g<where>⟫",
     ),
     (
-        r"^(.+?) after (?:you )?(?:sync(?:ing|ed)?|a sync|pushing|copying)(?: (?:of )?(?:my|the|our"
+        r"^(.+?) after (?:you(?:'ve| have)? )?(?:sync(?:ing|ed)?|a sync|pushing|copying)(?: (?:of )?(?:my|the|our"
         r"|this)? ?\w+)?(?: over)?[.]?$",
         r"sync and \1",
     ),

@@ -27,11 +27,11 @@ _ASKS = re.compile(
 )
 _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
-    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?= (?:doing|up to|running"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?=(?: is)? (?:doing|up to|running"
     r"|working|busy)))"
 )
 _SHOWS_SOMETHING = re.compile(
-    r"(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view|specialist|agent)\b)",
+    r"log (?:every|each|all|the|an?) (?!of\b)|(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view|specialist|agent)\b)",
     re.IGNORECASE,
 )
 """What an application is to show: that is work."""
@@ -154,7 +154,7 @@ _ASKING = (
     r"|can (?:i|we) (?:see|have))"
 )
 _RUNS_MEANT = (
-    r"(?:(?:which|what|any|how many|all|our|my|these|active|failed|finished|recent) (?:of (?:my|our"
+    r"(?:(?:which|what|any|how many|all|our|my|these|today'?s|yesterday'?s|this \w+'?s|active|failed|finished|recent) (?:of (?:my|our"
     r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
     r"|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
@@ -221,7 +221,13 @@ def _is_some_run(frame: Frame, reading: Reading) -> bool:
 def _about_runs(frame: Frame) -> Reading | None:
     """What became of runs, and what is to be done with them."""
     core = frame.core
-    if _THING.search(core) or not _asks(frame) or core.lower() == "run" or _HOW_TO.match(core):
+    if (
+        _SHOWS_SOMETHING.match(core)
+        or _THING.search(core)
+        or not _asks(frame)
+        or core.lower() == "run"
+        or _HOW_TO.match(core)
+    ):
         return None
     run = re.search(_RUN_ID, core)
     named = run is not None or re.search(rf"\b{_RUN_NOUN}", core, re.IGNORECASE) is not None

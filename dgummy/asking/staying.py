@@ -15,7 +15,7 @@ _STAYS = (
     r"|send (?:this|it|that|anything)|go (?:remote|anywhere))(?: anywhere| away| out| remotely)*(?: for (?:this|that|it)| this time)?"
     rf"|without (?:leaving {_MINE}|(?:using |involving |touching )?{_ELSEWHERE})"
     rf"|(?:there is |there'?s )?no need (?:for|to use|to involve) {_ELSEWHERE}"
-    rf"|(?:no|not) (?:remote|remotely|{_ELSEWHERE}|gummy on [^,;:]*)(?: (?:this time|for this|please|needed|required|wanted))?"
+    rf"|(?:no|not) (?:remote|remotely|{_ELSEWHERE}|gummy on [^,;:]*)(?: (?:this time|for this(?: one)?|please|needed|required|wanted))?"
     rf"|nothing remote|not (?:on|over|across|using) {_ELSEWHERE}"
     rf"|(?:leave|keep|let) {_ELSEWHERE} (?:alone|be|out of (?:it|this|that))|keep off {_ELSEWHERE}"
     rf"|{_MINE} (?:is fine|will do|is enough|only)|this one is for {_MINE}|no other \w+|nowhere else|on no other \w+)"

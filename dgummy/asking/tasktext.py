@@ -13,7 +13,7 @@ _RUN = (
     r"|get going(?: on| with)?|have a go at|crank through|work on|repeat|schedule|submit|queue|process)"
 )
 _HAND_OVER = (
-    r"(?:do|put|send|dispatch|place|distribute|delegate|assign|hand|give|get|try|spin up|spin|see to"
+    r"(?:do|put|send|dispatch|place|distribute|delegate|assign|hand|give|get(?! rid)|try|spin up|spin|see to"
     r"|take care of|handle|fan out)"
 )
 LAUNCH = rf"(?:{_RUN}|{_HAND_OVER})"
@@ -41,7 +41,7 @@ build bump cache capture catch centralise centralize change chart check clarify 
 collapse collect combine compact compile compress compute condense configure connect consolidate containerise
 containerize convert cover crawl create crop debug decode decouple decrypt deduplicate define delete
 denormalise denormalize deploy deprecate derive design detect diagnose diff disable document downgrade
-download draft drop edit eliminate embed emit enable encode encrypt enforce enrich estimate evaluate expand
+download draft draw drop edit eliminate embed emit enable encode encrypt enforce enrich estimate evaluate expand
 explore export expose extend extract factor fetch figure filter find finish fix flatten format fuse fuzz
 gather generate grade group guard gzip handle harden harmonise harmonize hash hide highlight hook hunt
 identify implement import improve index inject inline inspect install instrument integrate internationalise

@@ -48,7 +48,7 @@ _TOLD_TO_START = re.compile(
 )
 _OTHER_QUESTION = re.compile(
     r"^(?:how|why) (?!about\b)|\b(?:is|are) the (?:least|most) (?:busy|loaded)\b(?: right now| now)?\??$|"
-    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most)|reach(?:ed|able)?|ping|contact|currently use"
+    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most| capacity| room| space| resources| power)|reach(?:ed|able)?|ping|contact|currently use"
     r"|log in|down|online|alive"
     r"|installed|is up|are up|(?<!for )running(?! ok)|by (?:\w+ )?(?:load|cpu|memory|ram|usage)|run for)\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
     re.IGNORECASE,
@@ -69,8 +69,8 @@ _FITTING = (
     r"|free|suitable|better|least \w+|able)"
 )
 _WITH_ROOM = (
-    r"(?:has|have|'s got|has got|got|'d have|would have|is with)?(?: got)? ?(?:the )?(?:spare|free|enough|most|some)"
-    r" (?:spare |free )?(?:capacity|room|space|headroom|cycles|resources|time|memory)(?: left)?"
+    r"(?:has|have|'s got|has got|got|'d have|would have|is with)?(?: got)? ?(?:the )?(?:spare|free|enough|most|some)?"
+    r" ?(?:spare |free )?(?:capacity|room|space|headroom|cycles|resources|time|memory)(?: left)?"
 )
 _AFTER = (
     rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they)\b)?"
