@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dgummy.asking.questions import SHOW
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import Work, is_verb, parts
+from dgummy.asking.terms import EVERY, MACHINE
 
 _HARM = re.compile(
     r"\b(?:wip(?:ed?|ing)|eras(?:ed?|ing)|destroy(?:ed|ing)?|nuk(?:ed?|ing)|rm -\w+|reboot(?:ed|ing)?|shut ?down|shut (?:it|them|that|those) down|power ?off"
@@ -225,7 +226,7 @@ def _is_vague(frame: Frame, work: Work) -> bool:
 
 
 def _tests_a_host(frame: Frame, _: Work) -> bool:
-    return re.fullmatch(r"(?:test|try|check) (?:the )?⟦h\d+⟧", frame.core, re.IGNORECASE) is not None
+    return re.fullmatch(rf"(?:test|try|check) (?:(?:the )?⟦h\d+⟧|{EVERY})", frame.whole, re.IGNORECASE) is not None
 
 
 def _is_several_everywhere(frame: Frame, work: Work) -> bool:
@@ -256,7 +257,16 @@ _FIRST_OF_ALL = (
     ),
     _Doubt(_is_two_orders, "it asks for two different things", ("runs", "place")),
 )
+_ASKS_OF_ALL = re.compile(
+    rf"(?:do|does|did|have|has|are|is|were|was|can|could|should|would|will|must) (?:{EVERY}|(?:any|some) (?:of (?:my|the) )?{MACHINE})",
+    re.IGNORECASE,
+)
 _OF_ORDERS = (
+    _Doubt(
+        lambda frame, _: _ASKS_OF_ALL.match(frame.whole) is not None and frame.said.text.rstrip().endswith("?"),
+        "it is a question about hosts that is not understood",
+        ("status", "all"),
+    ),
     _Doubt(
         _is_several_everywhere,
         "it names several tasks and all hosts: each task once, or all everywhere?",

@@ -244,7 +244,7 @@ def _about_runs(frame: Frame) -> Reading | None:
 
 _LOAD = (
     r"(?:load|busy|busiest|cpu|memory|ram|utili[sz]ation|usage|metrics|loaded|overloaded|idle|io wait"
-    r"|load averages?|headroom|swap|disk|how hard|working|free (?:memory|ram|cpu))"
+    r"|load averages?|headroom|swap|disk|how hard|working(?! on)|free (?:memory|ram|cpu))"
 )
 _UP = (
     r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected"

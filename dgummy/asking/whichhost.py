@@ -53,6 +53,21 @@ _OTHER_QUESTION = re.compile(
     r"|installed|is up|are up|(?<!for )running(?! ok)|by (?:\w+ )?(?:load|cpu|memory|ram|usage)|run for)\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
     re.IGNORECASE,
 )
+_OTHER_THING = re.compile(
+    r"\s+(?:keys?|names?|versions?|learning|files?|groups?|types?|ids?|lists?|configs?|configuration|address(?:es)?|ports?"
+    r"|codes?|apps?|js|images?|levels?|process(?:es)?|modules?|packages?|requirements|hours?|size)\b",
+    re.IGNORECASE,
+)
+"""What makes another thing of a host: "host key", "node version"."""
+_WHERE_KEPT = re.compile(
+    r"\bwhere (?:should|would|could|can|do|does|shall|to)\b.*\b(?:put|find|place|store|keep|add|see|read|get)\b",
+    re.IGNORECASE,
+)
+_KEPT = re.compile(
+    r"^(?:find|see|read|get|learn|download) |\b(?:files?|folders?|director(?:y|ies)|keys?|secrets?|functions?|class(?:es)?|pages?"
+    r"|docs?|logs?|settings?|tokens?|passwords?)$",
+    re.IGNORECASE,
+)
 _ASIDE = (
     r"(?:,|;|\.|:|-)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)[^:]*"
     r"|i'?ll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
@@ -94,9 +109,12 @@ def about_a_host(frame: Frame) -> Reading | None:
     found = _ASKED_FOR.search(whole)
     if found is None or not _CHOOSES.search(whole) or _TOLD_TO_START.search(whole[found.end() :]):
         return None
-    if frame.place.hosts or _OTHER_QUESTION.search(whole[:60]):
+    if frame.place.hosts or _OTHER_QUESTION.search(whole[:60]) or _OTHER_THING.match(whole, found.end()):
         return None
-    return frame.reading(Intent.WHICH_HOST, topic_of(whole[found.end() :], whole[: found.start()]))
+    topic = topic_of(whole[found.end() :], whole[: found.start()])
+    if topic is not None and _WHERE_KEPT.search(whole) and _KEPT.search(topic):
+        return None
+    return frame.reading(Intent.WHICH_HOST, topic)
 
 
 def topic_of(behind: str, before: str = "") -> str | None:
