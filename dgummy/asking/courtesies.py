@@ -80,15 +80,30 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\s*(?:->|=>|→)\s*(?=⟦h|(?:the )?(?:best|least|all|every)\b)", " on "),
     (r"\bsynch\b", "sync"),
     (
-        r"^(?:(?:the|our) )?(.+?) (?:is|are) (?:left|pending|waiting|to be done|still open|on my list|due)[,;.]+ (?=\w)",
+        r"^(?:after (?:a |the )?sync|(?:once|when|as soon as) (?:(?:it|that|everything|all)(?:'s"
+        r"| is) )?synced(?: up)?)[,;]? (?:please )?(?=\w)",
+        "sync and ",
+    ),
+    (
+        r"^(?!sync)(.+?),? (?:with|using|from|on top of|including) (?:(?:a|the) (?:fresh|new|current"
+        r"|latest) copy of (?:my|the|our)"
+        r"|(?:my|the|our) (?:latest|current|newest|freshest|uncommitted)) (?:code|changes|version|state|project"
+        r"|repo|tree|checkout)[.!]?$",
+        r"sync and \1",
+    ),
+    (
+        r"^(?:(?:the|our) )?(.+?) (?:is|are) (?:left|pending|waiting|to be done|still open|on my list"
+        r"|due)[,;.]+ (?=\w)",
         r"\1, ",
     ),
     (
-        rf"^(?:find|pick|choose) (?:an?|the best|a good) {ONE_MACHINE} for each(?: of (?:these|them|those))?(?: tasks)?\s*[:,]+\s*",
+        rf"^(?:find|pick|choose) (?:an?|the best|a good) {ONE_MACHINE} for each(?: of (?:these|them"
+        rf"|those))?(?: tasks)?\s*[:,]+\s*",
         "distribute: ",
     ),
     (
-        r"^(?:assign|send|put|give|run|place) each(?: of (?:these|them|those))?(?: tasks?| one)? (?:to|on|onto|at) [^:]+:\s*",
+        r"^(?:assign|send|put|give|run|place) each(?: of (?:these|them|those))?(?: tasks?| one)? (?:to|on|onto"
+        r"|at) [^:]+:\s*",
         "distribute: ",
     ),
     (r"\s+this time[.!]?$", ""),

@@ -6,32 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dgummy.asking.harm import is_harm
 from dgummy.asking.questions import SHOW
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import Work, is_verb, parts
 from dgummy.asking.terms import EVERY, MACHINE
 
-_HARM = re.compile(
-    r"\b(?:wip(?:ed?|ing)|eras(?:ed?|ing)|destroy(?:ed|ing)?|nuk(?:ed?|ing)|rm -\w+|reboot(?:ed|ing)?|shut ?down|shut (?:it|them|that|those) down|power ?off"
-    r"|turn off|switch off|uninstall"
-    r"|factory reset|sudo"
-    r"|mkfs|dd if)\b"
-    r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
-    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?"
-    r"|tasks?)\b)(?!.* from \w+ing\b))"
-    r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|clean up|clean|empty) (?:all|every|everything"
-    r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
-    r"|\bgit (?:clean|reset --hard|push (?:\S+ )*(?:-f|--force))|\b(?:docker|podman) (?:system|volume"
-    r"|image|container) prune\b"
-    r"|\b(?:kubectl|terraform|helm) (?:delete|destroy|uninstall|apply)\b|\b(?:truncate|shred|killall"
-    r"|pkill|unlink|fdisk|parted)\b"
-    r"|\bfind\b.* -(?:delete|exec)\b|>\s*/|/dev/null >|\b(?:apt|apt-get|yum|dnf|brew|pip|npm) (?:remove"
-    r"|purge|uninstall)\b"
-    r"|\bremove (?:the )?(?:\w+ )?(?:folders?|director(?:y|ies)|disks?|users?|hosts?)\b"
-    r"|\b(?:delete|get rid of|throw away) (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?"
-    r"(?:logs?|files?|folders?|director(?:y|ies)|branches|repo(?:sitory)?|projects?|codebase)\b",
-    re.IGNORECASE,
-)
 _WHEN = re.compile(
     r"\b(?:every|each) (?:\d+ )?(?:night|day|hour|morning|evening|week|month|minutes?|hours?|weekday"
     r"|(?:mon|tues|wednes|thurs|fri"
@@ -122,7 +102,8 @@ _HAS = re.compile(
     re.IGNORECASE,
 )
 _NAMELESS = re.compile(
-    r"(?:out |up |my |the |all |these |gummy |agent |our )*(?:tasks|work|jobs|load)?(?: ?(?:evenly|optimally|out|up|well))*",
+    r"(?:out |up |my |the |all |these |gummy |agent |our )*(?:tasks|work|jobs|load)?(?: ?(?:evenly|optimally|out"
+    r"|up|well))*",
     re.IGNORECASE,
 )
 """Tasks that are not named."""
@@ -148,7 +129,7 @@ class _Doubt:
 
 
 def _is_harm(frame: Frame, _: Work) -> bool:
-    return _HARM.search(frame.core) is not None
+    return is_harm(frame.core)
 
 
 def _is_two_orders(frame: Frame, _: Work) -> bool:
@@ -194,7 +175,10 @@ def _is_no_order(frame: Frame, work: Work) -> bool:
     return _NO_ORDER.search(last) is not None
 
 
-_ONE_WORD_TEXT = "typecheck typechecks formatter mypy ruff test tests testing lint linter linting build benchmark benchmarks coverage pytest"
+_ONE_WORD_TEXT = """
+typecheck typechecks formatter mypy ruff test tests testing lint linter linting build benchmark benchmarks coverage
+pytest
+"""
 _ONE_WORD = frozenset(_ONE_WORD_TEXT.split())
 
 
@@ -207,7 +191,8 @@ def _is_one_word(frame: Frame, work: Work) -> bool:
 
 
 _REQUEST = re.compile(
-    r"(?:\W*(?:hi|hey|hello|ok|okay|so|please|pls|and)\b)*\W*(?:(?:can|could|would|will) you|any chance|is it possible)\b",
+    r"(?:\W*(?:hi|hey|hello|ok|okay|so|please|pls|and)\b)*\W*(?:(?:can|could|would|will) you|any chance"
+    r"|is it possible)\b",
     re.IGNORECASE,
 )
 
@@ -230,7 +215,7 @@ def _tests_a_host(frame: Frame, _: Work) -> bool:
 
 
 def _is_several_everywhere(frame: Frame, work: Work) -> bool:
-    """Whether several tasks of agents are to be done all over: once each, or each of them everywhere?"""
+    """Whether several tasks are to be done all over: once each, or all of them everywhere, nobody can tell."""
     if not frame.place.everywhere or frame.place.each or work.is_command or re.search(r"\btests?\b", frame.core):
         return False
     pieces = parts(work, looking=True)
@@ -258,7 +243,8 @@ _FIRST_OF_ALL = (
     _Doubt(_is_two_orders, "it asks for two different things", ("runs", "place")),
 )
 _ASKS_OF_ALL = re.compile(
-    rf"(?:do|does|did|have|has|are|is|were|was|can|could|should|would|will|must) (?:{EVERY}|(?:any|some) (?:of (?:my|the) )?{MACHINE})",
+    rf"(?:do|does|did|have|has|are|is|were|was|can|could|should|would|will|must) (?:{EVERY}|(?:any"
+    rf"|some) (?:of (?:my|the) )?{MACHINE})",
     re.IGNORECASE,
 )
 _OF_ORDERS = (
@@ -360,11 +346,6 @@ def of_an_action(frame: Frame) -> str:
     )
     # "until it is over" is what waiting is about.
     return next((why for pattern, why in doubts if pattern.search(frame.whole)), "")
-
-
-def is_harm(command: str) -> bool:
-    """Whether a command may destroy something, or switch it off."""
-    return _HARM.search(command) is not None
 
 
 def of_an_order(frame: Frame, work: Work) -> Understood | None:

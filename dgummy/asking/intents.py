@@ -69,7 +69,8 @@ _STRAY_PLACE = re.compile(
     re.IGNORECASE,
 )
 _LIST = re.compile(
-    r"^:|^[^:]*\b(?:these|those|the following)\b[^:]*:|^(?:distribute|(?:load[- ])?balance|paralleli[sz]e|spread|farm out"
+    r"^:|^[^:]*\b(?:these|those|the following)\b[^:]*:|^(?:distribute|(?:load[- ])?balance|paralleli[sz]e|spread"
+    r"|farm out"
     r"|hand out|orchestrate)\b",
     re.IGNORECASE,
 )

@@ -134,7 +134,8 @@ _NO_GROUP = frozenset(_NO_GROUP_TEXT.split())
 
 
 _ASIDE = (
-    rf"\b(?:lists?|names?|numbers?|tables?|pages?|overview) of (?:all|every|each) (?:of )?(?:the |my |our )?{MACHINE}\b|"
+    rf"\b(?:lists?|names?|numbers?|tables?|pages?|overview) of (?:all|every|each) (?:of )?(?:the |my "
+    rf"|our )?{MACHINE}\b|"
     r"(?<!^)\b(?:when|if|while|unless|because|whether|in case)\b[^,;:.]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"

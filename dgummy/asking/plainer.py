@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 
 from dgummy.asking.courtesies import RULES as COURTESIES
 from dgummy.asking.staying import RULES as STAYING
-from dgummy.asking.tasktext import VERBS
-from dgummy.asking.terms import BEST, CODE, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE, THEN
+from dgummy.asking.syncing import RULES as SYNCING
+from dgummy.asking.tasktext import PROGRAMS, VERBS
+from dgummy.asking.terms import BEST, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE
 
 _TASK_VERBS = "|".join(sorted(VERBS - {"show", "check", "open", "time", "test", "watch", "track"}))
+
+_PROGRAMS = "|".join(sorted(re.escape(name) for name in PROGRAMS))
 
 _RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:sync|rsync|synchroni[sz]e) @where@[.!]*$", r"sync to \g<where>"),
@@ -100,12 +103,15 @@ _RULES: tuple[tuple[str, str], ...] = (
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     # Who is to do it.
     (
-        r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent|gummy) on @where@ (?:to )?(?P<rest>.+)$",
+        r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"
+        r"|gummy) on @where@ (?:to )?(?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use|pick)|go with|use"
-        r"|take|pick|choose) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)| to|,| and|:)+ (?P<rest>.+)$",
+        r"^(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use"
+        r"|pick)|go with|use"
+        r"|take|pick|choose) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)"
+        r"| to|,| and|:)+ (?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
     (
@@ -114,7 +120,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"run \g<rest> on \g<where>",
     ),
     (
-        r"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)|to) (?P<rest>.+)$",
+        r"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)"
+        r"|to) (?P<rest>.+)$",
         r"run \g<rest> on \g<where>",
     ),
     (r"^leave (?P<rest>[^,;:]+?) to @where@[.!]?$", r"run \g<rest> on \g<where>"),
@@ -125,7 +132,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:only|nobody but|no one but|none but) @where@ (?:may|should|can|must|shall|is to|ought to|will) (?P<rest>.+)$",
+        r"^(?:only|nobody but|no one but|none but) @where@ (?:may|should|can|must|shall|is to|ought to"
+        r"|will) (?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
     (
@@ -134,7 +142,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\g<rest>\g<more> on \g<where>",
     ),
     (
-        r"^(?:since|because|as|now that|given that|seeing that) @where@ (?:is|has|looks|isn'?t|seems)[^,;]*, (?:so |then )?"
+        r"^(?:since|because|as|now that|given that|seeing that) @where@ (?:is|has|looks|isn'?t"
+        r"|seems)[^,;]*, (?:so |then )?"
         r"(?P<rest>.+?)(?: there| on it)?$",
         r"\g<rest> on \g<where>",
     ),
@@ -143,7 +152,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^@where@,? (?:can|could|will|would) you (?:please )?(?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
     (r"^(?:put|set) @where@ on(?: to)? (?P<rest>(?!fire\b|hold\b).+)$", r"run \g<rest> on \g<where>"),
     (
-        rf"^(?P<where>{EVERY}),? (?P<but>(?:except|but|bar|apart from|other than|excluding)(?: for)? {HOSTS}),? {MODAL} (?P<rest>.+)$",
+        rf"^(?P<where>{EVERY}),? (?P<but>(?:except|but|bar|apart from|other than"
+        rf"|excluding)(?: for)? {HOSTS}),? {MODAL} (?P<rest>.+)$",
         r"\g<rest> on \g<where> \g<but>",
     ),
     (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
@@ -199,6 +209,12 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"run \g<rest> on \g<where>",
     ),
     (
+        rf"^(?:show(?: me)?|get(?: me)?|give me|see|print|i(?:'d| would)? (?:want|need|like)) (?:the )?(?:output"
+        rf"|results?) of"
+        rf" (?=(?:{_PROGRAMS})\b)",
+        "run ",
+    ),
+    (
         r"^what (?:does|would|do|will) (⟦[qc]\d+⟧) (?:say|print|show|return|report|give|output"
         r"|tell)(?: me)? (on|for|at|across|everywhere)\b",
         r"run \1 \2",
@@ -231,68 +247,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"|test) (?:it|them) (?:everywhere|there).*$",
         r"run \1 everywhere",
     ),
-    # Sync, then run.
-    (
-        rf"^(?:make sure|ensure|see to it)(?: that)? @where@ (?:has|gets|have) {CODE}{THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
-    ),
-    (
-        rf"^(?:make sure|ensure|see to it)(?: that)? {CODE} (?:is|are|gets?) (?:synced|synchroni[sz]ed"
-        rf"|copied|sent|pushed)(?: (?:to|on|onto|with) (?P<where>@place@|the best host))?"
-        rf"(?:{THEN}| (?:prior to|before) )(?:you )?(?P<rest>.+)$",
-        r"sync and \g<rest>⟪\g<where>⟫",
-    ),
-    (
-        rf"^(?:(?:bring|get|keep) @where@ (?:up[- ]to[- ](?:date|speed)|current|in sync)(?: with {CODE})?"
-        rf"|(?:update|refresh|provision|supply|sync) (?P<there>{HOSTS}) with {CODE}){THEN}(?P<rest>.+)$",
-        r"sync and \g<rest>⟪\g<where>⟫⟪\g<there>⟫",
-    ),
-    (
-        rf"^(?:i(?:'d| would)? (?:want|like|need) )?{CODE} (?:synced|copied|pushed|sent)(?: over)? (?:to|on|onto|with) @where@{THEN}"
-        r"(?P<rest>.+?)(?: (?:started|run|done|launched))?(?: there)?[.!]?$",
-        r"sync and \g<rest> on \g<where>",
-    ),
-    (rf"^sync @where@{THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
-    (
-        rf"^@where@ needs? {CODE}(?:{THEN}(?:sync|copy|push|send) (?:it|them"
-        rf"|that)(?: over)?)?{THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
-    ),
-    (
-        r"^before (?:you )?(?:run|running|start|starting|do|doing) (?P<rest>.+?) on @where@[,;]? (?:please "
-        r")?(?:bring|get|sync|push|copy|make sure|update|mirror)\b.*$",
-        r"sync and run \g<rest> on \g<where>",
-    ),
-    (
-        r"^(?:get|bring|mirror|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync|synchroni[sz]e"
-        rf"|publish|drop|beam)(?: (?:up|over|across))? {CODE}"
-        rf"(?: (?:up|over|across|out))?(?: (?:to|onto|on|with|into|at|for) (?P<where>@place@"
-        rf"|the best host))?(?: first)?{THEN}(?:(?:once|when|after) (?:that'?s|that is|it'?s|it is"
-        r"|this is) (?:done|there|finished|over|synced),? |"
-        r"afterwards,? |(?:have|let|make) it |use it to )*(?P<rest>.+)$",
-        r"sync and \g<rest>⟪\g<where>⟫",
-    ),
-    (
-        r"^(.+?) after (?:you(?:'ve| have)? )?(?:sync(?:ing|ed)?|a sync|pushing|copying)(?: (?:of )?(?:my|the|our"
-        r"|this)? ?\w+)?(?: over)?[.]?$",
-        r"sync and \1",
-    ),
-    (
-        r"^(.+?)(?:,? (?:and|but)|[,;.]| -)? ?(?:please )?(?:(?:make sure|ensure)(?: that)? (?:you )?(?:it"
-        r"|everything|the code|my code|the project|my changes)? ?(?:is|are|was|has been"
-        r"|to)? ?(?:in )?sync(?:ed)?(?: first| beforehand)?"
-        r"|(?:do a |with a )?(?:fresh )?sync(?:ing)?(?: (?:my|the|our|this)? ?\w+)?(?: over| up)? (?:first"
-        r"|before(?:hand)?|beforehand|before that))[.!]?$",
-        r"sync and \1",
-    ),
-    (
-        r"^(?:with|after|following|do) (?:a |the )?(?:fresh |full |quick )?sync(?:ing)?(?: (?:of )?(?:my|the"
-        r"|our)? ?\w+)?(?: beforehand| first| done)?[,;]+ (.+)$",
-        r"sync and \1",
-    ),
-    (r"\bsync(?:ing)? ⟦q\d+⟧ (?=run\b)", "sync and "),
-    (r"\bsync(?:hroni[sz]e)?\s*(?:'n'|n|&|\+)\s*(?=\w)", "sync and "),
-    # Several.
+)
+_SEVERAL: tuple[tuple[str, str], ...] = (
     (
         r"^let (?:the )?(?:balancer|scheduler|dgummy|it) (?:place|spread|schedule|distribute|assign"
         r"|put)(?: both)? (.+)$",
@@ -321,7 +277,7 @@ def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
         rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|(?:{any_of})(?: group| {MACHINE})))"
     )
     place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
-    for pattern, plain in _RULES:
+    for pattern, plain in (*_RULES, *SYNCING, *_SEVERAL):
         named = pattern.replace("@where@", rf"(?P<where>{place})")
         yield named.replace("@place@", place).replace("@group@", group), plain
 

@@ -21,17 +21,21 @@ _ASKS = re.compile(
     r"|retrieve\b|pull\b|download\b|anything\b|everything\b|give me|overview|the (?:current|last"
     r"|running)\b|logs?\b|retry\b|rerun\b"
     r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
-    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the |my )?(?:logs?|output)\b|pick up (?:the |my )?(?:results?|changes|artifacts?)\b|(?:try|run|do) (?:the |my )?(?:last|previous) (?:run|job|task)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
+    r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the "
+    r"|my )?(?:logs?|output)\b|pick up (?:the |my )?(?:results?|changes|artifacts?)\b|(?:try|run|do) (?:the "
+    r"|my )?(?:last|previous) (?:run|job|task)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
 _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
-    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?=(?: is)? (?:doing|up to|running"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?=(?: is)? (?:doing|up to"
+    r"|running"
     r"|working|busy)))"
 )
 _SHOWS_SOMETHING = re.compile(
-    r"log (?:every|each|all|the|an?) (?!of\b)|(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview|table|summary|report|view|specialist|agent)\b)",
+    r"log (?:every|each|all|the|an?) (?!of\b)|(?:show|display|print) an? (?!(?:\w+ )?(?:list|status|overview"
+    r"|table|summary|report|view|specialist|agent)\b)",
     re.IGNORECASE,
 )
 """What an application is to show: that is work."""
@@ -154,12 +158,14 @@ _ASKING = (
     r"|can (?:i|we) (?:see|have))"
 )
 _RUNS_MEANT = (
-    r"(?:(?:which|what|any|how many|all|our|my|these|today'?s|yesterday'?s|this \w+'?s|active|failed|finished|recent) (?:of (?:my|our"
+    r"(?:(?:which|what|any|how many|all|our|my|these|today'?s|yesterday'?s|this \w+'?s|active|failed|finished"
+    r"|recent) (?:of (?:my|our"
     r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
     r"|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
-    r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"
+    r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)"
+    r"|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"
 )
 _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
@@ -185,7 +191,8 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
     (
         "collect",
-        r"^(?:collect|fetch|copy|pick up|bring (?:back|home|me)|bring|get|pull|download|grab|retrieve)\b.*\b(?:artifacts?"
+        r"^(?:collect|fetch|copy|pick up|bring (?:back|home|me)|bring|get|pull|download|grab"
+        r"|retrieve)\b.*\b(?:artifacts?"
         r"|changes?|results?|work|files?|diff|branch|run)\b",
         r"the run\b",
     ),
@@ -195,7 +202,8 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("runs", rf"^(?:{SHOW} )?(?:me )?(?:the |my )?(?:recent )?(?:history|activity)$", ""),
     (
         "runs",
-        r"^(?:(?:my|all|the) )*(?:recent |last |latest |past |previous |earlier |finished |failed )+(?:\d+ |few |two |three |five |ten )?(?:runs|jobs)\b",
+        r"^(?:(?:my|all|the) )*(?:recent |last |latest |past |previous |earlier |finished |failed )+(?:\d+ |few "
+        r"|two |three |five |ten )?(?:runs|jobs)\b",
         "",
     ),
     ("runs", rf"^(?:on |in |at )?(?:{_ASKING}|{SHOW})\b|^(?:(?:my|all|the) )+(?:runs|jobs)\b", _RUNS_MEANT),

@@ -9,13 +9,16 @@ _HERE = rf"(?:right )?(?:here|local(?:ly)?|(?:on|in) {_MINE})"
 _ELSEWHERE = rf"(?:(?:an?|any|the|my|our|other|another|remote|single) )*(?:{MACHINE}|{ONE_MACHINE}|{CLUSTER}|remotes?)"
 _LEAVE_OUT = r"(?:distribute|spread|use|involve|bother|touch|need|go to|contact)"
 _STAYS = (
-    rf"(?:(?:(?:please )?(?:keep|leave|hold|do|run) (?:it|this|that|everything)(?: one)? |stay |remain |only |just )?{_HERE}"
+    rf"(?:(?:(?:please )?(?:keep|leave|hold|do|run) (?:it|this|that|everything)(?: one)? |stay |remain |only "
+    rf"|just )?{_HERE}"
     rf"(?: only)?|local(?:ly)? only|here only"
     rf"|(?:please )?(?:do not|don'?t|dont|never) (?:{_LEAVE_OUT} (?:{_ELSEWHERE}|this|it|that|anything)"
-    r"|send (?:this|it|that|anything)|go (?:remote|anywhere))(?: anywhere| away| out| remotely)*(?: for (?:this|that|it)| this time)?"
+    r"|send (?:this|it|that|anything)|go (?:remote|anywhere))(?: anywhere| away| out| remotely)*(?: for (?:this"
+    r"|that|it)| this time)?"
     rf"|without (?:leaving {_MINE}|(?:using |involving |touching )?{_ELSEWHERE})"
     rf"|(?:there is |there'?s )?no need (?:for|to use|to involve) {_ELSEWHERE}"
-    rf"|(?:no|not) (?:remote|remotely|{_ELSEWHERE}|gummy on [^,;:]*)(?: (?:this time|for this(?: one)?|please|needed|required|wanted))?"
+    rf"|(?:no|not) (?:remote|remotely|{_ELSEWHERE}|gummy on [^,;:]*)(?: (?:this time|for this(?: one)?|please"
+    rf"|needed|required|wanted))?"
     rf"|nothing remote|not (?:on|over|across|using) {_ELSEWHERE}"
     rf"|(?:leave|keep|let) {_ELSEWHERE} (?:alone|be|out of (?:it|this|that))|keep off {_ELSEWHERE}"
     rf"|{_MINE} (?:is fine|will do|is enough|only)|this one is for {_MINE}|no other \w+|nowhere else|on no other \w+)"
@@ -27,7 +30,8 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (rf"^(.+?) {MODAL} (?:stay|remain|be (?:run|done|kept)|run|happen) {_HERE}[.!]?$", r"\1 here"),
     (
-        rf"^(?!.*⟦[hu]){_STAYS}(?:\s*please)?(?:\s*[,;:.]+|\s+-+|\s+and|\s+but)+\s*(?:please |just |only |then )*(?=\w)(.+?)(?: {_HERE})?$",
+        rf"^(?!.*⟦[hu]){_STAYS}(?:\s*please)?(?:\s*[,;:.]+|\s+-+|\s+and|\s+but)+\s*(?:please |just |only "
+        rf"|then )*(?=\w)(.+?)(?: {_HERE})?$",
         r"\1 here",
     ),
     (r"^(?:locally|right here|here),? (?=\w)(.+)$", r"\1 here"),
@@ -38,7 +42,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (rf"^(?!.*⟦[hu])(.+?)(?: {_HERE})?(?:,| -| but|,? and|;| \()+ ?{_STAYS}\)?[.!]?$", r"\1 here"),
     (rf"^(.+?) (?:without (?:leaving {_MINE}|{_ELSEWHERE})|(?<!are )(?<!is )offline|\(here\))[.!]?$", r"\1 here"),
     (
-        r"\bon my end\b|\bon this end\b|\bon my side\b|\bin this (?:very )?(?:folder|directory|checkout|terminal|shell)\b"
+        r"\bon my end\b|\bon this end\b|\bon my side\b|\bin this (?:very )?(?:folder|directory|checkout|terminal"
+        r"|shell)\b"
         r"|\bin my (?:own )?(?:terminal|shell)\b",
         "here",
     ),

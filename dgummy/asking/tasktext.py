@@ -69,7 +69,7 @@ who pytest tox nox mypy ruff make cmake ninja bazel cargo rustc npx pnpm node py
 uv inv invoke gradle mvn bundle rake rails php composer kubectl helm terraform ansible rsync tar curl wget gcc
 g++ cc clang jq sh bash hatch pre-commit
 """
-_PROGRAMS = frozenset(_PROGRAMS_TEXT.split())
+PROGRAMS = frozenset(_PROGRAMS_TEXT.split())
 _SUBCOMMANDS = {
     "git": "add bisect blame branch checkout cherry-pick clean clone commit config describe diff fetch fsck gc grep "
     "init log ls-files merge mv pull push rebase remote reset restore rev-parse rm show stash status submodule switch "
@@ -157,7 +157,7 @@ def is_command(text: str) -> bool:
         return True
     if program in _SUBCOMMANDS:
         return first in _SUBCOMMANDS[program].split() or first.startswith("-")
-    if program in _PROGRAMS and first.lower() not in _ENGLISH_AFTER:
+    if program in PROGRAMS and first.lower() not in _ENGLISH_AFTER:
         return program not in _ALSO_WORDS or len(after) <= 2 or _is_shellish(after)
     is_word = program.islower() and program.isascii() and program[-1] not in ",;."
     return is_word and program not in VERBS and _is_shellish(after)

@@ -25,7 +25,8 @@ CODE = (
     r"|uncommitted|dirty) )*"
     r"(?:codebase|code base|code|project|repo(?:sitory)?|changes|everything|it|them|files?|sources?"
     r"|(?:working )?tree|working copy"
-    r"|what (?:i|we) have(?: here| now| so far)?|work(?:space)?|folder|directory|dir|app|checkout|edits|branch|stuff|state)"
+    r"|what (?:i|we) have(?: here| now| so far)?|work(?:space)?|folder|directory|dir|app|checkout|edits|branch"
+    r"|stuff|state)"
 )
 THEN = r"(?:\s*[,;&+.]+\s*(?:and |then )*|\s+(?:and|then|before)\s+(?:then )?|\s+'?n'?\s+)"
 GOING = (

@@ -19,8 +19,10 @@ _OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [
 _BEFORE = (
     r"(?:can|could|would|will) you |(?:please|kindly|just|only|pls|so) |(?:tell|show|inform|advise) me(?: on)? "
     r"|let me know |(?:say|know|find out|figure out|decide|determine|identify|indicate|name|rank) "
-    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we|you) (?:wanted to|want to|were to|had to|have to|needed to"
-    r"|need to|would) (?:run |do |start |(?:pick|choose|name|recommend) (?:an?|one|the) \w+ (?:for|to run|to do) )?|if (?:i|we) (?:started|ran|did|launched) |before .+?, "
+    r"|i(?:'d| would)? (?:need|want|like)(?: to know)? |if (?:i|we|you) (?:wanted to|want to|were to|had to"
+    r"|have to|needed to"
+    r"|need to|would) (?:run |do |start |(?:pick|choose|name|recommend) (?:an?|one|the) \w+ (?:for|to run"
+    r"|to do) )?|if (?:i|we) (?:started|ran|did|launched) |before .+?, "
     r"|(?:gotta|got to|going to) (?=\w)"
 )
 _ASKED_FOR = re.compile(
@@ -48,13 +50,16 @@ _TOLD_TO_START = re.compile(
 )
 _OTHER_QUESTION = re.compile(
     r"^(?:how|why) (?!about\b)|\b(?:is|are) the (?:least|most) (?:busy|loaded)\b(?: right now| now)?\??$|"
-    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most| capacity| room| space| resources| power)|reach(?:ed|able)?|ping|contact|currently use"
+    r"\b(?:ran|did|was|(?<!if i )(?<!if we )were|has the(?! most| capacity| room| space| resources| power)"
+    r"|reach(?:ed|able)?|ping|contact|currently use"
     r"|log in|down|online|alive"
-    r"|installed|is up|are up|(?<!for )running(?! ok)|by (?:\w+ )?(?:load|cpu|memory|ram|usage)|run for)\b|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
+    r"|installed|is up|are up|(?<!for )running(?! ok)|by (?:\w+ )?(?:load|cpu|memory|ram|usage)|run for)\b"
+    r"|\bwho (?:is|are|am|was) (?:i|on|in|logged|the)\b",
     re.IGNORECASE,
 )
 _OTHER_THING = re.compile(
-    r"\s+(?:keys?|names?|versions?|learning|files?|groups?|types?|ids?|lists?|configs?|configuration|address(?:es)?|ports?"
+    r"\s+(?:keys?|names?|versions?|learning|files?|groups?|types?|ids?|lists?|configs?|configuration"
+    r"|address(?:es)?|ports?"
     r"|codes?|apps?|js|images?|levels?|process(?:es)?|modules?|packages?|requirements|hours?|size)\b",
     re.IGNORECASE,
 )
@@ -64,7 +69,8 @@ _WHERE_KEPT = re.compile(
     re.IGNORECASE,
 )
 _KEPT = re.compile(
-    r"^(?:find|see|read|get|learn|download) |\b(?:files?|folders?|director(?:y|ies)|keys?|secrets?|functions?|class(?:es)?|pages?"
+    r"^(?:find|see|read|get|learn|download) |\b(?:files?|folders?|director(?:y|ies)|keys?|secrets?|functions?"
+    r"|class(?:es)?|pages?"
     r"|docs?|logs?|settings?|tokens?|passwords?)$",
     re.IGNORECASE,
 )
@@ -91,7 +97,8 @@ _AFTER = (
     rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they)\b)?"
     rf"|{_IS}(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
     rf"|(?:it )?makes? (?:the )?most sense|{_WITH_ROOM}|(?:has|have|is there) room\b|suits?\b|fits?\b"
-    rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:that|who|for|to|on|with|by|then|as to|about|where|which|what|i|you|we|it|them|they)\b"
+    rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:that|who|for|to|on|with|by|then|as to|about|where|which|what|i|you|we"
+    rf"|it|them|they)\b"
     rf"|(?:{MACHINE}|one)\b(?= (?:for|to|should))"
 )
 _LAST = (

@@ -96,7 +96,7 @@ def _chosen(now: Session, found: Understood, *, yes: bool) -> list[str] | None:
 
 def _agrees(console: Console, reading: Reading) -> bool:
     """A yes; where it may destroy something, Enter alone is none."""
-    from dgummy.asking.doubts import is_harm
+    from dgummy.asking.harm import is_harm
 
     if reading.is_command and is_harm(reading.text or ""):
         return console.answer("It may destroy something. Run it? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,0 +1,33 @@
+"""What may destroy something, or switch it off: nobody is to do that on a guess. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_HARM = re.compile(
+    r"\b(?:wip(?:ed?|ing)|eras(?:ed?|ing)|destroy(?:ed|ing)?|nuk(?:ed?|ing)|rm -\w+|reboot(?:ed|ing)?|shut ?down"
+    r"|shut (?:it|them|that|those) down|power ?off"
+    r"|turn off|switch off|uninstall"
+    r"|factory reset|sudo"
+    r"|mkfs|dd if)\b"
+    r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
+    r"|\b(?:kill|terminate|stop) (?:all|every|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?"
+    r"|tasks?)\b)(?!.* from \w+ing\b))"
+    r"|\b(?:delete|drop|remove|purge|clear|trash|clean out|clean up|clean|empty) (?:all|every|everything"
+    r"|(?:(?:the|my|our|old|whole|entire) )*(?:home|disks?|databases?|backups?|users?|tables?|data))\b"
+    r"|\bgit (?:clean|reset --hard|push (?:\S+ )*(?:-f|--force))|\b(?:docker|podman) (?:system|volume"
+    r"|image|container) prune\b"
+    r"|\b(?:kubectl|terraform|helm) (?:delete|destroy|uninstall|apply)\b|\b(?:truncate|shred|killall"
+    r"|pkill|unlink|fdisk|parted)\b"
+    r"|\bfind\b.* -(?:delete|exec)\b|>\s*/|/dev/null >|\b(?:apt|apt-get|yum|dnf|brew|pip|npm) (?:remove"
+    r"|purge|uninstall)\b"
+    r"|\bremove (?:the )?(?:\w+ )?(?:folders?|director(?:y|ies)|disks?|users?|hosts?)\b"
+    r"|\b(?:delete|get rid of|throw away) (?:(?:the|my|our|old|whole|entire) )*(?:[\w-]+ )?"
+    r"(?:logs?|files?|folders?|director(?:y|ies)|branches|repo(?:sitory)?|projects?|codebase)\b",
+    re.IGNORECASE,
+)
+
+
+def is_harm(command: str) -> bool:
+    """Whether a command may destroy something, or switch it off."""
+    return _HARM.search(command) is not None
