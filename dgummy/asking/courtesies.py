@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgummy.asking.terms import CLUSTER, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE
+from dgummy.asking.terms import CLUSTER, EVERY, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE
 
 _WISH = (
     r"(?:i(?:'d| would)? (?:want|like|need|love) |(?:could|can|may|might|shall) (?:we|i) (?:get|have) "
@@ -11,6 +11,7 @@ _WISH = (
 _HOPE = (
     r"(?:i was wondering if|i wonder if|(?:it|that)(?:'d| would| will)? be (?:very |really "
     r"|so )?(?:great|nice|good|lovely|cool|helpful|wonderful) if"
+    r"|it would be (?:very |much )?appreciated if|i should be (?:very )?(?:grateful|glad|happy|obliged) if"
     r"|i(?:'d| would) (?:appreciate it|be grateful|be happy|love it|like it|be glad) if"
     r"|(?:is there )?any (?:chance|way)(?: that)?"
     r"|would it be possible (?:for|that|to)|is it possible (?:for|that|to))"
@@ -23,8 +24,41 @@ RULES: tuple[tuple[str, str], ...] = (
         r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one"
         r"|question)|no rush|fyi|ok(?:ay)?"
         r"|hey(?: there)?|hi(?: there)?|hello(?: there)?|listen|look|ah|oh|um+|please|real quick|actually"
-        r"|anyway|kindly|i(?:'d| would) rather|i(?:'d| would) prefer (?:you )?to)\b\s*[,!.:-]?\s*)+",
+        r"|anyway|sorry|excuse me|pardon(?: me)?|next|first|plz|kindly|i(?:'d| would) rather|i(?:'d"
+        r"| would) prefer (?:you )?to)\b\s*[,!.:-]?\s*)+",
         "",
+    ),
+    (r"\b(?:literally|basically|really|maybe|perhaps|possibly) ", ""),
+    (r",? (?:pretty )?(?:please|plz|pls)[.!?]*$", ""),
+    (r",? (?:would|could|can|will) you(?: please)?\??$", ""),
+    (r"^(?:i )?(?:request|ask|beg|urge|want|need|would like|'d like) you to ", ""),
+    (
+        rf"^(?:confirm|check|see|tell me|find out|let me know|verify) (?:whether|if) ((?:the )?⟦h\d+⟧|{EVERY}"
+        rf"|everyone|(?:the )?{MACHINE}) (is|are) ",
+        r"\2 \1 ",
+    ),
+    (r"^share (?:with me )?the (?=(?:list|status|overview|load|state)\b)", "show the "),
+    (
+        r"^[^:⟦?]{3,60}(?::|,| -+|;|\.+) (?=(?:which|what|who|how|is|are) (?=.*\b(?:up|down|alive|online|offline"
+        r"|busy|load(?:ed)?|free|idle|reachable|available|running)\b)(?!.*\b(?:should|would|could|pick|best"
+        r"|choose|take)\b)[^?]*\?$)",
+        "",
+    ),
+    (
+        rf"^{_HOPE} (?!you\b|i\b|we\b)(?:the )?(.+?) (?:were|was|could be|would be|is|are"
+        rf"|gets?) (?:to be )?({PARTICIPLE}|{RUN_DONE})(?= on| everywhere| at)",
+        r"run \1 \2",
+    ),
+    (
+        rf"^i (?:would like|wish|want|need|'d like)(?: for)? (?:that )?(?:the )?(.+?) (?:to be|to get|is|are"
+        rf"|gets?) ({PARTICIPLE}|{RUN_DONE})"
+        r"(?= on| everywhere| at)",
+        r"run \1 \2",
+    ),
+    (
+        r"^i (?:would like|wish|want|need|'d like) that (?:the )?(.+?) (?:runs?|happens?|executes?)(?= on"
+        r"| everywhere| at)",
+        r"run \1",
     ),
     (rf"^{_HOPE} (?!you\b|i\b|we\b)(.{{3,40}}?) (?:could|would|can|might) (.+?)\??$", r"\1 should \2"),
     (rf"^{_HOPE}\s+", ""),
@@ -39,7 +73,11 @@ RULES: tuple[tuple[str, str], ...] = (
         "",
     ),
     (r"^(?:please )?be so (?:kind|good) (?:as )?to ", ""),
-    (rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(.+?),? {RUN_DONE},? (?=on |everywhere|at |across )", r"run \1 "),
+    (
+        rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(.+?)(?<! the)(?<! my)(?<! last),? {RUN_DONE},? (?=on "
+        rf"|everywhere|at |across )",
+        r"run \1 ",
+    ),
     (
         rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(?:the )?(.+?) ({PARTICIPLE}(?: \w+){{0,3}}?),? (on|everywhere|at) ",
         r"run \1 \2 \3 ",
@@ -92,8 +130,9 @@ RULES: tuple[tuple[str, str], ...] = (
         r"sync and \1",
     ),
     (
-        r"^(?:(?:the|our) )?(.+?) (?:is|are) (?:left|pending|waiting|to be done|still open|on my list"
-        r"|due)[,;.]+ (?=\w)",
+        r"^(?:(?:the|our) )?(.+?) (?:needs? doing|needs? to be done|(?:is|are) (?:left|pending|waiting"
+        r"|to be done|still open|on my list"
+        r"|due))[,;:.]+ (?=\w)",
         r"\1, ",
     ),
     (

@@ -80,7 +80,7 @@ _EXCEPTION = re.compile(
 _ODD_PLACE = re.compile(
     r"(?<!apart )\bfrom (?:the )?⟦h|⟦h\d+⟧'s (?!turn)|\b(?:second|third|next)[- ](?:best|idlest|freest|least)\b"
     r"|\bnon-⟦h|⟦[qc]\d+⟧ (?:failed|fails|broke|is|was)\b"
-    r"|\(\s*\)",
+    r"|\(\s*\)|\b(?:here|locally) or\b|\bor (?:here|locally)\b",
     re.IGNORECASE,
 )
 _NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)

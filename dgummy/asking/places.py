@@ -90,7 +90,7 @@ _EACH = (
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
-    rf"{_ON} (?:the )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b",
+    rf"(?:{_ON}|for) (?:the )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
     r"|whichever way) you [^,;.]*)?",
@@ -116,7 +116,7 @@ _ALL = (
 )
 _HERE = (
     r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
-    r"on (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this"
+    r"(?:on|in) (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this"
     rf"|my) (?:own )?{ONE_MACHINE}\b"
     rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )

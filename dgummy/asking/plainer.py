@@ -101,6 +101,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
+    (rf"^(?P<where>{EVERY})(?:,? (?:please|pls|plz))?\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
     # Who is to do it.
     (
         r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"

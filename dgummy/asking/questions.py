@@ -161,7 +161,8 @@ _RUNS_MEANT = (
     r"(?:(?:which|what|any|how many|all|our|my|these|today'?s|yesterday'?s|this \w+'?s|active|failed|finished"
     r"|recent) (?:of (?:my|our"
     r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
-    r"|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve| have)? (?:ran|run|started|launched)\b"
+    r"|(?:everything|all|anything)(?: that)? ran\b|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve"
+    r"| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)"
@@ -170,7 +171,7 @@ _RUNS_MEANT = (
 _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
         "logs",
-        r"\b(?:logs?|output|stdout|stderr|print(?:ed|s)?)\b",
+        r"\b(?:logs?|output(?! files?)|stdout|stderr|print(?:ed|s)?)\b",
         r"(?:run|runs|ran|job)\b",
     ),
     ("logs", r"^(?:tail|follow) (?:the |my )?(?:last |current )?(?:run|job)\b", ""),
@@ -264,8 +265,11 @@ _UP = (
 
 
 _NO_LOOK = re.compile(
-    r"(?:collect|fetch|cancel|wait|bring|stop|kill|abort|show an? (?!(?:\w+ )?(?:list|status|overview|table"
-    r"|summary|report|view)\b))\b|.*\b(?:something|order|buy|shut ?down"
+    rf"(?:is|are) (?!(?:(?:the|my|all|any|every|each) )*(?:{MACHINE}|⟦)|it\b|they\b|every|any|who)(?:the )?[\w.+-]+"
+    r" (?:available|installed|present|there|running)\b.*⟦h|"
+    r"check (?:the |my |our |all )*(?!(?:load|status|state|health|availability|cpu|memory|disk|usage|uptime"
+    r"|connectivity)\b)[\w-]+ (?:for|in|against|with)\b"
+    r"|(?:collect|fetch|cancel|wait|bring|stop|kill|abort)\b|.*\b(?:something|order|buy|shut ?down"
     r"|turn off|power off"
     r"|somewhere|installed|should)\b",
     re.IGNORECASE,
@@ -303,6 +307,8 @@ def _about_hosts(frame: Frame) -> Reading | None:
     if is_verb((core.split() or [""])[0].lower()) and not core.lower().startswith(
         ("check", "monitor", "print", "show")
     ):
+        return None
+    if frame.place.best and not any(_ASKS.match(text) for text in (core, whole)):
         return None
     about = frame.has(rf"(?:{MACHINE}|cluster|network|fleet|everyone|everybody)\b") or _ANYBODY.match(whole) is not None
     about = about or bool(frame.place.hosts or frame.place.groups)

@@ -12,7 +12,7 @@ _STAYS = (
     rf"(?:(?:(?:please )?(?:keep|leave|hold|do|run) (?:it|this|that|everything)(?: one)? |stay |remain |only "
     rf"|just )?{_HERE}"
     rf"(?: only)?|local(?:ly)? only|here only"
-    rf"|(?:please )?(?:do not|don'?t|dont|never) (?:{_LEAVE_OUT} (?:{_ELSEWHERE}|this|it|that|anything)"
+    rf"|(?:please )?(?:do not|don'?t|dont|never|let'?s not) (?:{_LEAVE_OUT} (?:{_ELSEWHERE}|this|it|that|anything)"
     r"|send (?:this|it|that|anything)|go (?:remote|anywhere))(?: anywhere| away| out| remotely)*(?: for (?:this"
     r"|that|it)| this time)?"
     rf"|without (?:leaving {_MINE}|(?:using |involving |touching )?{_ELSEWHERE})"

@@ -65,7 +65,9 @@ visualize warm warn watch weigh widen wire wrap write zip
 VERBS = frozenset(_VERBS_TEXT.split())
 _PROGRAMS_TEXT = """
 ls df du cat uname uptime whoami hostname date free ps nproc lscpu pwd id env echo grep find head tail top w
-who pytest tox nox mypy ruff make cmake ninja bazel cargo rustc npx pnpm node python python3 pip pip3 poetry
+who openssl ffmpeg nginx redis-cli psql mysql sqlite3 perl java javac dotnet deno bun lsblk lsof netstat ss ip ifconfig
+iostat vmstat dmesg journalctl nvidia-smi sensors dig nslookup traceroute scp zip unzip gunzip sed awk wc chmod chown cp mv
+mkdir pgrep lsmod sw_vers xcrun swiftc flutter pytest tox nox mypy ruff make cmake ninja bazel cargo rustc npx pnpm node python python3 pip pip3 poetry
 uv inv invoke gradle mvn bundle rake rails php composer kubectl helm terraform ansible rsync tar curl wget gcc
 g++ cc clang jq sh bash hatch pre-commit
 """
@@ -173,7 +175,11 @@ _ANOTHER = re.compile(
     r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)? (?=\w+)", re.IGNORECASE
 )
 _HEADS = (
-    re.compile(r"^[^:;]*\b(?:tasks|jobs|things|pieces of work|items)\b[^:;,.]*(?:;|,? namely|[:.,])\s*", re.IGNORECASE),
+    re.compile(
+        r"^[^:;]*\b(?:tasks|jobs|things|pieces of work|items|chores|works|todos|to-dos|errands"
+        r"|tickets)\b[^:;,.]*(?:;|,? namely|[:.,])\s*",
+        re.IGNORECASE,
+    ),
     re.compile(r"^[^:]*\b(?:these|those|them|following|up)\b[^:]*:\s*", re.IGNORECASE),
 )
 _BETWEEN = re.compile(

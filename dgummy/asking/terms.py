@@ -15,7 +15,8 @@ EVERY = (
     rf"|other|online|idle|build|tailscale))* {MACHINE})"
 )
 SUPERLATIVE = (
-    r"(?:least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal|freest|idlest|quietest|emptiest"
+    r"(?:less (?:loaded|busy|used)|least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal"
+    r"|freest|idlest|quietest|emptiest"
     r"|fastest|strongest|most (?:idle|free|available|suitable))"
 )
 BEST = rf"(?:the )?{SUPERLATIVE}(?: available| free)? {ONE_MACHINE}"
@@ -26,7 +27,7 @@ CODE = (
     r"(?:codebase|code base|code|project|repo(?:sitory)?|changes|everything|it|them|files?|sources?"
     r"|(?:working )?tree|working copy"
     r"|what (?:i|we) have(?: here| now| so far)?|work(?:space)?|folder|directory|dir|app|checkout|edits|branch"
-    r"|stuff|state)"
+    r"|stuff|state|game|site|website|package|library|service|(?:\w+ )?sources)"
 )
 THEN = r"(?:\s*[,;&+.]+\s*(?:and |then )*|\s+(?:and|then|before)\s+(?:then )?|\s+'?n'?\s+)"
 GOING = (
@@ -34,7 +35,8 @@ GOING = (
     r"|ing) off|hav(?:e|ing))"
 )
 PARTICIPLE = (
-    r"(?:(?:\w{3,}ed|built|rebuilt|split|rewritten|written|cut|set|sorted|redone|sped|found|shown|put|made)"
+    r"(?:(?:\w{3,}ed|built|rebuilt|split|rewritten|written|cut|set|sorted|redone|sped|found|shown|put|made"
+    r"|typeset|brought|drawn|taught)"
     r"(?: (?:up|out|over|down|again))?)"
 )
 RUN_DONE = r"(?:run|done|executed|performed|started|launched|carried out|going)"

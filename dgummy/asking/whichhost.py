@@ -75,7 +75,9 @@ _KEPT = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = (
-    r"(?:,|;|\.|:|-)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)[^:]*"
+    r"^do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)(?: yet)?\s*[,;:.-]+ ?(?:only "
+    r"|just |but )*"
+    r"|(?:,|;|\.|:|-)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)[^:]*"
     r"|i'?ll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
 )
 _NOUN_OF_WORK = r"(?:the )?(?:task|job)(?= ⟦| ')"
