@@ -65,11 +65,12 @@ visualize warm warn watch weigh widen wire wrap write zip
 VERBS = frozenset(_VERBS_TEXT.split())
 _PROGRAMS_TEXT = """
 ls df du cat uname uptime whoami hostname date free ps nproc lscpu pwd id env echo grep find head tail top w
-who openssl ffmpeg nginx redis-cli psql mysql sqlite3 perl java javac dotnet deno bun lsblk lsof netstat ss ip ifconfig
-iostat vmstat dmesg journalctl nvidia-smi sensors dig nslookup traceroute scp zip unzip gunzip sed awk wc chmod chown cp mv
-mkdir pgrep lsmod sw_vers xcrun swiftc flutter pytest tox nox mypy ruff make cmake ninja bazel cargo rustc npx pnpm node python python3 pip pip3 poetry
-uv inv invoke gradle mvn bundle rake rails php composer kubectl helm terraform ansible rsync tar curl wget gcc
-g++ cc clang jq sh bash hatch pre-commit
+who openssl ffmpeg nginx redis-cli psql mysql sqlite3 perl java javac dotnet deno bun lsblk lsof netstat ss ip
+ifconfig iostat vmstat dmesg journalctl nvidia-smi sensors dig nslookup traceroute scp zip unzip gunzip sed
+awk wc chmod chown cp mv mkdir pgrep lsmod sw_vers xcrun swiftc flutter pytest tox nox mypy ruff make cmake
+ninja bazel cargo rustc npx pnpm node python python3 pip pip3 poetry uv inv invoke gradle mvn bundle rake
+rails php composer kubectl helm terraform ansible rsync tar curl wget gcc g++ cc clang jq sh bash hatch pre-
+commit
 """
 PROGRAMS = frozenset(_PROGRAMS_TEXT.split())
 _SUBCOMMANDS = {
