@@ -37,6 +37,8 @@ RULES: tuple[tuple[str, str], ...] = (
         rf"|everyone|(?:the )?{MACHINE}) (is|are) ",
         r"\2 \1 ",
     ),
+    (rf"^(?:of|among|out of|from) (?:my|the|all|our|these) {MACHINE},? (which|what)(?: one)? ", r"\1 host "),
+    (r"^let me (?:see|look at|have a look at|view|check|know about) ", "show me "),
     (r"^share (?:with me )?the (?=(?:list|status|overview|load|state)\b)", "show the "),
     (
         r"^[^:⟦?]{3,60}(?::|,| -+|;|\.+) (?=(?:which|what|who|how|is|are) (?=.*\b(?:up|down|alive|online|offline"

@@ -228,7 +228,7 @@ def _names_no_work(frame: Frame, work: Work) -> bool:
 
 def spreads(frame: Frame, work: Work) -> bool:
     """Whether tasks that it does not name are to be balanced."""
-    verb = re.match(r"(?:load[- ])?(?:balance|spread|distribute|share)\b", frame.core, re.IGNORECASE)
+    verb = re.match(r"(?:load[- ])?(?:balance|spread|distribute|share|split|divide)\b", frame.core, re.IGNORECASE)
     balanced = (
         frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
     )

@@ -91,6 +91,7 @@ _EACH = (
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
     rf"(?:{_ON}|for) (?:the )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b",
+    rf"{_ON} (?:the )?{MACHINE} (?:that|which) (?:best )?(?:suits?|fits?|are best for|is best for) (?:them|each|it)(?: best)?",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
     r"|whichever way) you [^,;.]*)?",
@@ -140,7 +141,7 @@ _ASIDE = (
     r"|(?<!^)\bto (?:pick|choose|select|find|determine|prefer|detect|skip|ignore|list"
     r"|show) [^,;:]*?(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\b(?:to|for|of|on|about|by|when|while) (?:pick|choos|select|find|determin|prefer|detect|rank|list"
-    r"|show)ing\b[^,;:]*?"
+    r"|show|distribut|runn|spread|sync|balanc|schedul)ing\b[^,;:]*?"
     r"(?=[,;:.!?]|\s-\s|$)"
     r"|(?<!^)\b(?:how (?:to|do|can|does|should|we|i|you|it)|about (?:running|using|how)|(?:that|which|who) (?:pick"
     r"|choose|find|run|list"

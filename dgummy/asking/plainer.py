@@ -45,7 +45,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (
         rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:which|that|who) (?:has|have|is"
         r"|are) (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
-        r"(?: (?:to do|loaded|busy|free|idle|memory|room|load|headroom|work|cpu|ram|capacity|jobs|used"
+        r"(?: (?:to do|spare|unused|loaded|busy|free|idle|memory|room|load|headroom|work|cpu|ram|capacity|jobs|used"
         r"|available))*",
         "the best host",
     ),
@@ -89,7 +89,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"|check)(?: me| out| us)? (?:a good|a|an"
         rf"|the|which|whatever|any|whichever|what)?\s?(?:{ONE_MACHINE} )?[^,;.]{{0,60}}?"
         rf"(?:{ONE_MACHINE}|least to do|least|best|optimal|ideal|free|idle|one|is quiet|load"
-        r"|most room)(?: is)?(?: for (?:me|this|it|that))?(?:,? and(?: then)?|,? then|;|,) (?:have it "
+        r"|most room)(?: is)?(?: yourself)?(?: for (?:me|this|it|that))?(?:,? and(?: then)?|,? then|;|,) (?:have it "
         r"|let it |make it |use it to |use that to |use it for )?"
         r"(.+?)(?: (?:on it|there|with it|on that one|on that))?$",
         r"\1 on the best host",
@@ -102,6 +102,10 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     (rf"^(?P<where>{EVERY})(?:,? (?:please|pls|plz))?\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (
+        r"^(?:let|have|get|ask|make|use) (?:on )?the best host,? (?:to |and )?(?P<rest>.+)$",
+        r"\g<rest> on the best host",
+    ),
     # Who is to do it.
     (
         r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"
@@ -295,7 +299,7 @@ _REMARK = re.compile(
     r"|safe|others|rest|remote|kick|started|melts?|dies|keeps?|on battery)\b|'m |'re |'s )",
     re.IGNORECASE,
 )
-_LEANS_BACK = re.compile(r"\b(?:it|its|them|that|this|there|those|these)\b", re.IGNORECASE)
+_LEANS_BACK = re.compile(r"\b(?:it|its|them|that|this|there|those|these|each|both)\b", re.IGNORECASE)
 
 
 def _without_remarks(text: str) -> str:

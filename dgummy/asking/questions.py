@@ -29,7 +29,7 @@ _ASKS = re.compile(
 )
 _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
-    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy(?=(?: is)? (?:doing|up to"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy's (?:status|work|sessions?|tasks?)|gummy(?=(?: is)? (?:doing|up to"
     r"|running"
     r"|working|busy)))"
 )
@@ -146,7 +146,7 @@ def _is_about(frame: Frame, head: re.Match[str]) -> bool:
 _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
 _RUN_NOUN = (
     r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old"
-    r"|newest|running|two|three|few|most)\s+)+(?:gummy )?"
+    r"|newest|running|two|three|four|five|ten|twenty|\d+|few|most)\s+)+(?:gummy )?"
     r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|duration|name|time|count|queue|history"
     r"|page|button|table|list|view))"
 )

@@ -23,6 +23,10 @@ _STAYS = (
     rf"|(?:leave|keep|let) {_ELSEWHERE} (?:alone|be|out of (?:it|this|that))|keep off {_ELSEWHERE}"
     rf"|{_MINE} (?:is fine|will do|is enough|only)|this one is for {_MINE}|no other \w+|nowhere else|on no other \w+)"
 )
+_NOWHERE_ELSE = (
+    rf"(?!.*(?:⟦[hu]|\b(?:on|over|across) (?:every|each|all|the best)\b(?: \w+)?(?: my| the)? (?:{MACHINE}|{CLUSTER})))"
+)
+"""No other place is named."""
 RULES: tuple[tuple[str, str], ...] = (
     (
         rf"^(.*⟦h.*?),? (?:and )?(?:on )?(?:nowhere else|no other (?:{MACHINE}|{ONE_MACHINE})|not elsewhere)[.!]?$",
@@ -30,7 +34,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (rf"^(.+?) {MODAL} (?:stay|remain|be (?:run|done|kept)|run|happen) {_HERE}[.!]?$", r"\1 here"),
     (
-        rf"^(?!.*⟦[hu]){_STAYS}(?:\s*please)?(?:\s*[,;:.]+|\s+-+|\s+and|\s+but)+\s*(?:please |just |only "
+        rf"^{_NOWHERE_ELSE}{_STAYS}(?:\s*please)?(?:\s*[,;:.]+|\s+-+|\s+and|\s+but)+\s*(?:please |just |only "
         rf"|then )*(?=\w)(.+?)(?: {_HERE})?$",
         r"\1 here",
     ),
@@ -39,7 +43,7 @@ RULES: tuple[tuple[str, str], ...] = (
         rf"^(?:use|take) {_MINE}(?:, this one,?)?(?:,? not [^,]+,)? (?:for|to|and) (.+)$",
         r"\1 here",
     ),
-    (rf"^(?!.*⟦[hu])(.+?)(?: {_HERE})?(?:,| -| but|,? and|;| \()+ ?{_STAYS}\)?[.!]?$", r"\1 here"),
+    (rf"^{_NOWHERE_ELSE}(.+?)(?: {_HERE})?(?:,| -| but|,? and|;| \()+ ?{_STAYS}\)?[.!]?$", r"\1 here"),
     (rf"^(.+?) (?:without (?:leaving {_MINE}|{_ELSEWHERE})|(?<!are )(?<!is )offline|\(here\))[.!]?$", r"\1 here"),
     (
         r"\bon my end\b|\bon this end\b|\bon my side\b|\bin this (?:very )?(?:folder|directory|checkout|terminal"

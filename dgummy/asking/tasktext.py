@@ -119,7 +119,7 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
     text = core[sync.end() :] if sync else core
     text = _without_doer(tidy(_SYNC_BEHIND.sub("", text)))
     launch, thing = _launched(text)
-    gummy = _GUMMY.search(text) is not None
+    gummy = _GUMMY.search(core) is not None
     command, quoted = _command(thing, quotes)
     if command is not None and not re.search(r"\bgummy task\b", text, re.IGNORECASE):
         return Work(command, is_command=True, quoted=quoted, launched=True, sync=sync is not None)
