@@ -3,7 +3,9 @@
 - `open.yaml`: what the rules were written for, the seed document's own examples among them;
 - `held.yaml`: written with it by the same hand, and kept from whoever wrote the rules;
 - `later.yaml`: written in the same manner later, measured, and used to mend the rules only after that;
-- `fresh.yaml`: written last in the same manner, and not used to mend the rules yet;
+- `rounds.yaml`: tables that others wrote without having read the rules, one after the other, each measured as it came
+  (the shares stand in the file) and used to mend the rules after that;
+- `kept.yaml`: written like those, and by nobody used to mend the rules;
 - `roundabout.yaml`: sentences that come round corners on purpose, used to mend the rules as well.
 
 A sentence counts as read if its intent is the expected one, and the hosts, group, exclusions, command and tasks that
@@ -30,7 +32,9 @@ from dgummy.asking.places import Names
 from dgummy.asking.readings import Reading, Understood
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "asking"
-TABLES = ("open", "held", "later", "fresh", "roundabout")
+TABLES = ("open", "held", "later", "rounds", "kept", "roundabout")
+UNSEEN = ("held", "kept")
+"""What the rules were not written for: its failures are not told."""
 LIMITS = {"open": 0.95, "held": 0.95}
 NAMES = Names(
     ("node-1", "node-2", "node-3", "node-4", "mac-mini", "buildbox"),
@@ -149,7 +153,7 @@ def main() -> int:
             f"{table:11} {len(rows) - len(wrong):4} of {len(rows)} read as expected, {share:.1%}"
             f" · near {both} of {unsure} · {statistics.median(took_ms):.1f} ms each"
         )
-        if verbose and wrong and table != "held":
+        if verbose and wrong and table not in UNSEEN:
             print("\n".join(wrong))
     return 0 if kept else 1
 

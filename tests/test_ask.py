@@ -62,7 +62,9 @@ def test_what_the_rules_were_written_for_is_read_so(bench: ModuleType) -> None:
     assert len(wrong) >= 120
 
 
-@pytest.mark.parametrize(("table", "least"), [("held", 0.9), ("later", 0.95), ("roundabout", 0.9)])
+@pytest.mark.parametrize(
+    ("table", "least"), [("held", 0.9), ("kept", 0.93), ("later", 0.98), ("rounds", 0.98), ("roundabout", 0.95)]
+)
 def test_what_they_were_not_written_for_mostly_is_too(bench: ModuleType, table: str, least: float) -> None:
     cases = bench.cases(table)
     right = sum(not bench.misread(case, understand(case["say"], NAMES)) for case in cases)
