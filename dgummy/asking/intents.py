@@ -52,9 +52,9 @@ def _order(frame: Frame) -> Understood:
     )
     listed = _is_listed(frame)
     several = parts(work, looking=listed or place.each or not place.named or spread is not None, listed=listed)
-    if len(several) > 1 and not place.named and not spread and _STRAY_PLACE.search(frame.core):
+    if len(several) > 1 and not (place.named or spread or listed) and (why := _why_not_several(frame, several)):
         near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
-        return Understood(near, "it speaks of a place in a way that is not understood")
+        return Understood(near, why)
     if place.each or (len(several) > 1 and (spread or listed or not place.named)) or spreads(frame, work):
         return _distributed(frame, several)
     if not place.named:
@@ -68,6 +68,20 @@ _STRAY_PLACE = re.compile(
     r"\b(?:local|remote|remotely|locally|laptop|cluster|(?:this|my|other) (?:machine|host|node|box|computer))\b",
     re.IGNORECASE,
 )
+_IN_ORDER = re.compile(r"\b(?:then|first|afterwards|after that|before|finally|or)\b", re.IGNORECASE)
+
+
+def _why_not_several(frame: Frame, several: tuple[str, ...]) -> str:
+    """What is against tasks being several, each for a host of its own, where nothing but `and` says so."""
+    if _STRAY_PLACE.search(frame.core):
+        return "it speaks of a place in a way that is not understood"
+    if _IN_ORDER.search(frame.core):
+        return "it names several tasks, and an order of them"
+    if any(len(text.split()) < 2 for text in several):
+        return "it does not say where, nor if it is one task or several"
+    return ""
+
+
 _LIST = re.compile(
     r"^:|^[^:]*\b(?:these|those|the following)\b[^:]*:|^(?:distribute|(?:load[- ])?balance|paralleli[sz]e|spread"
     r"|farm out"

@@ -113,9 +113,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use"
-        r"|pick)|go with|use"
-        r"|take|pick|choose) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)"
+        rf"^(?:(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use|pick)"
+        rf"|go with|use|take)|(?:pick|choose|select) (?={HOSTS})) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)"
         r"| to|,| and|:)+ (?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),

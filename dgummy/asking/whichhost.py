@@ -12,9 +12,9 @@ from dgummy.asking.readings import Frame, Intent, Reading
 from dgummy.asking.tasktext import tidy
 from dgummy.asking.terms import MACHINE, ONE_MACHINE, SUPERLATIVE
 
-_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|good|better|nice)"
+_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|good|better|nice|free|idle|spare)"
 _ADVICE = r"(?:recommendations?|suggestions?|ideas?|advice)"
-_ADVISE = r"(?:recommend|suggest|pick|choose|find|name|propose|select|advise|determine|identify|rank)"
+_ADVISE = r"(?:work out|figure out|find out|look(?:ing)? for|need|evaluate|recommend|suggest|pick|choose|find|name|propose|select|advise|determine|identify|rank)"
 _OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [\w-]+)?))?"
 _BEFORE = (
     r"(?:can|could|would|will) you |(?:please|kindly|just|only|pls|so) |(?:tell|show|inform|advise) me(?: on)? "
@@ -29,13 +29,13 @@ _ASKED_FOR = re.compile(
     rf"\b(?:on |to |onto )?(?:which|what)(?: one)? of (?:my|the|our|these) (?:[\w-]+ )?{MACHINE}\b"
     rf"|\b(?:on |to |onto )?(?:which|what) (?:[\w-]+ )?(?:{MACHINE}|one)\b{_OF_THEM}(?=\W|$)"
     rf"|\b(?:which|what) of (?:mine|ours|them|these)\b"
-    rf"|\b(?:what|which|who|where|there)(?:'?s| is| are| would be)? (?:the |a )?{_BEST}"
+    rf"|\b(?:what|which|who|where|there|is there)(?:'?s| is| are| would be)? (?:the |a )?{_BEST}"
     rf"(?: available)? (?:{MACHINE}|one|place|home|spot|location)\b"
     rf"|^(?:{_BEFORE})*(?:{_ADVISE}|tell me|show me|give me|get me)(?: me)? (?:an? |one |any "
     rf"|the )?(?:{_BEST} )?{MACHINE}\b"
-    rf"|^(?:an? |any )*{_BEST} {MACHINE}(?= (?:for|to run|to do)\b)"
+    rf"|^(?:an? |any |the )*{_BEST} (?:{MACHINE}|place|spot)(?= (?:for|to run|to do)\b)"
     rf"|\b(?:a |any )*{MACHINE} {_ADVICE}\b|\b(?:a |an |any )*{_ADVICE}\b|^(?:an? )?{MACHINE}(?= for\b)"
-    rf"|(?:^|[,;.:-]\s*|\b(?:tell me|say|know|just|so|you) )(?:on )?(?:where|who)\b",
+    rf"|(?:^|[,;.:-]\s*|\b(?:tell me|say|know|just|so|you|out) )(?:on )?(?:where|who)\b",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(
