@@ -39,6 +39,12 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (rf"^(?:of|among|out of|from) (?:my|the|all|our|these) {MACHINE},? (which|what)(?: one)? ", r"\1 host "),
     (r"^let me (?:see|look at|have a look at|view|check|know about) ", "show me "),
+    (r"^(?:i(?:'ve| have)? changed my mind|never ?mind|oh no|oops)[,;:.!-]+ *", ""),
+    (
+        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|get to|talk to|connect to|ping|contact|log ?in ?to)"
+        r" ((?:the )?⟦h\d+⟧)\??$",
+        r"is \1 up",
+    ),
     (r"^share (?:with me )?the (?=(?:list|status|overview|load|state)\b)", "show the "),
     (
         r"^[^:⟦?]{3,60}(?::|,| -+|;|\.+) (?=(?:which|what|who|how|is|are) (?=.*\b(?:up|down|alive|online|offline"
@@ -74,7 +80,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"|would like)(?: you)? to) ",
         "",
     ),
-    (r"^(?:please )?be so (?:kind|good) (?:as )?to ", ""),
+    (r"^(?:please |(?:could|would|can|will) you )*be so (?:kind|good) (?:as )?to ", ""),
     (
         rf"^{_WISH}(?:to (?:have|get|see) )?(?!to )(.+?)(?<! the)(?<! my)(?<! last),? {RUN_DONE},? (?=on "
         rf"|everywhere|at |across )",

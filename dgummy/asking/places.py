@@ -123,7 +123,7 @@ _HERE = (
 )
 _EXCEPT = (
     r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on| in)?|without|skip(?:ping)?|other than|excluding|besides"
-    r"|apart from|outside(?: of)?|minus|bar|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)"
+    r"|apart from|outside(?: of)?|minus|bar(?! on)|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)"
     r"|not counting|nor)"
 )
 _NO_GROUP_TEXT = """

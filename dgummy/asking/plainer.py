@@ -108,6 +108,10 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     # Who is to do it.
     (
+        r"^(?:an? |the )?(?:task|job|work|todo|something|next|next up|next one|up next),?(?: for)? @where@\s*[:,-]+\s*(?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (
         r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"
         r"|gummy) on @where@ (?:to )?(?P<rest>.+)$",
         r"\g<rest> on \g<where>",
@@ -124,7 +128,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"run \g<rest> on \g<where>",
     ),
     (
-        r"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)"
+        rf"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)"
         r"|to) (?P<rest>.+)$",
         r"run \g<rest> on \g<where>",
     ),
@@ -160,7 +164,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"|excluding)(?: for)? {HOSTS}),? {MODAL} (?P<rest>.+)$",
         r"\g<rest> on \g<where> \g<but>",
     ),
-    (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r" on \1"),
+    (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r", on \1"),
     (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
     (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
     (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
@@ -281,7 +285,7 @@ def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
         rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|(?:{any_of})(?: group| {MACHINE})))"
     )
     place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
-    for pattern, plain in (*_RULES, *SYNCING, *_SEVERAL):
+    for pattern, plain in (*SYNCING, *_RULES, *_SEVERAL):
         named = pattern.replace("@where@", rf"(?P<where>{place})")
         yield named.replace("@place@", place).replace("@group@", group), plain
 

@@ -22,7 +22,7 @@ _ASKS = re.compile(
     r"|running)\b|logs?\b|retry\b|rerun\b"
     r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
     r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the "
-    r"|my )?(?:logs?|output)\b|pick up (?:the |my )?(?:results?|changes|artifacts?)\b|(?:try|run|do) (?:the "
+    r"|my )?(?:logs?|output)\b|hold on\b|sit tight\b|(?:my|the) (?:\d+|three|five|ten|twenty)\b|runs\b|(?:end|terminate|halt) (?:the|my|that) (?:\w+ )?(?:run|job)\b|i(?:'d| would)? (?:want|need|like) (?:the |my )?(?:output|results?|changes|logs?|artifacts?|files)\b|pick up (?:the |my )?(?:results?|changes|artifacts?)\b|(?:try|run|do) (?:the "
     r"|my )?(?:last|previous) (?:run|job|task)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
@@ -163,7 +163,7 @@ _RUNS_MEANT = (
     r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
     r"|(?:everything|all|anything)(?: that)? ran\b|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve"
     r"| have)? (?:ran|run|started|launched)\b"
-    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we"
+    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we)(?:'ve| have)? (?:got |still )?running\b|have (?:i|we) (?:got )?running\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)"
     r"|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"
@@ -200,6 +200,12 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
     ("retry", r"^(?:try|run|do) (?:the |my )?(?:last|previous) (?:run|job|task) (?:again|once more|over)\b", ""),
     ("runs", r"\bhistory\b", r"runs?\b"),
+    ("runs", rf"^(?:{SHOW} )?(?:me )?(?:the |my )?runs? (?:overview|list|history|status)$", ""),
+    (
+        "runs",
+        r"^(?:the |my )?(?:\d+|three|five|ten|twenty) (?:latest|last|newest|recent|most recent) (?:runs|jobs)\b",
+        "",
+    ),
     ("runs", rf"^(?:{SHOW} )?(?:me )?(?:the |my )?(?:recent )?(?:history|activity)$", ""),
     (
         "runs",
@@ -224,7 +230,8 @@ def _is_some_run(frame: Frame, reading: Reading) -> bool:
     """Whether another run than the last, or several, may be meant; or a run and a host where it shall be done."""
     if reading.text is not None:
         return reading.detail == "retry" and bool(reading.hosts)
-    return _NOT_THE_LAST.search(frame.whole) is not None
+    lines = r"\b(?:the )?(?:last|first) \w+ lines (?:of|from) "
+    return _NOT_THE_LAST.search(re.sub(lines, "", frame.whole, flags=re.IGNORECASE)) is not None
 
 
 def _about_runs(frame: Frame) -> Reading | None:

@@ -26,7 +26,7 @@ run execute start launch tests test sync specialists specialist agents hosts hos
 which where should show list status load least loaded best optimal available every each everywhere across
 locally gummy distribute parallel cluster network logs cancel collect whole except with and the this that what
 does have most many some first work machine's would could task tasks platforms check online reach reachable
-busy least-loaded tail codebase project changes everything everyone syncing synced connected please
+busy least-loaded tail codebase project changes everything everyone output outputs results specialist syncing synchronize synchronise synced connected please
 """
 _VOCABULARY = frozenset(_VOCABULARY_TEXT.split())
 _OUR_WORDS_TEXT = """
@@ -128,6 +128,9 @@ def _spelt_out(text: str) -> str:
             return match.group()
         return " and ".join(names[:50])
 
+    text = re.sub(
+        r"^(?:\[([\w-]+)\]\s*:?|@([\w-]+):?)\s+(?=\w)", lambda match: f"{match.group(1) or match.group(2)}: ", text
+    )
     text = _FROM_TO.sub(r"\1[\2-\3]", text)
     return _NUMBERED.sub(spell, text)
 
@@ -193,7 +196,13 @@ def _host_at(tokens: list[re.Match[str]], at: int, text: str, known: Mapping[str
         follows = text[part[-1].end() :].lstrip().lower()
         if (host := known.get(_squeezed("".join(words)))) is not None:
             return [host], count
-        is_short = count == 2 and not re.match(rf"(?:{MACHINE}|group|app|build|version|client|code)\b", follows)
+        # "the mac" is short for mac-mini, and "the mac mini" is its name.
+        longer = count == 2 and any(
+            _squeezed("".join(one.group().lower() for one in tokens[at + 1 : at + more])) in known for more in (3, 4)
+        )
+        is_short = (
+            count == 2 and not longer and not re.match(rf"(?:{MACHINE}|group|app|build|version|client|code)\b", follows)
+        )
         if is_short and (host := known.get(" ".join(words))) is not None:
             return [host], count
     word = tokens[at].group()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dgummy.asking.terms import CLUSTER, MACHINE, MODAL, ONE_MACHINE
 
-_MINE = rf"(?:this|my)(?: very)? (?:own )?(?:{ONE_MACHINE}|laptop|desktop|pc|workstation)"
+_MINE = rf"(?:this|my)(?: very)? (?:own |local )*(?:{ONE_MACHINE}|laptop|desktop|pc|workstation)"
 _HERE = rf"(?:right )?(?:here|local(?:ly)?|(?:on|in) {_MINE})"
 _ELSEWHERE = rf"(?:(?:an?|any|the|my|our|other|another|remote|single) )*(?:{MACHINE}|{ONE_MACHINE}|{CLUSTER}|remotes?)"
 _LEAVE_OUT = r"(?:distribute|spread|use|involve|bother|touch|need|go to|contact)"

@@ -6,6 +6,24 @@ from dgummy.asking.terms import CODE, HOSTS, THEN
 
 RULES: tuple[tuple[str, str], ...] = (
     (
+        r"^(?:re)?(?:sync|synchroni[sz]e|rsync|mirror|replicate) (?!and\b|then\b|to\b|with\b|on\b|up\b)(?:[\w'-]+ ){1,4}?(?:over )?"
+        r"(?:to|with|onto) (?=(?:the )?⟦h)",
+        "sync to ",
+    ),
+    (
+        r"^(sync (?:to )?(?:the )?⟦h\d+⟧),? so (?:that )?(?:gummy|it|you|an agent|the agent) (?:can|could|may) ",
+        r"\1 and ",
+    ),
+    (r"^sync (?:it |everything )?first(?: pls| please| thing)?,? (?:and )?then ", "sync and "),
+    (
+        rf"^(?:give|hand|send|bring|ship) @where@ {CODE}{THEN}(?:let it |have it |make it )?(?P<rest>.+)$",
+        r"sync and \g<rest> on \g<where>",
+    ),
+    (
+        rf"^(?:update|refresh|renew) (?:the |my )?(?:copy|code|checkout|project|repo) on @where@(?: with {CODE})?{THEN}(?P<rest>.+)$",
+        r"sync and \g<rest> on \g<where>",
+    ),
+    (
         rf"^(?:make sure|ensure|see to it)(?: that)? @where@ (?:has|gets|have) {CODE}{THEN}(?P<rest>.+)$",
         r"sync and \g<rest> on \g<where>",
     ),
@@ -43,7 +61,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"sync and run \g<rest> on \g<where>",
     ),
     (
-        r"^(?:get|bring|mirror|replicate|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync|synchroni[sz]e"
+        r"^(?:get|bring|mirror|replicate|take|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync|synchroni[sz]e"
         rf"|publish|drop|beam)(?: (?:up|over|across))? {CODE}"
         rf"(?: (?:up|over|across|out))?(?: (?:to|onto|on|with|into|at|for) (?P<where>@place@"
         rf"|the best host))?(?: first)?{THEN}(?:(?:once|when|after) (?:that'?s|that is|it'?s|it is"
