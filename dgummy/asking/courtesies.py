@@ -24,12 +24,12 @@ RULES: tuple[tuple[str, str], ...] = (
         r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one"
         r"|question)|no rush|fyi|ok(?:ay)?"
         r"|hey(?: there)?|hi(?: there)?|hello(?: there)?|listen|look|ah|oh|um+|please|real quick|actually"
-        r"|anyway|sorry|excuse me|pardon(?: me)?|next|first|plz|kindly|i(?:'d| would) rather|i(?:'d"
+        r"|anyway|just asking|question|quick question|sorry|excuse me|pardon(?: me)?|next|first|plz|kindly|i(?:'d| would) rather|i(?:'d"
         r"| would) prefer (?:you )?to)\b\s*[,!.:-]?\s*)+",
         "",
     ),
     (r"\b(?:literally|basically|really|maybe|perhaps|possibly) ", ""),
-    (r",? (?:pretty )?(?:please|plz|pls)[.!?]*$", ""),
+    (r"(?<!if you),? (?:pretty )?(?:please|plz|pls)[.!?]*$", ""),
     (r",? (?:would|could|can|will) you(?: please)?\??$", ""),
     (r"^(?:i )?(?:request|ask|beg|urge|want|need|would like|'d like) you to ", ""),
     (
@@ -41,10 +41,38 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^let me (?:see|look at|have a look at|view|check|know about) ", "show me "),
     (r"^(?:i(?:'ve| have)? changed my mind|never ?mind|oh no|oops)[,;:.!-]+ *", ""),
     (
-        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|get to|talk to|connect to|ping|contact|log ?in ?to)"
+        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|get to|talk to|connect to|ping|contact|log ?in ?to|ssh (?:in ?)?to)"
         r" ((?:the )?⟦h\d+⟧)\??$",
         r"is \1 up",
     ),
+    (r",? (?:but |and )?(?:please )?(?:leave|let) ((?:the )?⟦h\d+⟧) (?:alone|out|be|in peace)\b", r" except \1"),
+    (
+        r",? (?:but |and |with )?((?:the )?⟦h\d+⟧) (?:excepted|not included|excluded|aside|left out|exempt(?:ed)?|apart)[.!]?$",
+        r" except \1",
+    ),
+    (r"^fan (.+?) out (?=over|to|across|on)", r"run \1 "),
+    (r"^(?:one more time|once more|once again|again)\s*[:,-]+\s*", ""),
+    (r"\blest (?=loaded|busy|used)", "least "),
+    (rf"^here(?:'s| is| are) (?:\w+ )?(tasks|chores|jobs|things|items)\s*[-:]+\s*", "tasks: "),
+    (
+        rf"^(?:put |run |do |place |please )*(.+?) on (?:one|a) (?:good |free |suitable )?{ONE_MACHINE},? and (?:the )?(.+?) on"
+        rf" (?:another|a different|the other|a second)(?: one| {ONE_MACHINE})?[.!]?$",
+        r"distribute: \1; \2",
+    ),
+    (r",? so (?:that )?(?:no (?:one |single )?\w+|nothing|none|nobody) (?:is|gets|ends up|becomes) \w+[.!]?$", ""),
+    (
+        r"^let (?:the )?(?:cluster|network|fleet|hosts|machines) (?:share|split|divide)(?: up)? (these|this|them)\b",
+        r"distribute \1",
+    ),
+    (r", (?:separately|independently|at the same time),? ", " "),
+    (
+        r"^let (?:the )?(?:load )?(?:balancer|scheduler|dgummy|tool|system|it) (?:choose|pick|find|decide on|select) (?:an?|the)"
+        rf" (?:best |good |free )?{ONE_MACHINE},? (?:and(?: then)?|to|then) (.+?)(?: (?:on it|there|on that))?$",
+        r"\1 on the best host",
+    ),
+    (r"^(?:name|give me the name|tell me the name|say the name) of the", "name the"),
+    (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r", on \1"),
+    (r",? nowhere else(?=[:,.;])", ""),
     (r"^share (?:with me )?the (?=(?:list|status|overview|load|state)\b)", "show the "),
     (
         r"^[^:⟦?]{3,60}(?::|,| -+|;|\.+) (?=(?:which|what|who|how|is|are) (?=.*\b(?:up|down|alive|online|offline"
@@ -165,8 +193,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^((?:sync|push|copy)\b.*?),? followed by (?:running |a run of )?", r"\1 and run "),
     (r"(⟦h\d+⟧),? and (?:also )?on (?=(?:the )?⟦h)", r"\1 and "),
     (
-        r"^(?:fire|spin|boot|bring|wake|kick|unleash|get|let|set|have|turn)(?: up| off)? ((?:a |an "
-        r"|the )?(?:gummy(?: agent"
+        r"^(?:(?:fire|spin|boot|bring|wake|kick|unleash)(?: up| off)?|(?:get|let|set|have|turn)"
+        r"(?= .*\b(?:going|running|loose|started|up|off|working)\b)) ((?:a |an |the )?(?:gummy(?: agent"
         r"| task)?|agent|specialist))(?: going| running| loose| started| up| off| working)? (?=on |at |to ⟦"
         r"|wherever|where)",
         r"start \1 ",
@@ -224,7 +252,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"\b(?:(?:on|across|over|throughout|in|to) )?(?:the |my |our )?(?:whole|entire|full) (?:fleet"
-        r"|cluster|network)\b",
+        rf"|cluster|network)\b(?: of (?:my |the )?{MACHINE})?",
         "everywhere",
     ),
     (r"\b(on|at) all (our|my|the) (machines|hosts|nodes|boxes|computers)\b", r"on all \2 \3"),
@@ -249,7 +277,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:to be safe|just in case|if possible|when possible|first of all|before lunch),? ", ""),
     (r"^same (?:task|thing|job|work) (on .+?)\s*[:,-]\s*(.+)$", r"run \2 \1"),
     (
-        r"(?<!not )\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet "
+        r"(?<!not )(?<!me )\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet "
         rf"|available |suitable )*(?:{ONE_MACHINE})(?: with spare \w+| with (?:some )?(?:room"
         r"|capacity))?(?: instead)?(?=[\s.,;!?]|$)",
         "on the best host",

@@ -34,7 +34,7 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"^again$|^not\b|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running|executing)|nobody should"
+    r"^again$|^not\b|^no\b[,;.! ]*(?:not\b|$)|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running|executing)|nobody should"
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
@@ -56,7 +56,8 @@ _VAGUE_TASK = re.compile(
 _TAKES_BACK = r"(?:no wait|wait no|actually no|scratch that|no,? make that|on second thought)\b"
 # Neither what somebody is to do nor the name of something to be done.
 _NO_ORDER = re.compile(
-    r"^(?:be|i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
+    r"\b(?:i|we|you|they) (?:already |just |have |had )*(?:ran|did|started|tried|deployed|fixed|launched|synced)\b"
+    r"|^(?:be|i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
     r"|because|since|me|lol)\b"
     r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$"
     r"|\b(?:fails?|failed|crash(?:es|ed)?|hangs?|hung|breaks|broke|broken|works|worked|pass(?:es|ed)?|takes|took)$",
@@ -216,10 +217,23 @@ def _tests_a_host(frame: Frame, _: Work) -> bool:
 
 def _is_several_everywhere(frame: Frame, work: Work) -> bool:
     """Whether several tasks are to be done all over: once each, or all of them everywhere, nobody can tell."""
-    if not frame.place.everywhere or frame.place.each or work.is_command or re.search(r"\btests?\b", frame.core):
+    if (
+        not frame.place.everywhere
+        or frame.place.each
+        or work.is_command
+        or re.search(r"^(?:run |test\b)|\btests$", frame.core)
+    ):
         return False
     pieces = parts(work, looking=True)
-    return len(pieces) > 1 and all(is_verb(piece.split()[0].lower()) for piece in pieces)
+    verbs = [is_verb(piece.split()[0].lower()) and len(piece.split()) > 1 for piece in pieces]
+    return len(pieces) > 1 and sum(verbs) >= max(2, len(verbs) - 1)
+
+
+def _is_here_and_there(frame: Frame) -> bool:
+    place = frame.place
+    if place.each or place.everywhere:
+        return place.here or re.search(r"\blocally\b", frame.core, re.IGNORECASE) is not None
+    return place.here and place.named
 
 
 def _names_no_work(frame: Frame, work: Work) -> bool:
@@ -229,7 +243,7 @@ def _names_no_work(frame: Frame, work: Work) -> bool:
 def spreads(frame: Frame, work: Work) -> bool:
     """Whether tasks that it does not name are to be balanced."""
     verb = re.match(r"(?:load[- ])?(?:balance|spread|distribute|share|split|divide)\b", frame.core, re.IGNORECASE)
-    balanced = (
+    balanced = re.search(r"\b(?:tasks|jobs)\b", frame.core, re.IGNORECASE) or (
         frame.place.everywhere or frame.place.each or (verb is not None and verb.group().lower().startswith("load"))
     )
     nameless = work.text is None or _NAMELESS.fullmatch(work.text) is not None
@@ -270,9 +284,7 @@ _OF_ORDERS = (
     _Doubt(
         lambda frame, _: _NEGATION.search(frame.core) is not None, "it says what is not to be done", ("status", "place")
     ),
-    _Doubt(
-        lambda frame, _: frame.place.here and frame.place.named, "it says both here and elsewhere", ("here", "place")
-    ),
+    _Doubt(lambda frame, _: _is_here_and_there(frame), "it says both here and elsewhere", ("here", "place")),
     _Doubt(
         lambda frame, _: _WHEN.search(frame.core) is not None,
         "it says when; inv cron.add makes a job of a command",

@@ -14,7 +14,7 @@ from dgummy.asking.places import Names
 from dgummy.asking.questions import asked
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.sentence import read
-from dgummy.asking.tasktext import Work, parts, work_of
+from dgummy.asking.tasktext import Work, is_verb, parts, work_of
 
 
 def understand(text: str, names: Names) -> Understood:
@@ -77,6 +77,12 @@ def _why_not_several(frame: Frame, several: tuple[str, ...]) -> str:
         return "it speaks of a place in a way that is not understood"
     if _IN_ORDER.search(frame.core):
         return "it names several tasks, and an order of them"
+    if re.search(
+        r"\b(?:in parallel|simultaneously|concurrently|at once|at the same time)\b", frame.whole, re.IGNORECASE
+    ):
+        return ""
+    if not all(is_verb(text.split()[0].lower()) for text in several):
+        return "it does not say where, nor what is to be done"
     if any(len(text.split()) < 2 for text in several):
         return "it does not say where, nor if it is one task or several"
     return ""

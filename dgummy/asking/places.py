@@ -54,7 +54,8 @@ _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
 _BEST = (
     rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{SUPERLATIVE}"
     rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one)(?: (?:you|we|that you"
-    r"|that we) (?:can find|have|know|can get))?)\b|(?: available"
+    r"|that we) (?:can find|have|know|can get))?)(?! (?:heuristics?|algorithms?|logic|rule|name|names|picker|selection|badge|button|label"
+    r"|flag|feature|page|column|field|table|list|view|code|docs?|section|option|setting|test|tests|function|score|metric)\b)\b|(?: available"
     rf"| loaded)?{_END})"
     r"(?: (?:for (?:that|it|this|them|the job)|available))?",
     rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {ONE_MACHINE}\b",
@@ -86,11 +87,16 @@ _EACH = (
     r"(?:and )?(?:please )?(?:put|send|run|give|start|place|assign|hand|allocate"
     r"|schedule)? ?\beach(?: of them| one| task| job)?"
     r" (?:on|to|onto|where(?:ver)?|at|its own|gets|should|goes)\b[^,;.:]*",
-    r"wherever (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
+    r"where(?:ver)? (?:each|they)(?: one| of them)? (?:runs?|fits?|goes|go|is|are|works?|suits?)(?: best| better)?",
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
-    rf"(?:on )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each",
-    rf"(?:{_ON}|for) (?:the )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b",
+    rf"(?:on |use |pick |choose )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each(?: of them)?(?: of these)?",
+    rf"(?:{_ON}|for) (?:the |their )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b(?: for (?:them|each|that|it|the job))?",
+    rf"{_ON} (?:the |whichever |whatever )?(?:hosts|nodes|machines|boxes|servers|ones) (?:(?:that|which) )?(?:are |seem |look |is )?"
+    r"(?:best |most )?(?:suited|suitable|fitting|fit|best|free|idle)(?: (?:to|for) (?:them|each|it|that))?",
+    r"(?:and |, )?(?:please )?(?:place|put|run|schedule|assign) each (?:one )?(?:optimally|well|sensibly|best)",
+    r"(?:and |, )?(?:then )?let (?:the )?(?:load )?(?:balancer|scheduler|dgummy|it) (?:place|spread|schedule|distribute|assign|put)"
+    r" (?:each|them|both|all)(?: of them)?",
     rf"{_ON} (?:the )?{MACHINE} (?:that|which) (?:best )?(?:suits?|fits?|are best for|is best for) (?:them|each|it)(?: best)?",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
@@ -105,15 +111,17 @@ _EACH = (
 _ENDS = (
     r"(?=\s*(?:$|[.,;:!?)]|-\s|(?:and|please|pls|but|except|with|at|in|now|right|simultaneously|then"
     r"|using|to|for|is|are|do|does|should|run|runs|have|has"
-    r"|up|online|down|offline|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so|twice|once)\b))"
+    r"|up|online|down|offline|locally|here|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so|twice|once)\b))"
 )
-_ADJECTIVES = r"(?:(?:available|remote|other|online|idle|tailscale|single|different|configured) )*"
+_ADJECTIVES = (
+    r"(?:(?:available|suitable|capable|free|good|remote|other|online|idle|tailscale|single|different|configured) )*"
+)
 _ALL = (
     rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our"
     rf"| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
     rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}{_ENDS}",
     rf"(?:across|throughout|over|among|amongst) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
-    r"\beverywhere\b",
+    r"(?<!\bthe )(?<!\ban )\beverywhere\b",
 )
 _HERE = (
     r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
@@ -123,11 +131,11 @@ _HERE = (
 )
 _EXCEPT = (
     r"(?:but )?(?:except(?: for| on)?|but not|but|not(?: on| in)?|without|skip(?:ping)?|other than|excluding|besides"
-    r"|apart from|outside(?: of)?|minus|bar(?! on)|save for|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)"
+    r"|apart from|outside(?: of)?|minus|bar(?! on)|save(?: for)?|leav(?:e|ing) out|omit(?:ting)?|ignor(?:e|ing)"
     r"|not counting|nor)"
 )
 _NO_GROUP_TEXT = """
-all the my our these those every each some any few available remote other online idle best optimal same right
+suitable good capable right fitting proper appropriate decent nice all the my our these those every each some any few available remote other online idle best optimal same right
 two three both which what more single different whichever whatever separate several idle quiet wherever page
 list remote least-loaded loaded busy of and configured tailscale free
 """
@@ -249,8 +257,8 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
     found = [
         match.group(1)
         for pattern in (
-            rf"(?:{_ON} )?(?:all|every|each)(?: of)? (?:the |my )?{MACHINE} (?:in"
-            rf"|of) (?:the )?({any_of})(?: group)?\b",
+            rf"(?:{_ON} )?(?:(?:all|every|each)(?: of)? )?(?:the |my )?{MACHINE} (?:in"
+            rf"|of|from) (?:the )?(?:group )?({any_of})(?: group)?\b",
             rf"{lead}({any_of})(?: group| {_SEVERAL_MACHINES})\b",
             rf"(?:{_ON} )?(?:every|each) ({any_of}) {ONE_MACHINE}\b",
             rf"{lead}group ({any_of})\b",
@@ -260,7 +268,10 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
         )
         for match in cutter.cut(pattern)
     ]
-    stranger = re.compile(rf"\b(?:{_ON}|group) (?:all )?(?:the |my )?([\w-]+) (?:group|(?:{MACHINE}))\b", re.IGNORECASE)
+    stranger = re.compile(
+        rf"\b(?:{_ON}|over|among|between|throughout|group) (?:all )?(?:the |my )?([\w-]+) (?:group|(?:{MACHINE}))\b",
+        re.IGNORECASE,
+    )
     alike = [match.group(1) for match in stranger.finditer(cutter.text)]
     alike += [match.group(1) for match in re.finditer(r"\b(?:on|in) group ([\w-]+)", cutter.text, re.IGNORECASE)]
     common = re.compile(rf"{SUPERLATIVE}|local|own|this|that|al|very", re.IGNORECASE)

@@ -63,7 +63,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         "the best host",
     ),
     (
-        rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?: (?:{ONE_MACHINE}"
+        rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?! (?:hosts|nodes|machines|boxes|servers|ones)\b)(?: (?:{ONE_MACHINE}"
         r"|one)s?)?(?:'s| is| has| looks| seems| happens to be| that is| that'?s| are| you think is)"
         r" (?:currently |the )?(?:least|most|free|idle|best|available|quiet|room|lowest|not|sitting|bored"
         r"|freest|idlest|optimal|suited|suitable|doing nothing)\b"
@@ -72,7 +72,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         "on the best host",
     ),
     (
-        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?![^,;:.]*\b(?:them"
+        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?! (?:hosts|nodes|machines|boxes|servers|ones)\b)(?![^,;:.]*\b(?:them"
         r"|each|they)\b)[^,;:.]{0,40}?\b(?:(?:qui|id|fre|fast|low|small|strong|calm|empti)\w*e(?:st|test)|least|free"
         r"|idle|quiet|room|capacity|available|bored)\b(?: (?:loaded|busy|used|free|idle|available|room|load"
         r"|headroom|memory|cpu"
@@ -100,6 +100,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\1 on the best host",
     ),
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
+    (r"^(?:let|have|make|get) everywhere (?:do |run )?(?P<rest>.+)$", r"run \g<rest> everywhere"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     (rf"^(?P<where>{EVERY})(?:,? (?:please|pls|plz))?\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (
@@ -112,7 +113,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:have|let|get|ask|tell|make) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"
+        r"^(?:have|let|get|ask|tell|make|i(?:'d| would)? (?:want|need|like)) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"
         r"|gummy) on @where@ (?:to )?(?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
@@ -129,7 +130,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)"
-        r"|to) (?P<rest>.+)$",
+        rf"|to|(?:that|which|who) {MODAL}) (?P<rest>.+)$",
         r"run \g<rest> on \g<where>",
     ),
     (r"^leave (?P<rest>[^,;:]+?) to @where@[.!]?$", r"run \g<rest> on \g<where>"),
@@ -164,7 +165,6 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"|excluding)(?: for)? {HOSTS}),? {MODAL} (?P<rest>.+)$",
         r"\g<rest> on \g<where> \g<but>",
     ),
-    (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r", on \1"),
     (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
     (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
     (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
@@ -175,7 +175,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:can|could|will|would) @where@ (?:please )?(?:take care of|take on|look after|deal with|do|run"
+        r"^(?:can|could|will|would) @where@ (?:please )?(?:all |both )?(?:take care of|take on|look after|deal with|do|run"
         r"|execute|start)(?: with)? (?P<rest>.+?)\??$",
         r"run \g<rest> on \g<where>",
     ),
@@ -267,7 +267,7 @@ _SEVERAL: tuple[tuple[str, str], ...] = (
         rf"|optimal) {MACHINE}\s*:\s*",
         "distribute: ",
     ),
-    (r"^(?:spread|split|balance) the load\s*:\s*", "distribute: "),
+    (r"^(?:spread|split|balance|share|divide) the load\s*:\s*", "distribute: "),
     (
         rf"\b(?:one|another|the other|a second|a third)(?: {ONE_MACHINE}| one)? (?:does|should do|takes"
         r"|handles|gets|can do|should take|for) ",
@@ -281,9 +281,7 @@ _SEVERAL: tuple[tuple[str, str], ...] = (
 def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The rules with the names of groups put in."""
     any_of = "|".join(re.escape(group) for group in groups) or r"(?!)"
-    group = (
-        rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|(?:{any_of})(?: group| {MACHINE})))"
-    )
+    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|{MACHINE} (?:in|of|from) (?:the )?(?:group )?(?:{any_of})(?: group)?\b|(?:{any_of})(?: group| {MACHINE})))"
     place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
     for pattern, plain in (*SYNCING, *_RULES, *_SEVERAL):
         named = pattern.replace("@where@", rf"(?P<where>{place})")

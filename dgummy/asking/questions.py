@@ -147,7 +147,7 @@ _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
 _RUN_NOUN = (
     r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old"
     r"|newest|running|two|three|four|five|ten|twenty|\d+|few|most)\s+)+(?:gummy )?"
-    r"(?:runs?|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|duration|name|time|count|queue|history"
+    r"(?:(?<!that )runs|run|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|duration|name|time|count|queue|history"
     r"|page|button|table|list|view))"
 )
 

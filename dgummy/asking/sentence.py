@@ -26,7 +26,7 @@ run execute start launch tests test sync specialists specialist agents hosts hos
 which where should show list status load least loaded best optimal available every each everywhere across
 locally gummy distribute parallel cluster network logs cancel collect whole except with and the this that what
 does have most many some first work machine's would could task tasks platforms check online reach reachable
-busy least-loaded tail codebase project changes everything everyone output outputs results specialist syncing synchronize synchronise synced connected please
+busy least-loaded tail codebase project changes everything everyone recommend suggest output outputs results specialist syncing synchronize synchronise synced connected please
 """
 _VOCABULARY = frozenset(_VOCABULARY_TEXT.split())
 _OUR_WORDS_TEXT = """
@@ -64,6 +64,7 @@ def read(text: str, names: Names) -> Sentence:
     """Read a sentence. Its length is at most MAX_LENGTH; the caller sees to that."""
     marked, quotes, quoted = _mark_quotes(re.sub(r"[⟦⟧\x00]", " ", text))
     marked = " ".join(_plain_signs(marked).split())
+    marked = marked if re.search(r"[a-z]", marked) else marked.lower()
     ambiguous = [name for name in (*names.hosts, *names.groups) if name.lower() in _OUR_WORDS]
     known = Names(
         tuple(host for host in names.hosts if host not in ambiguous),

@@ -11,6 +11,10 @@ RULES: tuple[tuple[str, str], ...] = (
         "sync to ",
     ),
     (
+        r"^(sync (?:to )?(?:the )?⟦h\d+⟧(?: and ⟦h\d+⟧)*),? before (?:you )?(?:run(?:ning)?|start(?:ing)?|doing) ",
+        r"\1 and run ",
+    ),
+    (
         r"^(sync (?:to )?(?:the )?⟦h\d+⟧),? so (?:that )?(?:gummy|it|you|an agent|the agent) (?:can|could|may) ",
         r"\1 and ",
     ),

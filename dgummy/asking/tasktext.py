@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from dgummy.asking.terms import CODE
 
 _RUN = (
-    r"(?:run|running|re-?run|execute|executing|start|starting|launch|perform|performing|kick off"
+    r"(?:run|exec|running|re-?run|execute|executing|start|starting|launch|perform|performing|kick off"
     r"|carry out|trigger|fire off|invoke|begin"
     r"|get going(?: on| with)?|have a go at|crank through|work on|repeat|schedule|submit|queue|process)"
 )
 _HAND_OVER = (
-    r"(?:do|put|send|dispatch|place|distribute|delegate|assign|hand|give|get(?! rid)|try|spin up|spin|see to"
+    r"(?:do|put|route|direct|allocate|send|dispatch|place|distribute|delegate|assign|hand|give|get(?! rid)|try|spin up|spin|see to"
     r"|take care of|handle|fan out)"
 )
 LAUNCH = rf"(?:{_RUN}|{_HAND_OVER})"
@@ -39,7 +39,7 @@ abstract accelerate adapt add adjust align allow amend analyse analyze annotate 
 archive assemble assert audit augment automate avoid backfill balance batch beautify benchmark bootstrap bring
 build bump cache capture catch centralise centralize change chart check clarify clean cleanup clear clone
 collapse collect combine compact compile compress compute condense configure connect consolidate containerise
-containerize convert cover crawl create crop debug decode decouple decrypt deduplicate define delete
+containerize convert cover crawl create cut crop debug decode decouple decrypt deduplicate define delete
 denormalise denormalize deploy deprecate derive design detect diagnose diff disable document downgrade
 download draft draw drop edit eliminate embed emit enable encode encrypt enforce enrich estimate evaluate expand
 explore export expose extend extract factor fetch figure filter find finish fix flatten format fuse fuzz
@@ -142,7 +142,7 @@ def _launched(text: str) -> tuple[str, str]:
         launch = re.match(rf"(?:and )?({LAUNCH}|{_SPREAD})\b[\s:]*", text, re.IGNORECASE)
         if launch is None or (found and launch.end() >= len(text)):
             break
-        if re.match(r"(?:split|divide|share)\b", text, re.IGNORECASE) and not re.search(
+        if re.match(r"(?:split|divide|share|balance|spread)\b", text, re.IGNORECASE) and not re.search(
             r"\band\b|[,;]|\b(?:tasks?|jobs?|work|load)\b", text
         ):
             break  # "split the component" is the task itself
@@ -173,7 +173,8 @@ def _is_shellish(words: list[str]) -> bool:
 
 _NUMBERED = re.compile(r"[,;.:\s]*\(?\b\d[.)]\s+")
 _ANOTHER = re.compile(
-    r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)? (?=\w+)", re.IGNORECASE
+    r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)?(?: agent)?(?: (?:to|for|on))? (?=\w+)",
+    re.IGNORECASE,
 )
 _HEADS = (
     re.compile(
@@ -228,6 +229,7 @@ def _bare(piece: str) -> str:
     piece = tidy(piece)
     while before != piece:
         before, piece = piece, re.sub(lead, "", piece, flags=re.IGNORECASE)
+    piece = re.sub(r"\s+(?:should|must|need to|ought to|can) (?:go|run|be run|be placed)$", "", _without_doer(piece))
     return tidy(re.sub(rf"^(?:{LAUNCH}|{_SPREAD})\s+(?:(?:a|an|some|the) )?", "", piece, flags=re.IGNORECASE))
 
 
@@ -298,7 +300,7 @@ def _command(text: str, quotes: tuple[str, ...]) -> tuple[str | None, bool]:
 
 
 _NO_TASK = re.compile(
-    r"(?:(?:this|that|the|a|an|my|some|these|those|all|any|parallel|several|multiple|new|up)\s+)*"
+    r"(?:(?:this|that|the|a|an|one|my|some|these|those|all|any|parallel|several|multiple|new|up)\s+)*"
     r"(?:gummy(?:[- ]agents?)?|(?:gummy\s+)?(?:tasks?|jobs?|work)(?: evenly| optimally)?"
     r"|(?:[\w-]+\s+)?(?:specialists?|agents?))?",
     re.IGNORECASE,

@@ -12,7 +12,7 @@ from dgummy.asking.readings import Frame, Intent, Reading
 from dgummy.asking.tasktext import tidy
 from dgummy.asking.terms import MACHINE, ONE_MACHINE, SUPERLATIVE
 
-_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|good|better|nice|free|idle|spare)"
+_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|sensible|reasonable|decent|proper|appropriate|good|better|nice|free|idle|spare)"
 _ADVICE = r"(?:recommendations?|suggestions?|ideas?|advice)"
 _ADVISE = r"(?:work out|figure out|find out|look(?:ing)? for|need|evaluate|recommend|suggest|pick|choose|find|name|propose|select|advise|determine|identify|rank)"
 _OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [\w-]+)?))?"
@@ -35,12 +35,12 @@ _ASKED_FOR = re.compile(
     rf"|the )?(?:{_BEST} )?{MACHINE}\b"
     rf"|^(?:an? |any |the )*{_BEST} (?:{MACHINE}|place|spot)(?= (?:for|to run|to do)\b)"
     rf"|\b(?:a |any )*{MACHINE} {_ADVICE}\b|\b(?:a |an |any )*{_ADVICE}\b|^(?:an? )?{MACHINE}(?= for\b)"
-    rf"|(?:^|[,;.:-]\s*|\b(?:tell me|say|know|just|so|you|out) )(?:on )?(?:where|who)\b",
+    rf"|(?:^|[,;.:-]\s*|\b(?:tell me|show me|see|say|know|just|so|you|out) )(?:on )?(?:where|who)\b",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(
     rf"\b(?:should|would|could|can|shall|ought|might|will|best|right|ideal|suit(?:s|ed|able)?|fit(?:s|test)?|{_ADVICE}"
-    rf"|{_ADVISE}|for|to (?:run|use|do)|room|capacity|space|headroom|better|prefer|do i|do we|makes?|take|takes"
+    rf"|{_ADVISE}|for|to (?:run|use|do|put|send|place|start)|room|capacity|space|headroom|better|prefer|do i|do we|makes?|take|takes"
     rf"|{SUPERLATIVE})\b|'d\b",
     re.IGNORECASE,
 )
@@ -96,8 +96,8 @@ _WITH_ROOM = (
     r" ?(?:spare |free )?(?:capacity|room|space|headroom|cycles|resources|time|memory)(?: left)?"
 )
 _AFTER = (
-    rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they)\b)?"
-    rf"|{_IS}(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
+    rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they|(?:the )?(?:scheduler|balancer|dgummy|tool))\b)?"
+    rf"|{_IS}(?!\w)(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
     rf"|(?:it )?makes? (?:the )?most sense|{_WITH_ROOM}|(?:has|have|is there) room\b|suits?\b|fits?\b"
     rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:that|who|for|to|on|with|by|then|as to|about|where|which|what|i|you|we"
     rf"|it|them|they)\b"
