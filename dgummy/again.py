@@ -50,12 +50,18 @@ def under_way(rows: Iterable[RunRow], known: Iterable[RunRow]) -> list[RunRow]:
 
 
 def order_of(
-    row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False, anew: bool = False
+    row: RunRow,
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    detach: bool = False,
+    anew: bool = False,
+    locks: Iterable[str] = (),
 ) -> Order:
     """A run as the order that it was. Values of its variables are taken from the environment as it is now.
 
-    anew: as another run, which says of which it is the repetition. UsageError if nothing was kept of what was asked, or
-    a variable has no value.
+    anew: as another run, which says of which it is the repetition. locks: held beside those it was under. UsageError if
+    nothing was kept of what was asked, or a variable has no value.
     """
     kept = asked.decode(row.request)
     if kept is None:
@@ -71,6 +77,7 @@ def order_of(
         collect_first=kept.collect_first,
         isolate=kept.isolate,
         job=kept.job,
+        locks=tuple(dict.fromkeys((*kept.locks, *locks))),
     )
     tool = settings.agent.tool if kept.mode else ""  # it is required of whoever gets an agent's task
     wish = Wish(

@@ -20,6 +20,8 @@ from dgummy.units import format_duration
 
 JOB = "DGUMMY_JOB"
 """The variable that tells a command of ours which job it is of."""
+LOCK = "DGUMMY_LOCK"
+"""The variable that tells it under which lock it is."""
 _NOTICES = "INVOKE_DGUMMY_NOTICES"
 _MAX_WHY_CHARS = 300
 _COMPLAINT = re.compile(r"^(?:✗ (\S.*)|(\d+ of \d+ not ok .*))$", re.MULTILINE)
@@ -35,7 +37,7 @@ class JobRun:
         self._words = list(words)
         self._now = now
         self._child: subprocess.Popen[bytes] | None = None
-        self._lock = -1
+        self._lock, self._lock_name = -1, ""
         self._began = now()
 
     def run(self, program: str, lock_folder: Path, lock: str, free: Callable[[], None]) -> tuple[int, str]:
@@ -47,7 +49,7 @@ class JobRun:
         command = locks.shown_command(["dgummy", *self._words])
         try:
             with locks.held(lock_folder, lock, command, self._began) as descriptor:
-                self._lock = descriptor
+                self._lock, self._lock_name = descriptor, lock
                 self._files.rotate()
                 free()
                 return self._logged(program, command)
@@ -83,7 +85,7 @@ class JobRun:
         return code, why
 
     def _to_its_end(self, program: str, descriptor: int) -> int:
-        environ = {_NOTICES: "always", **os.environ, JOB: self._name}
+        environ = {_NOTICES: "always", **os.environ, JOB: self._name, LOCK: self._lock_name}
         self._child = subprocess.Popen(
             [program, *self._words],
             stdin=subprocess.DEVNULL,

@@ -19,17 +19,15 @@ from dgummy import cronline, locks, schedule
 from dgummy.cronenv import CRON_ENV
 from dgummy.cronline import Entry, Job
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
-from dgummy.errors import ConfigError, DgummyError, ExitCode, RefusedError, TryAgainError, UsageError
+from dgummy.errors import ConfigError, DgummyError, ExitCode, RefusedError, UsageError
 from dgummy.jobrecord import JobFiles, LastRun
 from dgummy.transport.plaintext import one_line
 from dgummy.wording import suggestion
 
 if TYPE_CHECKING:
-    from dgummy.history import History
     from dgummy.ledger_rows import RunRow
 
 _TEST_S = 120.0
-_MAX_LEFT = 20
 _LATE = timedelta(seconds=90)
 _POLL_S = 0.1
 
@@ -145,25 +143,6 @@ class Jobs:
                     store.remove(name)
         self._files(found).forget()
         return found
-
-    def refuse_if_alive(self, name: str, files: JobFiles, history: History) -> None:
-        """TryAgainError if a run of a job may be at work still that nobody follows any more: its client was killed.
-
-        Runs from before the job was added are of no account.
-        """
-        from dgummy.history import UNSETTLED
-
-        since = files.record().added_at
-        rows = history.access.journal.ledger().runs(states=UNSETTLED, job=name, since=since, limit=_MAX_LEFT)
-        for seen in history.refresh(rows, tell=False):
-            run_id, host = seen.row.run_id, seen.row.host
-            if seen.failure is not None:
-                text = f"whether run {run_id} of this job is still at work is not known: {host}: {seen.failure}"
-                remedy = f"it is asked again each time; should {host} never come back: inv cron.add {name} … --replace"
-                raise TryAgainError(text, remedy)
-            if not seen.is_over:
-                text = f"run {run_id} of this job is still at work on {host}, and nobody follows it"
-                raise TryAgainError(text, f"follow it: inv attach {run_id}; end it: inv cancel {run_id}")
 
     def listed(self, newest: Callable[[str], RunRow | None], zone_now: datetime) -> list[Listed]:
         """All jobs. `newest` gives the newest run of a job in the ledger, `zone_now` is the local time."""

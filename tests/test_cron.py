@@ -25,6 +25,7 @@ from dgummy import lab as dlab
 from dgummy.chooser import Wish
 from dgummy.events import Event, Notice, Output
 from dgummy.intake import RunOptions
+from dgummy.jobrecord import JobFiles
 from dgummy.model import Failure, Host
 from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
 from labs import REPO, until
@@ -346,6 +347,36 @@ def test_a_run_whose_client_was_killed_is_not_started_twice(desk: Desk, tmp_path
     dlab.start(desk.lab, "node-1")
     assert desk.inv("cancel", run_id).code == 0
     assert desk.inv(*job, "true").code == 0
+
+
+def test_what_a_killed_job_left_keeps_others_of_its_lock_out(desk: Desk, tmp_path: Path) -> None:
+    """Jobs that share a lock, and commands that hold it by hand. Its own records are the jobs', beside each other."""
+
+    def job(name: str) -> list[str]:
+        log = str(tmp_path / f"{name}.log")
+        return ["cron.exec", name, "--lock", "shared", "--log", log, "--", "run", "--no-sync"]
+
+    words = [str(word) for word in desk.argv([*job("first"), "--host", "node-1", "sleep 30"])]
+    with subprocess.Popen(words, cwd=desk.project, env=desk.environment(), stdin=-3) as process:
+        run_id, _ = until(lambda: next(iter(desk.nodes.active_runs("node-1").items()), None))
+        client = next(row.client_pid for row in desk.nodes.ledger() if row.run_id == run_id)
+        assert client is not None
+        process.kill()
+        os.kill(client, signal.SIGKILL)
+    dlab.stop(desk.lab, "node-2")  # which nobody needs to ask
+    for other in (job("second"), ["run", "--no-sync", "--lock", "shared"], ["sync", "--lock", "shared"]):
+        done = desk.inv(*other, "--host", "node-2", *([] if other[0] == "sync" else ["true"]))
+        assert done.code == 75 and f"run {run_id} of the job first is still at work on node-1" in done.err, done
+        assert "begun under the lock shared" in done.err
+    assert desk.inv("run", "--no-sync", "--lock", "another", "--host", "node-1", "true").code == 0
+    dlab.stop(desk.lab, "node-1")
+    unknown = desk.inv(*job("second"), "true")
+    assert unknown.code == 75 and "inv cron.add first … --replace" in unknown.err
+    JobFiles(tmp_path / "first.log").keep(added_at=datetime.now().astimezone())
+    for node in ("node-1", "node-2"):
+        dlab.start(desk.lab, node)
+    assert desk.inv(*job("second"), "true").code == 0
+    assert desk.inv("cancel", run_id).code == 0
 
 
 # -- a real daemon ---------------------------------------------------------------------------------------------------

@@ -211,6 +211,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.jobcheck",
         "dgummy.jobrun",
         "dgummy.journal",
+        "dgummy.leftbehind",
         "dgummy.lodging",
         "dgummy.luggage",
         "dgummy.moving",

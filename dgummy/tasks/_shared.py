@@ -6,7 +6,8 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from invoke.context import Context
@@ -111,6 +112,20 @@ def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, st
     if work.lock:
         command = locks.shown_command(["dgummy", *sys.argv[1:]])
         stack.enter_context(locks.held(app.state_dir / "locks", work.lock, command, utc_now()))
+        if work.begins:
+            refuse_beside(app, work.lock, app.state_dir / "cron")
+
+
+def refuse_beside(app: App, lock: str, jobs: Path, job: str = "") -> None:
+    """TryAgainError if something may be at work still that an earlier holder of the lock left. `jobs`: their records.
+
+    Without the ledger a run goes on, and so does a job.
+    """
+    from dgummy import leftbehind
+    from dgummy.ledger import LedgerError
+
+    with suppress(LedgerError):
+        leftbehind.refuse(app.cluster.history, lock, jobs, job)
 
 
 def wish(
@@ -188,7 +203,15 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: 
         collect_first=flags.collect_first,
         isolate=flags.isolate,
         job=os.environ.get(JOB, ""),
+        locks=locks_held(flags),
     )
+
+
+def locks_held(flags: UnattendedFlags) -> tuple[str, ...]:
+    """The locks that a command holds: the job's that it is of, and its own."""
+    from dgummy.jobrun import LOCK
+
+    return tuple(dict.fromkeys(name for name in (os.environ.get(LOCK), flags.lock) if name))
 
 
 def _collect(now: Session, flags: WorkFlags, *, agent: bool) -> bool | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from invoke.context import Context
 from dgummy.boundary import parsed, words_around_dashes
 from dgummy.errors import ConfigError, DgummyError, UsageError
 from dgummy.tasks._flags import all_words, command_with, flag, words
-from dgummy.tasks._shared import duration_s, session, wish
+from dgummy.tasks._shared import duration_s, refuse_beside, session, wish
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -200,7 +199,8 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     except DgummyError as error:
         job.not_run(error)
         raise
-    code, why = job.run(program, lock_folder, flags.lock or name, lambda: _refuse_if_alive(c, name, log))
+    lock = flags.lock or name
+    code, why = job.run(program, lock_folder, lock, lambda: _refuse_beside(c, lock, log.parent, name))
     if code:
         from dgummy.render.console import Console
 
@@ -209,13 +209,9 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     return code
 
 
-def _refuse_if_alive(c: Context, name: str, log: Path) -> None:
-    """TryAgainError if an earlier run of the job may be at work still."""
-    from dgummy.jobrecord import JobFiles
-    from dgummy.ledger import LedgerError
-
-    with suppress(LedgerError), session(c) as now:  # a run goes on without the ledger, and so does a job
-        _jobs(now.app).refuse_if_alive(name, JobFiles(log), now.app.cluster.history)
+def _refuse_beside(c: Context, lock: str, jobs: Path, name: str) -> None:
+    with session(c) as now:
+        refuse_beside(now.app, lock, jobs, name)
 
 
 # -- what they have in common ----------------------------------------------------------------------------------------
