@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+FOLDER = "cron"
+"""Where in the state folder all this is."""
 MAX_LOG_BYTES = 1024 * 1024
 KEPT_LOGS = 3
 _TAIL_BYTES = 65536
@@ -48,6 +50,11 @@ class JobFiles:
         """The file of its record."""
         return self.log.with_suffix(".json")
 
+    @property
+    def state_dir(self) -> Path | None:
+        """The state folder of the job, by where its log is; None for a log that somebody put elsewhere."""
+        return self.log.parent.parent if self.log.parent.name == FOLDER else None
+
     def record(self) -> Record:
         """What is known of it; nothing, if the file is not there or damaged."""
         try:
@@ -55,9 +62,13 @@ class JobFiles:
         except (OSError, ValueError):
             return Record()
 
+    def make_folder(self) -> None:
+        """Make the folder that all of it is in. OSError if it cannot be made."""
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def keep(self, **changes: object) -> None:
         """Change the record. OSError if that cannot be written."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make_folder()
         temporary = self.record_path.with_name(f".{self.record_path.name}.{os.getpid()}")
         try:
             temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.record(), **changes)))
@@ -89,7 +100,7 @@ class JobFiles:
     @contextmanager
     def opened(self) -> Iterator[int]:
         """The log, to be added to, as a file descriptor. OSError if it cannot be."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make_folder()
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import standin_crontab
-from dgummy import cronline, jobrecord, timerunits
+from dgummy import cronline, jobrecord, locks, timerunits
 from dgummy.cronline import Job
 from dgummy.cronstore import Crontab, Timers
-from dgummy.errors import DgummyError, NoHostError, RefusedError, UsageError
+from dgummy.errors import ConfigError, DgummyError, NoHostError, RefusedError, UsageError
 from dgummy.jobrecord import JobFiles, LastRun, Record
 from dgummy.jobrun import JobRun
 from dgummy.ledger_rows import RunRow
@@ -41,7 +42,7 @@ class Desk:
         return Job(name, fields, str(self.home), (), program, name, log, ("run", "pytest"))
 
     def listed(self, newest: RunRow | None = None) -> Listed:
-        (found,) = self.jobs.listed(lambda name: newest, NOW)
+        (found,) = self.jobs.listed(lambda state_dir, name: newest, NOW)
         return found
 
 
@@ -54,8 +55,8 @@ def test_a_crontab_is_as_before_once_a_job_is_gone(desk: Desk) -> None:
     for before in (b"", BEFORE):
         if before:
             desk.table.write_bytes(before)
-        desk.jobs.add(desk.job(), desk.crontab)
-        desk.jobs.add(desk.job("other"), desk.crontab)
+        desk.jobs.add(desk.job(), desk.crontab, replace=True)
+        desk.jobs.add(desk.job("other"), desk.crontab, replace=True)
         assert desk.table.read_bytes() == before + cronline.line(desk.job()) + cronline.line(desk.job("other"))
         desk.jobs.remove("nightly")
         assert desk.table.read_bytes() == before + cronline.line(desk.job("other"))
@@ -67,12 +68,52 @@ def test_a_crontab_is_as_before_once_a_job_is_gone(desk: Desk) -> None:
 
 def test_a_name_is_given_once(desk: Desk) -> None:
     store = desk.jobs.check_new("nightly", timer=False, replace=False)
-    desk.jobs.add(desk.job(), store)
+    desk.jobs.add(desk.job(), store, replace=False)
     with pytest.raises(UsageError, match=r"there is a job nightly already \(0 2 \* \* \*\)") as raised:
         desk.jobs.check_new("nightly", timer=True, replace=False)
     assert "--replace" in raised.value.remedy
-    desk.jobs.add(desk.job(fields="0 3 * * *"), desk.jobs.check_new("nightly", timer=False, replace=True))
+    desk.jobs.add(desk.job(fields="0 3 * * *"), desk.jobs.check_new("nightly", timer=False, replace=True), replace=True)
     assert desk.table.read_bytes() == cronline.line(desk.job(fields="0 3 * * *"))
+
+
+def test_of_two_that_add_one_name_at_once_one_is_refused(tmp_path: Path) -> None:
+    """Both have seen that the name is free. They may even have state folders of their own: the table is the user's."""
+    desk = Desk(tmp_path, standin_crontab.SLOW)
+    other = Jobs(Place(desk.environ, desk.home, tmp_path / "other state", lambda: NOW))
+    refused: list[str] = []
+
+    def add(jobs: Jobs, fields: str) -> None:
+        try:
+            jobs.add(desk.job(fields=fields), jobs.check_new("nightly", timer=False, replace=False), replace=False)
+        except UsageError as error:
+            refused.append(error.message)
+
+    both = [threading.Thread(target=add, args=one) for one in ((desk.jobs, "0 2 * * *"), (other, "0 3 * * *"))]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(refused) == 1 and "there is a job nightly already" in refused[0]
+    assert desk.table.read_bytes().count(b"\n") == 1
+
+
+def test_a_job_is_known_by_its_own_state_folder(desk: Desk, tmp_path: Path) -> None:
+    """It was added with other settings than those of now."""
+    asked: list[Path] = []
+    desk.jobs.add(desk.job(), desk.crontab, replace=False)
+    JobFiles(Path(desk.job().log)).keep(last=LastRun(NOW, NOW, 0))
+    elsewhere = Jobs(Place(desk.environ, desk.home, tmp_path / "other state", lambda: NOW))
+    with locks.held(desk.state / "locks", "nightly", "dgummy run x", NOW):
+        (found,) = elsewhere.listed(lambda state_dir, name: asked.append(state_dir), NOW)
+    assert found.last == LastRun(NOW, NOW, 0) and asked == [desk.state]
+    assert found.holder is not None and found.holder.pid == os.getpid()
+
+
+def test_a_job_of_which_nothing_could_be_kept_is_refused(desk: Desk) -> None:
+    desk.state.write_text("a file")
+    with pytest.raises(ConfigError, match="cannot be in") as raised:
+        desk.jobs.add(desk.job(), desk.crontab, replace=False)
+    assert "state_dir" in raised.value.remedy and not desk.table.exists()
 
 
 NOT_ALLOWED = "echo 'You (ana) are not allowed to use this program (crontab)' >&2; exit 1"
@@ -109,7 +150,7 @@ def test_where_there_is_no_cron(desk: Desk) -> None:
     with pytest.raises(NoHostError, match="no crontab program") as raised:
         desk.jobs.check_new("nightly", timer=False, replace=False)
     assert "--timer" in raised.value.remedy
-    assert desk.jobs.listed(lambda name: None, NOW) == []
+    assert desk.jobs.listed(lambda state_dir, name: None, NOW) == []
     with pytest.raises(NoHostError, match="no systemctl"):
         desk.timers.add(desk.job())
 
@@ -135,8 +176,8 @@ def test_timers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     (desk.timers.folder / "dgummy-mine.timer").write_text("[Timer]\nOnCalendar=daily\n")
     with pytest.raises(RefusedError, match="not ours"):
         desk.timers.add(desk.job("mine"))
-    desk.jobs.add(desk.job(), desk.crontab)
-    desk.jobs.add(desk.job(fields="0 0 1 * 1"), desk.timers)  # in place of the one that cron ran
+    desk.jobs.add(desk.job(), desk.crontab, replace=True)
+    desk.jobs.add(desk.job(fields="0 0 1 * 1"), desk.timers, replace=True)  # in place of the one that cron ran
     assert not desk.table.exists()
     found = desk.listed()
     assert (found.entry.is_timer, found.entry.fields, found.problems) == (True, "0 0 1 * 1", ())
@@ -146,7 +187,7 @@ def test_timers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     Path(f"{systemctl}.broken").touch()
     with pytest.raises(NoHostError, match="Failed to connect to bus"):
-        desk.jobs.add(desk.job(fields="0 5 * * *"), desk.timers)
+        desk.jobs.add(desk.job(fields="0 5 * * *"), desk.timers, replace=True)
     assert desk.listed().entry.fields == "0 0 1 * 1"  # what was there is there still
     with pytest.raises(NoHostError):
         desk.timers.add(desk.job("new"))
@@ -159,7 +200,7 @@ def test_timers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_keeps_a_job_from_running_is_told(desk: Desk) -> None:
-    desk.jobs.add(desk.job(), desk.crontab)
+    desk.jobs.add(desk.job(), desk.crontab, replace=True)
     assert desk.listed().problems == ()
     assert desk.listed().next_at == NOW.replace(day=29, hour=2)
     desk.table.write_bytes(cronline.line(replace(desk.job(program="/gone/bin/dgummy"), folder="/gone/project")))
@@ -174,7 +215,7 @@ def test_what_keeps_a_job_from_running_is_told(desk: Desk) -> None:
 
 def test_a_time_that_was_missed_is_told(desk: Desk) -> None:
     files, line = JobFiles(Path(desk.job().log)), cronline.line(desk.job())
-    desk.jobs.add(desk.job(), desk.crontab)
+    desk.jobs.add(desk.job(), desk.crontab, replace=True)
     files.keep(added_at=NOW - timedelta(hours=10))
     assert desk.listed().problems == ()  # added after it was due last
     files.keep(added_at=NOW - timedelta(days=3))
@@ -186,7 +227,7 @@ def test_a_time_that_was_missed_is_told(desk: Desk) -> None:
 
 
 def test_the_last_time_is_one_with_its_run_or_without(desk: Desk) -> None:
-    desk.jobs.add(desk.job(), desk.crontab)
+    desk.jobs.add(desk.job(), desk.crontab, replace=True)
     began = NOW - timedelta(hours=1)
     JobFiles(Path(desk.job().log)).keep(last=LastRun(began, NOW, 1, "failed"))
     row = RunRow("20261128-190001-abcdef", "run", "pytest", began + timedelta(seconds=1))

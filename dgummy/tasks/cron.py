@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dgummy.app import App
     from dgummy.cronline import Job
     from dgummy.jobcheck import Trial
+    from dgummy.ledger_rows import RunRow
     from dgummy.scheduling import Jobs
     from dgummy.tasks._shared import Session
 
@@ -70,7 +72,7 @@ def add(c: Context, flags: AddFlags) -> int:
         text = _written(job, timer=flags.timer)
         tried = _tried(now, jobs, job, notes, force=flags.force)
         if not flags.dry:
-            jobs.add(job, store)
+            jobs.add(job, store, replace=flags.replace)
         if not any(word.startswith("--deadline") for word in job.words):
             notes.append("it has no --deadline: should it ever hang, those after it end with 75 until it is ended")
         notes += _warnings(store.name)
@@ -102,8 +104,7 @@ def list_jobs(c: Context, flags: ListFlags) -> int:
     from dgummy.render import documents
 
     with session(c, json=flags.json) as now:
-        ledger = now.app.cluster.journal.ledger
-        found = _jobs(now.app).listed(lambda name: next(iter(ledger().runs(limit=1, job=name)), None), _local_now())
+        found = _jobs(now.app).listed(_newest, _local_now())
         now.console.result(documents.dump(screen.document(found)) if flags.json else screen.table(found))
         for line in screen.problems(found):
             now.console.note(line, "error")
@@ -111,6 +112,18 @@ def list_jobs(c: Context, flags: ListFlags) -> int:
             for text in _warnings("cron"):
                 now.console.note(text, "warning")
     return 0
+
+
+def _newest(state_dir: Path, name: str) -> RunRow | None:
+    """The newest run of a job, by the ledger of the state folder that it uses."""
+    from dgummy.ledger import Ledger, LedgerError
+
+    path = state_dir / "runs.db"
+    with suppress(LedgerError, ConfigError):
+        if path.exists():
+            with Ledger.open(path) as ledger:
+                return next(iter(ledger.runs(limit=1, job=name)), None)
+    return None
 
 
 @dataclass
