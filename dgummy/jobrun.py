@@ -39,6 +39,7 @@ class JobRun:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock, self._lock_name = -1, ""
         self._began = now()
+        self._told, self._starts = 0, False
 
     def run(self, program: str, lock_folder: Path, lock: str, free: Callable[[], None]) -> tuple[int, str]:
         """Run it to its end, unless it is under way; its exit code, and a line on why that is not 0.
@@ -57,10 +58,17 @@ class JobRun:
             self.not_run(error)
             raise
 
-    def told_to_end(self) -> None:
-        """Hand SIGTERM on, and write down that it came."""
-        self._hand_on(signal.SIGTERM)
-        self._keep(128 + signal.SIGTERM, "told to end (SIGTERM)")
+    def told_to_end(self, number: int) -> bool:
+        """Hand on that it is to end (SIGTERM, SIGHUP): it ends what runs on its host, and then itself.
+
+        False if it does not run: then it is written down that it never will.
+        """
+        self._told = self._told or number
+        if self._child is not None:
+            self._hand_on(signal.SIGTERM)
+        elif not self._starts:
+            self._keep(128 + number, _told(number))
+        return self._starts
 
     def not_run(self, error: DgummyError) -> None:
         """Write down that it could not begin."""
@@ -79,12 +87,15 @@ class JobRun:
                 os.write(_STDERR, f"{self._files.log}: {error.strerror}\n".encode("utf-8", "replace"))
             code = self._to_its_end(program, _STDERR)
         why = _why(self._files.since(before)) if code else ""
+        if self._told and code:
+            code, why = 128 + self._told, _told(self._told)
         self._keep(code, why)
         took = format_duration((self._now() - self._began).total_seconds())
         self._say(f"ended with exit code {code} after {took}")
         return code, why
 
     def _to_its_end(self, program: str, descriptor: int) -> int:
+        self._starts = True
         environ = {_NOTICES: "always", **os.environ, JOB: self._name, LOCK: self._lock_name}
         self._child = subprocess.Popen(
             [program, *self._words],
@@ -95,6 +106,8 @@ class JobRun:
             start_new_session=True,  # Ctrl-C and the like come through us, each once
             pass_fds=(self._lock,),  # killed, we leave the lock to the child
         )
+        if self._told:  # while it was being started
+            self._hand_on(signal.SIGTERM)
         while True:
             try:
                 code = self._child.wait()
@@ -126,6 +139,10 @@ def summary(name: str, code: int, why: str, log: Path) -> tuple[str, str]:
     """What is said of a job that failed, to whoever reads cron's mail: what happened, and where to look."""
     text = f"✗ {name}: exit code {code}" + (f": {why}" if why else "")
     return text, f"  all it said is in {shlex.quote(str(log))}; inv cron.list"
+
+
+def _told(number: int) -> str:
+    return f"told to end ({signal.Signals(number).name})"
 
 
 def _why(said: bytes) -> str:

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +25,7 @@ from dgummy.transport.plaintext import one_line
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_SHOWN = 200
 _ours: dict[Path, int] = {}
+INTERRUPT = "INT"
 _PATIENCE_S = 0.5
 """Whoever looks who holds a lock has it for a moment as well."""
 _AGAIN_S = 0.02
@@ -31,11 +33,12 @@ _AGAIN_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock: its process, since when (ISO time, UTC), and what it does."""
+    """Who holds a lock: its process, since when (ISO time, UTC), what it does, and which signal it hears."""
 
     pid: int = 0
     since: str = ""
     command: str = ""
+    hears: str = INTERRUPT
 
 
 def check_name(name: str, flag: str = "--lock") -> str:
@@ -58,7 +61,9 @@ def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[int]:
         return
     descriptor = _taken_file(path, name)
     try:
-        _write(descriptor, json.dumps({"pid": os.getpid(), "since": now.isoformat("T", "seconds"), "command": command}))
+        hears = "TERM" if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else INTERRUPT
+        told = {"pid": os.getpid(), "since": now.isoformat("T", "seconds"), "command": command, "hears": hears}
+        _write(descriptor, json.dumps(told))
         _ours[path] = descriptor
         try:
             yield descriptor
@@ -182,7 +187,7 @@ def _taken(name: str, holding: Holder) -> TryAgainError:
     what = f" ({one_line(holding.command)[:_MAX_SHOWN]})" if holding.command else ""
     text = f"the lock {name} is held by {who}{what}; no host was asked anything"
     remedy = "let it come to its end and try again"
-    return TryAgainError(text, f"{remedy}, or end it: kill -INT {holding.pid}" if holding.pid else remedy)
+    return TryAgainError(text, f"{remedy}, or end it: kill -{holding.hears} {holding.pid}" if holding.pid else remedy)
 
 
 def _write(descriptor: int, text: str) -> None:
@@ -196,6 +201,7 @@ def _read(descriptor: int) -> Holder:
         told = json.loads(os.pread(descriptor, 65536, 0))
         since = str(told["since"])
         datetime.fromisoformat(since)
-        return Holder(int(told["pid"]), since, str(told["command"]))
+        hears = "TERM" if told.get("hears") == "TERM" else INTERRUPT
+        return Holder(int(told["pid"]), since, str(told["command"]), hears)
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()

@@ -103,6 +103,34 @@ def test_a_command_that_is_told_to_end_shows_what_it_kept_back(desk: Desk) -> No
     assert desk.inv("wait", "last").code == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_script_left_in_the_background_can_be_ended(desk: Desk, number: signal.Signals) -> None:
+    """A shell without job control has what it starts by `&` ignore SIGINT, also where no Ctrl-C could come from."""
+    words = [str(word) for word in desk.argv(["run", "--no-sync", "--host", "node-1", "sleep 30"])]
+    script = ["sh", "-c", '"$@" & echo $!; wait $!', "sh", *words]
+    with subprocess.Popen(
+        script, cwd=desk.project, env=desk.environment(), stdin=-3, stdout=-1, stderr=-1, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        client = int(process.stdout.readline())
+        run_id, _ = until(lambda: next(iter(desk.nodes.active_runs("node-1").items()), None))
+        os.kill(client, number)
+        _, err = process.communicate(timeout=30)
+    interrupted = number is signal.SIGINT
+    assert process.returncode == (130 if interrupted else 128 + number)
+    assert ("what is at work on hosts goes on there" in err.decode()) is not interrupted
+    assert (run_id in desk.nodes.active_runs("node-1")) is not interrupted
+    desk.inv("cancel", run_id)
+
+
+def test_a_hangup_that_is_to_be_ignored_is(desk: Desk) -> None:
+    words = [str(word) for word in desk.argv(["run", "--no-sync", "--host", "node-1", "sleep 3"])]
+    with subprocess.Popen(["nohup", *words], cwd=desk.project, env=desk.environment(), stdin=-3, stderr=-3) as process:
+        until(lambda: desk.nodes.active_runs("node-1"))
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 0
+
+
 # -- one deadline for everything -------------------------------------------------------------------------------------
 
 
@@ -347,6 +375,22 @@ def test_a_run_whose_client_was_killed_is_not_started_twice(desk: Desk, tmp_path
     dlab.start(desk.lab, "node-1")
     assert desk.inv("cancel", run_id).code == 0
     assert desk.inv(*job, "true").code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_job_that_is_told_to_end_ends_its_run(desk: Desk, tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "told.log"
+    job = ["cron.exec", "told", "--lock", "told", "--log", str(log), "--", "run", "--no-sync", "sleep 30"]
+    words = [str(word) for word in desk.argv(job)]
+    with subprocess.Popen(words, cwd=desk.project, env=desk.environment(), stdin=-3, stderr=-1) as process:
+        until(lambda: desk.nodes.active_runs("node-1"))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number and f"told to end ({number.name})" in err.decode()
+    assert not desk.nodes.active_runs("node-1")
+    last = JobFiles(log).record().last
+    assert last is not None and (last.exit_code, last.why) == (128 + number, f"told to end ({number.name})")
+    assert last.ended_at is not None and f"ended with exit code {128 + number}" in log.read_text()
 
 
 def test_what_a_killed_job_left_keeps_others_of_its_lock_out(desk: Desk, tmp_path: Path) -> None:

@@ -82,12 +82,17 @@ def session(
         if json:
             tails(event)
 
+    def last_words(text: str) -> None:
+        shown.close()
+        console.note(text)
+
     with ExitStack() as stack:
         limit_s = duration_s(work.deadline, "--deadline", "2h") if work else None
         alarm = stack.enter_context(unattended.deadline(limit_s))
         app = stack.enter_context(App(c.config, flags, console=console, listener=listen))
         stack.callback(shown.close)
         if work is not None:
+            unattended.hear_the_end(last_words)
             _prepare(app, console, work, alarm, stack)
         yield Session(app, console, tails, alarm)
     for error in app.bus.errors[:1]:
@@ -96,15 +101,15 @@ def session(
 
 def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, stack: ExitStack) -> None:
     """Be quiet if nobody watches, and hold the lock, before anything is begun."""
-    from dgummy import locks, unattended
+    from dgummy import locks
     from dgummy.app import utc_now
     from dgummy.render.holding import HOLDING
 
     if work.lock and getattr(work, "detach", False):
         what = "--lock is held by this command, and with --detach the run goes on after it"
         raise UsageError(what, "leave out one of the two; in cron there is no need for --detach")
-    if not work.verbose and unattended.nobody_watches():
-        unattended.be_quiet(console)
+    if not work.verbose and console.nobody_watches:
+        HOLDING.begin(console.write_line)
     settings = app.settings
     if settings.notices == "always":
         HOLDING.end(well=False)

@@ -194,6 +194,7 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     from dgummy import jobrun, locks, unattended
     from dgummy.app import utc_now
     from dgummy.jobrecord import JobFiles
+    from dgummy.render.console import Console
 
     name = locks.check_name(_name(flags.name, "exec"), "the job's name")
     command = words_around_dashes()[1]
@@ -203,8 +204,7 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
         return _check(c, command, json=flags.json)
     log = Path(flags.log)
     job = jobrun.JobRun(name, JobFiles(log), command, now=utc_now)
-    unattended.LAST_WORDS.append(job.told_to_end)
-    unattended.hear_the_end()
+    unattended.hear_the_end(Console().note, job.told_to_end)
     try:
         with session(c) as now:
             lock_folder = now.app.state_dir / "locks"
@@ -215,8 +215,6 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     lock = flags.lock or name
     code, why = job.run(program, lock_folder, lock, lambda: _refuse_beside(c, lock, log.parent, name))
     if code:
-        from dgummy.render.console import Console
-
         for text in jobrun.summary(name, code, why, log):
             Console().note(text)
     return code
