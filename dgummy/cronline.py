@@ -124,19 +124,25 @@ def parts(text: str) -> Job | None:
         return None
 
 
+def own(words: Sequence[str]) -> Sequence[str]:
+    """Those of them that are for us: what follows `--` is the command's."""
+    return words[: words.index("--")] if "--" in words else words
+
+
 def check_words(words: Sequence[str]) -> None:
     """UsageError for words that cannot be in a crontab, or should not."""
     for word in words:
         if any(char in word for char in "\n\r\0"):
             what = "a command of several lines cannot be in a crontab"
             raise UsageError(what, "put it into a script of the project, and run that")
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    ours = own(words)
+    for word, following in zip(ours, [*ours[1:], ""], strict=True):
         if word == "--env" or word.startswith("--env="):
             name = (word.partition("=")[2] or following).partition("=")[0]
             what = f"--env {name}: its value would have to stand in the crontab, where others may read it"
             remedy = "put it into a file that is sent (sync_extra: [.env]), and let the command read that"
             raise UsageError(what, remedy)
-    if "--detach" in words:
+    if "--detach" in ours:
         raise UsageError("--detach leaves a run to itself, and then nothing keeps two from overlapping", "leave it out")
 
 

@@ -293,6 +293,18 @@ def test_a_job_from_its_beginning_to_its_end(desk: Desk, table: Path) -> None:
     assert Path(job["log"]).exists()
 
 
+def test_words_behind_the_inner_dashes_are_the_commands_own(desk: Desk, table: Path) -> None:
+    words = ["run", "--no-sync", "--", "echo", "--env", "X", "--detach", "--deadline", "3"]
+    added = desk.inv("cron.add", "odd", "0 2 * * *", "--json", "--", *words).document("cron-add")
+    assert added["words"] == words and any("it has no --deadline" in note for note in added["notes"])
+    ran = desk.inv("cron.run", "odd")
+    assert ran.code == 0 and "\n--env X --detach --deadline 3\n" in ran.out, ran
+    (job,) = desk.inv("cron.list", "--json").document("cron-list")["jobs"]
+    assert job["words"] == words
+    bounded = ["cron.add", "odd", "0 2 * * *", "--replace", "--deadline", "1h", "--json", "--", *words]
+    assert desk.inv(*bounded).document("cron-add")["words"] == ["run", "--deadline=1h", *words[1:]]
+
+
 def test_what_could_not_run_at_night_is_not_written(desk: Desk, table: Path, tmp_path: Path) -> None:
     """A key that only an agent of this login has: it works now, and would not at night."""
     agent = shutil.which("ssh-agent")

@@ -73,7 +73,7 @@ def add(c: Context, flags: AddFlags) -> int:
         tried = _tried(now, jobs, job, notes, force=flags.force)
         if not flags.dry:
             jobs.add(job, store, replace=flags.replace)
-        if not any(word.startswith("--deadline") for word in job.words):
+        if not any(word.startswith("--deadline") for word in cronline.own(job.words)):
             notes.append("it has no --deadline: should it ever hang, those after it end with 75 until it is ended")
         notes += _warnings(store.name)
         next_at = schedule.next_after(fields, _local_now())
