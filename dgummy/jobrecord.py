@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 import msgspec
@@ -63,19 +64,25 @@ class JobFiles:
             return Record()
 
     def make_folder(self) -> None:
-        """Make the folder that all of it is in. OSError if it cannot be made."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder that all of it is in, the user's alone. OSError if it cannot be made."""
+        folder = self.log.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.state_dir is not None and folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
 
     def keep(self, **changes: object) -> None:
         """Change the record. OSError if that cannot be written."""
         self.make_folder()
+        data = msgspec.json.encode(msgspec.structs.replace(self.record(), **changes))
         temporary = self.record_path.with_name(f".{self.record_path.name}.{os.getpid()}")
         try:
-            temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.record(), **changes)))
+            _write(temporary, data)
             temporary.replace(self.record_path)
-        except OSError:
+        except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise
+            if error.errno not in (ENOSPC, EDQUOT) or not self.record_path.exists():
+                raise
+            _write(self.record_path, data)  # a full disk has no room for another file, but for this one it has
 
     def forget(self) -> None:
         """Remove the record. The logs stay."""
@@ -134,3 +141,16 @@ class JobFiles:
                 return file.read()
         except OSError:
             return b""
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write over what is in a file, and cut off the rest: the room that it has is not given up before."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        written = os.pwrite(descriptor, data, 0)
+        if written < len(data):
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        os.ftruncate(descriptor, written)
+    finally:
+        os.close(descriptor)

@@ -389,6 +389,25 @@ def test_a_run_whose_client_was_killed_is_not_started_twice(desk: Desk, tmp_path
     assert desk.inv(*job, "true").code == 0
 
 
+def test_why_it_failed_is_known_although_its_log_found_no_room(desk: Desk, tmp_path: Path) -> None:
+    """The disk fills while it runs: its record has room all the same, and who called gets what the log did not take."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "dgummy-test", str(disk)], check=False).returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    try:
+        much = "i=0; while [ $i -lt 3000 ]; do echo a line of much output $i; i=$((i+1)); done; echo bad >&2; exit 7"
+        done = desk.inv("cron.exec", "j", "--log", str(disk / "j.log"), "--", "run", "--no-sync", much)
+        last = JobFiles(disk / "j.log").record().last
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.code == 7 and "bad\n" in done.err and "✗ failed on node-1" in done.err, done
+    assert "✗ cannot write to stdout: No space left on device" in done.err
+    assert "✗ j: exit code 7: not all of it is in its log: No space left on device" in done.err
+    assert last is not None and last.ended_at is not None
+    assert (last.exit_code, last.why) == (7, "not all of it is in its log: No space left on device")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_job_that_is_told_to_end_ends_its_run(desk: Desk, tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "told.log"

@@ -235,6 +235,17 @@ def test_the_last_time_is_one_with_its_run_or_without(desk: Desk) -> None:
     assert desk.listed(replace(row, created_at=began - timedelta(days=1))).run is None
 
 
+def test_what_is_kept_of_a_job_is_its_users_alone(desk: Desk) -> None:
+    files = JobFiles(desk.state / "cron" / "a.log")
+    files.log.parent.mkdir(parents=True, mode=0o755)
+    files.record_path.touch(mode=0o644)
+    files.keep(added_at=NOW)
+    with files.opened():
+        pass
+    modes = [path.stat().st_mode & 0o777 for path in (files.log.parent, files.log, files.record_path)]
+    assert modes == [0o700, 0o600, 0o600]
+
+
 def test_a_record_that_is_damaged_is_none(desk: Desk) -> None:
     files = JobFiles(desk.state / "cron" / "a.log")
     assert files.record() == Record()
@@ -288,5 +299,6 @@ def test_a_log_that_cannot_be_written_keeps_nothing_from_running(
 ) -> None:
     (tmp_path / "file").touch()
     run = JobRun("nightly", JobFiles(tmp_path / "file" / "nightly.log"), ("run",), now=lambda: NOW)
-    assert run.run(program(tmp_path, "echo ran"), desk.state / "locks", "nightly", lambda: None) == (0, "")
+    code, why = run.run(program(tmp_path, "echo ran"), desk.state / "locks", "nightly", lambda: None)
+    assert (code, why) == (0, "not all of it is in its log: File exists")
     assert capfd.readouterr().err.endswith("nightly.log: File exists\nran\n")

@@ -116,6 +116,15 @@ class Console:
                     "look for a full disk where the output goes",
                     code=ExitCode.SOME_FAILED,
                 ) from error
+            self._write_aside(data)
+
+    def _write_aside(self, data: bytes) -> None:
+        """What stderr did not take goes to whoever called a job: its log may be on a full disk."""
+        from dgummy.jobrun import ASIDE
+
+        with contextlib.suppress(OSError, ValueError):
+            if aside := self._environ.get(ASIDE):
+                os.write(int(aside), data)
 
 
 def _binary(stream: object) -> BinaryIO:

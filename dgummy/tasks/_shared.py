@@ -14,7 +14,7 @@ from invoke.context import Context
 
 from dgummy import units
 from dgummy.boundary import words_around_dashes
-from dgummy.errors import UsageError
+from dgummy.errors import DgummyError, UsageError
 
 if TYPE_CHECKING:
     from dgummy.app import App
@@ -46,12 +46,14 @@ class Session:
         self.console = console
         self.tails = tails
         self._alarm = alarm
+        self.code = 0
 
     def ended(self, code: int) -> int:
         """The exit code of a command that would end with this one: not 0 if its deadline passed."""
         from dgummy.errors import ExitCode
 
-        return ExitCode.TIMED_OUT if self._alarm.passed and not code else code
+        self.code = ExitCode.TIMED_OUT if self._alarm.passed and not code else code
+        return self.code
 
 
 @contextmanager
@@ -94,9 +96,12 @@ def session(
         if work is not None:
             unattended.hear_the_end(last_words)
             _prepare(app, console, work, alarm, stack)
-        yield Session(app, console, tails, alarm)
+        now = Session(app, console, tails, alarm)
+        yield now
     for error in app.bus.errors[:1]:
-        raise error
+        if not (now.code and isinstance(error, DgummyError)):
+            raise error
+        console.note(f"✗ {error.message}", "error")  # what was asked for failed as well, and has its own code
 
 
 def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, stack: ExitStack) -> None:
