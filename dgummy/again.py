@@ -31,6 +31,13 @@ def wanted(rows: Iterable[RunRow], kinds: Collection[str]) -> list[RunRow]:
     return sorted((row for row in rows if row.state in states), key=lambda row: row.created_at)
 
 
+def advice(group_id: str, states: Iterable[RunState]) -> str:
+    """The command that runs again what of a group failed or was not reached; "" if there is nothing of that."""
+    found = frozenset(states)
+    kinds = [f"--{kind}" for kind in ("failed", "unreached") if KINDS[kind] & found]
+    return " ".join(("inv retry", group_id, *kinds)) if kinds else ""
+
+
 def is_left_behind(row: RunRow) -> bool:
     """Whether a run of a group waits to be begun, or was given up when its client ended, before it had a host."""
     given_up = is_called_off(row) and not row.host

@@ -228,6 +228,19 @@ def test_a_deadline_holds_wherever_it_is(desk: Desk, words: list[str]) -> None:
     assert time.monotonic() - began < 15  # so much for a busy machine: not what hosts get to answer in, times hosts
 
 
+def test_what_a_deadline_cut_short_is_run_again_as_it_says(desk: Desk) -> None:
+    words = ["fanout", "--no-sync", "--jobs", "1", "--host", "node-1", "--host", "node-2", "--deadline", "2"]
+    done = desk.inv(*words, "[ -e ~/now ] || sleep 60")
+    group_id = desk.nodes.ledger()[0].group_id
+    advice = f"inv retry {group_id} --failed --unreached"
+    assert done.code == 124 and f"what was not done runs again by {advice}" in done.err, done
+    assert advice in desk.inv("resume", group_id).err
+    for node in ("node-1", "node-2"):
+        (desk.nodes.home_of(node) / "now").touch()
+    again = desk.inv(*advice.split()[1:])
+    assert again.code == 0 and "All complete" in again.err, again
+
+
 # -- locks -----------------------------------------------------------------------------------------------------------
 
 

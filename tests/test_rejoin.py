@@ -558,4 +558,4 @@ def test_resume_names_what_only_retry_can_run_again(desk: Desk) -> None:
     group_id, reason = f"g{fresh_id()}", reconcile.client_gone().reason
     write(desk, group_id=group_id, host="node-1", state=RunState.SKIPPED, reason=reason)
     done = desk.inv("resume", group_id)
-    assert done.code == 0 and "nothing of it is waiting" in done.err and "inv retry --unreached" in done.err
+    assert done.code == 0 and "nothing of it is waiting" in done.err and f"inv retry {group_id} --unreached" in done.err

@@ -91,9 +91,10 @@ def resume(c: Context, flags: ResumeFlags) -> int:
         orders = _orders(now, rows)
         taken = {row.run_id for row in history.adopt(rows)}
         if not taken:
-            left = any(again.is_called_off(seen.row) for seen in history.refresh(_found(now, flags.group)))
-            advice = "; what its client left half-way on a host runs again by inv retry --unreached" if left else ""
-            return _nothing(now, flags, f"nothing of it is waiting to be started{advice}")
+            known = [seen.row for seen in history.refresh(_found(now, flags.group))]
+            advice = again.advice(known[0].group_id or known[0].run_id, (row.state for row in known))
+            left = f"; what was not done of it runs again by {advice}" if advice else ""
+            return _nothing(now, flags, f"nothing of it is waiting to be started{left}")
         orders = [order for order, row in zip(orders, rows, strict=True) if row.run_id in taken]
         rows = [row for row in rows if row.run_id in taken]
         now.app.cluster.force = flags.force
