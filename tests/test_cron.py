@@ -213,6 +213,40 @@ def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
     assert done.code == 0 and f"dgummy/{result.run_id}" in done.out
 
 
+def test_what_never_ran_left_no_work_on_its_host(desk: Desk) -> None:
+    """The deadline passes while it is being started, and its host hears of that first."""
+    project, called_off, heard = desk.nodes.project(), threading.Event(), list[Event]()
+
+    class Slow:
+        """A transport that brings the start of a run when it was called off already."""
+
+        name = "ssh"
+
+        def __init__(self, inner: Transport) -> None:
+            self.connect, self.close, self._inner = inner.connect, inner.close, inner
+
+        def run_script(
+            self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: FrameSink | None = None
+        ) -> Answer | Failure:
+            if b"never-begun" in script.text:
+                alarm.set(0)
+                called_off.wait(20)
+            answer = self._inner.run_script(host, script, limits, sink)
+            if isinstance(answer, Answer) and answer.has("void"):
+                called_off.set()
+            return answer
+
+    wish, options = Wish(hosts=("node-1",)), RunOptions(collect=True)
+    with desk.nodes.cluster(project, heard, transport=Slow) as cluster, unattended.deadline(3600) as alarm:
+        result = cluster.run("echo never-begun", wish, options)
+    assert called_off.is_set()
+    assert (result.state.value, result.reason, result.work.value) == (
+        "timed_out",
+        "the deadline passed before it started",
+        "none",
+    )
+
+
 @pytest.mark.parametrize(
     "words", [["run", "true"], ["sync", "--host", "node-1"], ["fanout", "--host", "node-1", "true"]], ids=" ".join
 )
