@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from errno import EACCES, EAGAIN
+from errno import EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, ENOTDIR
 from pathlib import Path
 
 from dgummy.errors import ConfigError, TryAgainError, UsageError
@@ -127,8 +127,23 @@ def _open(path: Path) -> int:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        what = f"the lock {path} cannot be made: {error.strerror}"
-        raise ConfigError(what, "make the folder writable, or set state_dir to another one") from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    """What is wrong with a lock's file that cannot be opened."""
+    import shlex
+
+    shown, another = shlex.quote(str(path)), "or set state_dir to another folder"
+    if error.errno == ELOOP:
+        return ConfigError(f"the lock {path} is a link, and none is followed there", f"remove it: rm {shown}")
+    if error.errno == EISDIR:
+        return ConfigError(f"the lock {path} is a folder", f"take it away: rm -r {shown}")
+    if error.errno in (EEXIST, ENOTDIR):
+        what = f"the lock {path} cannot be made: what is to be its folder is none"
+        return ConfigError(what, f"look at it, and take it away: ls -ld {shlex.quote(str(path.parent))}; {another}")
+    what = f"the lock {path} cannot be made: {error.strerror}"
+    return ConfigError(what, f"make the folder writable, {another}")
 
 
 def _taken_file(path: Path, name: str) -> int:

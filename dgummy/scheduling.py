@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pwd
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from dgummy import cronline, locks, schedule
 from dgummy.cronenv import CRON_ENV
 from dgummy.cronline import Entry, Job
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
-from dgummy.errors import ConfigError, DgummyError, ExitCode, RefusedError, TryAgainError, UsageError
+from dgummy.errors import ConfigError, DgummyError, ExitCode, NoHostError, RefusedError, TryAgainError, UsageError
 from dgummy.jobrecord import FOLDER, JobFiles, LastRun
 from dgummy.transport.plaintext import one_line
 from dgummy.wording import suggestion
@@ -27,6 +28,7 @@ from dgummy.wording import suggestion
 if TYPE_CHECKING:
     from dgummy.ledger_rows import RunRow
 
+_MAX_LINE = 4096
 _TEST_S = 120.0
 _LATE = timedelta(seconds=90)
 _POLL_S = 0.1
@@ -141,6 +143,9 @@ class Jobs:
     def find(self, name: str) -> Entry:
         """The job of that name. UsageError if there is none."""
         found = next((entry for entry in self._all() if entry.name == name), None)
+        if found is None and (unread := self.unread()) is not None:
+            what = f"there is no job {ascii(name)[1:-1]} that can be seen: {unread.message}"
+            raise DgummyError(what, unread.remedy, code=unread.code)
         if found is None:
             names = sorted({entry.name for entry in self._all()})
             remedy = suggestion(name, names, noun="jobs are") if names else "add it: inv cron.add"
@@ -156,6 +161,15 @@ class Jobs:
                     store.remove(name)
         self._files(found).forget()
         return found
+
+    def unread(self) -> DgummyError | None:
+        """Why the jobs that cron has are not known, None if they are."""
+        table = self._stores[0]
+        try:
+            table.entries()
+        except (RefusedError, NoHostError) as error:
+            return error
+        return None
 
     def listed(self, newest: Callable[[Path, str], RunRow | None], zone_now: datetime) -> list[Listed]:
         """All jobs. `newest` gives the newest run of a job in a state folder's ledger, `zone_now` is the local time."""
@@ -296,6 +310,23 @@ def _heard(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
     return told
 
 
+def _gone_interpreter(program: str) -> str | None:
+    """The interpreter of a script, if that is not there any more: a Python was upgraded, say, below its environment."""
+    try:
+        with open(program, "rb") as file:
+            first, second = file.readline(_MAX_LINE), file.readline(_MAX_LINE)
+    except OSError:
+        return None
+    # Where the path is long or has blanks, installers write `#!/bin/sh`, then `'''exec' PYTHON "$0" "$@"`.
+    line = second.removeprefix(b"'''exec'") if second.startswith(b"'''exec'") else first.removeprefix(b"#!")
+    try:
+        words = shlex.split(line.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return None
+    is_script = first.startswith(b"#!") and bool(words)
+    return words[0] if is_script and not os.access(words[0], os.X_OK) else None
+
+
 def _problems(entry: Entry, job: Job | None) -> tuple[str, ...]:
     """What keeps a job from running that can be seen from here."""
     if not entry.enabled:
@@ -306,6 +337,8 @@ def _problems(entry: Entry, job: Job | None) -> tuple[str, ...]:
     told = []
     if not os.access(job.program, os.X_OK):
         told.append(f"the program {job.program} is gone: add the job again (--replace)")
+    elif (gone := _gone_interpreter(job.program)) is not None:
+        told.append(f"{gone}, which runs {job.program}, is gone: install dgummy anew, then the job (--replace)")
     if not Path(job.folder).is_dir():
         told.append(f"its folder {job.folder} is gone: remove the job, or add it again from where the project is now")
     return tuple(told)

@@ -402,6 +402,22 @@ def test_what_cannot_be_a_job(desk: Desk, table: Path, words: list[str], code: i
     assert done.err.splitlines()[-1].startswith("  ")  # what to do
 
 
+@pytest.mark.parametrize(
+    ("words", "what"), [([], "there is no command"), (["--"], "there is no command"), (["--", "rnu"], "no command rnu")]
+)
+def test_a_line_with_no_command_of_ours(desk: Desk, tmp_path: Path, words: list[str], what: str) -> None:
+    done = desk.inv("cron.exec", "j", "--log", str(tmp_path / "j.log"), *words)
+    assert done.code == 64 and what in done.err and len(done.err.splitlines()) == 2, done
+
+
+def test_where_there_is_no_crontab_program(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("ssh", "git", "rsync"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or "/bin/false")
+    done = desk.inv("cron.list", env={"PATH": str(tmp_path / "bin")})
+    assert done.code == 0 and "no crontab program" in done.err and "--timer" in done.err
+
+
 def test_what_came_to_no_run_is_known_all_the_same(desk: Desk, table: Path, tmp_path: Path) -> None:
     added = desk.inv("cron.add", "nightly", "0 2 * * *", "--json", "--", "run", "--no-sync", "true")
     log = added.document("cron-add")["log"]

@@ -100,11 +100,17 @@ def test_what_cannot_be_a_name(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot be made"), locks.held(tmp_path / "file", "a", "x", NOW):
-        pass
     (tmp_path / "a.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError), locks.held(tmp_path, "a", "x", NOW):
-        pass
+    (tmp_path / "b.lock").mkdir()
+    for folder, name, what, remedy in (
+        (tmp_path / "file", "a", "its folder is none", "set state_dir"),
+        (tmp_path / "file/below", "a", "its folder is none", "set state_dir"),
+        (tmp_path, "a", "is a link", f"rm {tmp_path}/a.lock"),
+        (tmp_path, "b", "is a folder", f"rm -r {tmp_path}/b.lock"),
+    ):
+        with pytest.raises(ConfigError, match=what) as raised, locks.held(folder, name, "x", NOW):
+            pass
+        assert remedy in raised.value.remedy
     assert not (tmp_path / "elsewhere").exists()
 
 

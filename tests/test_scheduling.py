@@ -147,10 +147,15 @@ def test_a_crontab_program_that_does_not_do_it(tmp_path: Path, script: str, kind
 def test_where_there_is_no_cron(desk: Desk) -> None:
     (desk.table.parent / "crontab").unlink()
     desk.environ["PATH"] = str(desk.table.parent)
-    with pytest.raises(NoHostError, match="no crontab program") as raised:
+    with pytest.raises(NoHostError, match="no crontab program") as refused:
         desk.jobs.check_new("nightly", timer=False, replace=False)
     assert "--timer" in raised.value.remedy
     assert desk.jobs.listed(lambda state_dir, name: None, NOW) == []
+    unread = desk.jobs.unread()
+    assert unread is not None and "no crontab program" in unread.message
+    with pytest.raises(DgummyError, match="no job nightly that can be seen: there is no cron here") as refused:
+        desk.jobs.find("nightly")
+    assert "install one" in refused.value.remedy and refused.value.code == 69
     with pytest.raises(NoHostError, match="no systemctl"):
         desk.timers.add(desk.job())
 
@@ -206,6 +211,13 @@ def test_what_keeps_a_job_from_running_is_told(desk: Desk) -> None:
     desk.table.write_bytes(cronline.line(replace(desk.job(program="/gone/bin/dgummy"), folder="/gone/project")))
     gone = desk.listed().problems
     assert "the program /gone/bin/dgummy is gone" in gone[0] and "its folder /gone/project is gone" in gone[1]
+    for script in ("#!/gone/python3 -I\n", '#!/bin/sh\n\'\'\'exec\' "/gone/python3" "$0" "$@"\n'):
+        runs = program(desk.home, script)
+        desk.table.write_bytes(cronline.line(desk.job(program=runs)))
+        (problem,) = desk.listed().problems
+        assert problem.startswith(f"/gone/python3, which runs {runs}, is gone: install dgummy anew")
+    desk.table.write_bytes(cronline.line(desk.job(program=program(desk.home, "#!/bin/sh\nexec true\n"))))
+    assert desk.listed().problems == ()
     desk.table.write_bytes(b"#" + cronline.line(desk.job()))
     assert desk.listed().problems == ("its line is commented out: it does not run",)
     assert desk.listed().next_at is None
@@ -276,7 +288,7 @@ def test_logs_are_moved_away_when_they_are_large(desk: Desk, monkeypatch: pytest
 
 def program(folder: Path, script: str) -> str:
     path = folder / "program"
-    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return str(path)
 

@@ -104,10 +104,14 @@ def list_jobs(c: Context, flags: ListFlags) -> int:
     from dgummy.render import documents
 
     with session(c, json=flags.json) as now:
-        found = _jobs(now.app).listed(_newest, _local_now())
+        jobs = _jobs(now.app)
+        found = jobs.listed(_newest, _local_now())
         now.console.result(documents.dump(screen.document(found)) if flags.json else screen.table(found))
         for line in screen.problems(found):
             now.console.note(line, "error")
+        unread = jobs.unread()
+        if unread is not None and not found:  # else timers are what is used here
+            now.console.note(f"{unread.message}: {unread.remedy}", "warning")
         if any(not one.entry.is_timer for one in found):
             for text in _warnings("cron"):
                 now.console.note(text, "warning")
@@ -198,6 +202,8 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
 
     name = locks.check_name(_name(flags.name, "exec"), "the job's name")
     command = words_around_dashes()[1]
+    if not command:
+        raise UsageError("there is no command", "write it after --, as inv cron.add does: -- run 'make test'")
     if not flags.log or not Path(flags.log).is_absolute():
         raise UsageError("--log: name a file, from / on", "let inv cron.add write the line")
     if flags.check:
@@ -206,6 +212,7 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     job = jobrun.JobRun(name, JobFiles(log), command, now=utc_now)
     unattended.hear_the_end(Console().note, job.told_to_end)
     try:
+        parsed(command)
         with session(c) as now:
             lock_folder = now.app.state_dir / "locks"
         program = _program()
