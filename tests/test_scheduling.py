@@ -147,7 +147,7 @@ def test_a_crontab_program_that_does_not_do_it(tmp_path: Path, script: str, kind
 def test_where_there_is_no_cron(desk: Desk) -> None:
     (desk.table.parent / "crontab").unlink()
     desk.environ["PATH"] = str(desk.table.parent)
-    with pytest.raises(NoHostError, match="no crontab program") as refused:
+    with pytest.raises(NoHostError, match="no crontab program") as raised:
         desk.jobs.check_new("nightly", timer=False, replace=False)
     assert "--timer" in raised.value.remedy
     assert desk.jobs.listed(lambda state_dir, name: None, NOW) == []
