@@ -25,7 +25,7 @@ _BLANK_HASH = re.compile(r"(\s)#")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CronJob:
     """What runs, when and how. `fields`: cron's five. `env` holds what its environment has beside what cron gives.
 
     `words` are the command line of ours, from the task's name on; `program` is ours, `log` what it writes to.
@@ -60,14 +60,14 @@ class Entry:
         return self.number is None
 
 
-def command(job: Job, *more: str) -> str:
+def command(job: CronJob, *more: str) -> str:
     """What a shell is to run; `more` are flags of `cron.exec`."""
     env = [f"{name}={_quoted(value)}" for name, value in job.env]
     call = [job.program, EXEC, job.name, "--lock", job.lock, "--log", job.log, *more, "--", *job.words]
     return " ".join(["cd", _quoted(job.folder), "&&", *env, *map(_quoted, call)])
 
 
-def line(job: Job) -> bytes:
+def line(job: CronJob) -> bytes:
     """The line of a crontab. UsageError for what cron would not take as it is meant."""
     from crontab import CronItem
 
@@ -110,7 +110,7 @@ def mark(text: bytes) -> str:
     return found[1].decode() if found and EXEC.encode() in text else ""
 
 
-def parts(text: str) -> Job | None:
+def parts(text: str) -> CronJob | None:
     """Read what `command` wrote. None where somebody has changed it to what we do not know."""
     try:
         words = shlex.split(text)
@@ -119,7 +119,7 @@ def parts(text: str) -> Job | None:
         given = dict(zip(flags[::2], flags[1::2], strict=True))
         start = words.index("&&") + 1
         env = tuple((word.partition("=")[0], word.partition("=")[2]) for word in words[start : at - 1])
-        return Job(name, "", words[1], env, words[at - 1], given["--lock"], given["--log"], tuple(rest))
+        return CronJob(name, "", words[1], env, words[at - 1], given["--lock"], given["--log"], tuple(rest))
     except (ValueError, IndexError, KeyError):
         return None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgummy import cronline, timerunits
-from dgummy.cronline import Entry, Job
+from dgummy.cronline import CronJob, Entry
 from dgummy.errors import DgummyError, ExitCode, NoHostError, RefusedError, TryAgainError
 from dgummy.transport.plaintext import one_line
 
@@ -39,7 +39,7 @@ class Crontab:
         """Our jobs in it."""
         return cronline.entries(self._read())
 
-    def add(self, job: Job) -> None:
+    def add(self, job: CronJob) -> None:
         """Write a job down, in place of what was there under its name."""
         new = cronline.line(job)
         before = self._read()
@@ -105,7 +105,7 @@ class Timers:
                 found.append(timerunits.read_timer(path.read_text("utf-8", "surrogateescape"), enabled=switched_on))
         return [entry for entry in found if entry is not None]
 
-    def add(self, job: Job) -> None:
+    def add(self, job: CronJob) -> None:
         """Write a job down, in place of what was there under its name, and switch it on."""
         if not self.is_there:
             raise NoHostError("there is no systemd here (no systemctl)", "leave out --timer, and let cron run it")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgummy import cronline, locks, schedule
 from dgummy.cronenv import CRON_ENV
-from dgummy.cronline import Entry, Job
+from dgummy.cronline import CronJob, Entry
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
 from dgummy.errors import ConfigError, DgummyError, ExitCode, NoHostError, RefusedError, TryAgainError, UsageError
 from dgummy.jobrecord import FOLDER, JobFiles, LastRun
@@ -43,7 +43,7 @@ class Listed:
     """
 
     entry: Entry
-    job: Job | None
+    job: CronJob | None
     next_at: datetime | None
     last: LastRun | None
     run: RunRow | None = None
@@ -88,7 +88,7 @@ class Jobs:
             self._check_free(name)
         return store
 
-    def add(self, job: Job, store: Crontab | Timers, *, replace: bool) -> None:
+    def add(self, job: CronJob, store: Crontab | Timers, *, replace: bool) -> None:
         """Write a job down, and take away what else was there under its name.
 
         UsageError if it has the name of one by now (it took a while to try it), and is not to replace that.
@@ -111,7 +111,7 @@ class Jobs:
             what = f"there is a job {name} already ({taken.fields})"
             raise UsageError(what, f"--replace puts this one in its place; inv cron.remove {name} takes it away")
 
-    def test(self, job: Job) -> dict[str, Any]:
+    def test(self, job: CronJob) -> dict[str, Any]:
         """Run the job's line as cron would, but only to see whether it could: the settings, the project, the hosts.
 
         Gives back what that told. DgummyError, with what happened there and what to do, if it could not.
@@ -327,7 +327,7 @@ def _gone_interpreter(program: str) -> str | None:
     return words[0] if is_script and not os.access(words[0], os.X_OK) else None
 
 
-def _problems(entry: Entry, job: Job | None) -> tuple[str, ...]:
+def _problems(entry: Entry, job: CronJob | None) -> tuple[str, ...]:
     """What keeps a job from running that can be seen from here."""
     if not entry.enabled:
         how = "its timer is switched off" if entry.is_timer else "its line is commented out"

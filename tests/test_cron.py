@@ -375,6 +375,7 @@ def test_what_could_not_run_at_night_is_not_written(desk: Desk, table: Path, tmp
             assert "a key without a passphrase" in done.err and "--exclude node-1" in done.err
             forced = desk.inv("cron.add", "nightly", "0 2 * * *", "--force", "--", "run", "true", env=env)
             assert forced.code == 0 and "written all the same" in forced.err
+            assert "what it changes of the files that are sent stays on its host" in forced.err
             assert str(sock).encode() not in table.read_bytes()
         finally:
             process.terminate()

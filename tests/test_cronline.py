@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from dgummy import cronenv, cronline, schedule, timerunits
-from dgummy.cronline import Entry, Job
+from dgummy.cronline import CronJob, Entry
 from dgummy.errors import UsageError
 
-JOB = Job(
+JOB = CronJob(
     name="nightly",
     fields="0 2 * * *",
     folder="/home/ana/my app",

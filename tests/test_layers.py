@@ -304,6 +304,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.skill.files.scripts.orchestrate_gummy",
         "dgummy.tasks",
         "dgummy.tasks._flags",
+        "dgummy.tasks._jobs",
         "dgummy.tasks._program",
         "dgummy.tasks._shared",
         "dgummy.tasks.again",

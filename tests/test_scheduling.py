@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 import standin_crontab
-from dgummy import cronline, jobrecord, locks, timerunits
-from dgummy.cronline import Job
+from dgummy import boundary, cronline, jobrecord, locks, timerunits
+from dgummy.cronline import CronJob
 from dgummy.cronstore import Crontab, Timers
 from dgummy.errors import ConfigError, DgummyError, NoHostError, RefusedError, UsageError
 from dgummy.jobrecord import JobFiles, LastRun, Record
 from dgummy.jobrun import JobRun
 from dgummy.ledger_rows import RunRow
 from dgummy.scheduling import Jobs, Listed, Place
+from dgummy.tasks import _jobs
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=timezone.utc)
 BEFORE = b"MAILTO=ana\n  0\t5 * * 7   echo  100\\% # mine\n"
@@ -37,9 +38,9 @@ class Desk:
         self.timers = Timers(self.environ, self.home / ".config/systemd/user")
         self.jobs = Jobs(Place(self.environ, self.home, self.state, lambda: NOW))
 
-    def job(self, name: str = "nightly", fields: str = "0 2 * * *", program: str = "/bin/true") -> Job:
+    def job(self, name: str = "nightly", fields: str = "0 2 * * *", program: str = "/bin/true") -> CronJob:
         log = str(self.state / "cron" / f"{name}.log")
-        return Job(name, fields, str(self.home), (), program, name, log, ("run", "pytest"))
+        return CronJob(name, fields, str(self.home), (), program, name, log, ("run", "pytest"))
 
     def listed(self, newest: RunRow | None = None) -> Listed:
         (found,) = self.jobs.listed(lambda state_dir, name: newest, NOW)
@@ -281,6 +282,31 @@ def test_logs_are_moved_away_when_they_are_large(desk: Desk, monkeypatch: pytest
     assert files.read(15) == (b"5 456789 long\n", 14)  # it was moved away, and begun anew
     kept = {path.name: path.read_text()[0] for path in files.log.parent.iterdir()}
     assert kept == {"a.log": "5", "a.log.1": "4", "a.log.2": "3", "a.log.3": "2"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run x", True),
+        ("fanout x", True),
+        ("distribute --command x", True),
+        ("run --no-sync x", False),
+        ("run --collect x", False),
+        ("run --collect-first x", False),
+        ("run --isolate x", False),
+        ("fanout --task x", False),
+        ("distribute x", False),
+        ("task x", False),
+        ("sync", False),
+        ("load", False),
+        ("watch --html x", False),
+    ],
+)
+def test_what_becomes_of_results_is_told_where_they_are_in_the_way(words: str, told: bool) -> None:
+    task, given = boundary.parsed(words.split())
+    assert bool(_jobs.about_results(task, given, collects_tasks=True)) is told
+    if task == "task":
+        assert _jobs.about_results(task, given, collects_tasks=False)
 
 
 # -- running one -----------------------------------------------------------------------------------------------------

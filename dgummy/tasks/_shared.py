@@ -98,10 +98,14 @@ def session(
             _prepare(app, console, work, alarm, stack)
         now = Session(app, console, tails, alarm)
         yield now
-    for error in app.bus.errors[:1]:
+    _raise_what_listeners_raised(now)
+
+
+def _raise_what_listeners_raised(now: Session) -> None:
+    for error in now.app.bus.errors[:1]:
         if not (now.code and isinstance(error, DgummyError)):
             raise error
-        console.note(f"✗ {error.message}", "error")  # what was asked for failed as well, and has its own code
+        now.console.note(f"✗ {error.message}", "error")  # what was asked for failed as well, and has its own code
 
 
 def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, stack: ExitStack) -> None:
