@@ -522,33 +522,34 @@ def test_what_a_killed_job_left_keeps_others_of_its_lock_out(desk: Desk, tmp_pat
 
 
 @pytest.fixture
-def real_cron() -> Iterator[None]:
-    """A cron daemon at work: the system's, or one that is started for the test; and the user's crontab as before."""
+def real_cron() -> Iterator[str]:
+    """The name of a job for a cron daemon at work: the system's, or one that is started for the test.
+
+    Its lines, and no others, are taken out of the user's crontab in the end: others may have changed theirs meanwhile.
+    """
     daemon = shutil.which("cron", path="/usr/sbin:/usr/bin:/sbin")
     if shutil.which("crontab") is None or daemon is None:
         pytest.skip("there is no cron on this machine")
     if not cronstore.daemon_runs() and os.geteuid() != 0:
         pytest.skip("no cron daemon is at work, and only root can start one")
-    before = cronstore.Crontab(os.environ)._read()
+    name = f"test-{os.getpid()}"
     with contextlib.ExitStack() as stack:
         if not cronstore.daemon_runs():
             process = stack.enter_context(subprocess.Popen([daemon, "-f"], stdout=-3, stderr=-3))
             stack.callback(process.terminate)
         try:
-            yield
+            yield name
         finally:
-            if cronstore.Crontab(os.environ)._read() != before:
-                subprocess.run(["crontab", *(["-"] if before else ["-r"])], input=before, check=False)
+            cronstore.Crontab(os.environ).remove(name)
 
 
 @pytest.mark.slow
-def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: None) -> None:
+def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: str) -> None:
     """Within two minutes. The schedule names the minute, so that nothing goes on should this test be killed."""
     soon = datetime.now() + timedelta(seconds=75)
     then = soon + timedelta(minutes=1)
     schedule = f"{soon.minute},{then.minute} {','.join(sorted({str(soon.hour), str(then.hour)}))} * {soon.month} *"
-    before = cronstore.Crontab(os.environ)._read()
-    name = f"test-{os.getpid()}"
+    name = real_cron
     words = ["--", "run", 'echo "by cron on $DGUMMY_NODE, 100%"; date +%F; pwd']
     added = desk.inv("cron.add", name, schedule, "--deadline", "50s", "--json", *words).document("cron-add")
     record = Path(added["log"]).with_suffix(".json")
@@ -566,4 +567,4 @@ def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: None) -> None:
     assert f"{desk.there()}\n" in log
     assert desk.nodes.ledger()[0].run_id == job["last"]["run_id"]
     assert desk.inv("cron.remove", name).code == 0
-    assert cronstore.Crontab(os.environ)._read() == before
+    assert name.encode() not in cronstore.Crontab(os.environ)._read()
