@@ -108,7 +108,7 @@ class JobFiles:
     def opened(self) -> Iterator[int]:
         """The log, to be added to, as a file descriptor. OSError if it cannot be."""
         self.make_folder()
-        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
         finally:
@@ -132,15 +132,15 @@ class JobFiles:
         except OSError:
             return b"", offset
 
-    def since(self, offset: int) -> bytes:
-        """What was added to the log since it was so long; no more than the last 64 KiB of it."""
-        try:
-            with self.log.open("rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(offset, end - _TAIL_BYTES) if offset <= end else max(0, end - _TAIL_BYTES))
-                return file.read()
-        except OSError:
-            return b""
+
+def added(descriptor: int, offset: int) -> bytes:
+    """What was added to an open log since it was so long, the last 64 KiB of it at most: also to one that is removed."""
+    try:
+        end = os.fstat(descriptor).st_size
+        start = max(offset if offset <= end else 0, end - _TAIL_BYTES)
+        return os.pread(descriptor, end - start, start)
+    except OSError:
+        return b""
 
 
 def _write(path: Path, data: bytes) -> None:

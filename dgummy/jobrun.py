@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dgummy import locks
 from dgummy.errors import ConfigError, DgummyError
-from dgummy.jobrecord import JobFiles, LastRun
+from dgummy.jobrecord import JobFiles, LastRun, added
 from dgummy.transport.plaintext import one_line
 from dgummy.units import format_duration
 
@@ -51,7 +51,7 @@ class JobRun:
         """
         command = locks.shown_command(["dgummy", *self._words])
         try:
-            with locks.held(lock_folder, lock, command, self._began) as descriptor:
+            with locks.held(lock_folder, lock, command, self._began, job=self._name) as descriptor:
                 self._lock, self._lock_name = descriptor, lock
                 self._files.rotate()
                 free()
@@ -89,7 +89,7 @@ class JobRun:
                 with suppress(OSError):
                     os.write(log, f"{self._files.log}: {error.strerror}\n".encode("utf-8", "replace"))
             code = self._to_its_end(program, log)
-        why = _why(self._files.since(before)) if code else ""
+            why = _why(added(log, before)) if code and log != _STDERR else ""
         if self._told and code:
             code, why = 128 + self._told, _told(self._told)
         took = format_duration((self._now() - self._began).total_seconds())

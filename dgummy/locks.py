@@ -33,12 +33,16 @@ _AGAIN_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock: its process, since when (ISO time, UTC), what it does, and which signal it hears."""
+    """Who holds a lock: its process, since when (ISO time, UTC), what it does, and which signal it hears.
+
+    `job` is the one of cron's that it runs, "" for none.
+    """
 
     pid: int = 0
     since: str = ""
     command: str = ""
     hears: str = INTERRUPT
+    job: str = ""
 
 
 def check_name(name: str, flag: str = "--lock") -> str:
@@ -50,7 +54,7 @@ def check_name(name: str, flag: str = "--lock") -> str:
 
 
 @contextmanager
-def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[int]:
+def held(folder: Path, name: str, command: str, now: datetime, *, job: str = "") -> Iterator[int]:
     """Hold a lock. TryAgainError if another process has it; who has it already in this process has it once more.
 
     Gives the file's descriptor: a child process that inherits it holds the lock as well, until both are gone.
@@ -62,7 +66,13 @@ def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[int]:
     descriptor = _taken_file(path, name)
     try:
         hears = "TERM" if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else INTERRUPT
-        told = {"pid": os.getpid(), "since": now.isoformat("T", "seconds"), "command": command, "hears": hears}
+        told = {
+            "pid": os.getpid(),
+            "since": now.isoformat("T", "seconds"),
+            "command": command,
+            "hears": hears,
+            "job": job,
+        }
         _write(descriptor, json.dumps(told))
         _ours[path] = descriptor
         try:
@@ -217,6 +227,6 @@ def _read(descriptor: int) -> Holder:
         since = str(told["since"])
         datetime.fromisoformat(since)
         hears = "TERM" if told.get("hears") == "TERM" else INTERRUPT
-        return Holder(int(told["pid"]), since, str(told["command"]), hears)
+        return Holder(int(told["pid"]), since, str(told["command"]), hears, str(told.get("job", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()

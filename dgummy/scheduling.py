@@ -39,7 +39,7 @@ _PATIENCE_S = 60.0
 class Listed:
     """A job as it stands. `next_at` and `missed_at` by the local clock; `run` is its newest run in the ledger.
 
-    `holder` is who holds its lock now, `problems` what keeps it from running, a line each.
+    `holder` is the process that runs it now, `problems` what keeps it from running, a line each.
     """
 
     entry: Entry
@@ -207,6 +207,7 @@ class Jobs:
         next_at = schedule.next_after(fields, zone_now) if entry.enabled else None
         due = schedule.last_before(fields, zone_now - _LATE)
         holder = locks.holder(place.lock_folder, job.lock) if job is not None else None
+        holder = holder if holder is not None and holder.job == entry.name else None  # else another has the lock
         since = max(
             (moment for moment in (record.added_at, record.last and record.last.started_at) if moment), default=None
         )

@@ -104,10 +104,12 @@ def test_a_job_is_known_by_its_own_state_folder(desk: Desk, tmp_path: Path) -> N
     desk.jobs.add(desk.job(), desk.crontab, replace=False)
     JobFiles(Path(desk.job().log)).keep(last=LastRun(NOW, NOW, 0))
     elsewhere = Jobs(Place(desk.environ, desk.home, tmp_path / "other state", lambda: NOW))
-    with locks.held(desk.state / "locks", "nightly", "dgummy run x", NOW):
+    with locks.held(desk.state / "locks", "nightly", "dgummy run x", NOW, job="nightly"):
         (found,) = elsewhere.listed(lambda state_dir, name: asked.append(state_dir), NOW)
     assert found.last == LastRun(NOW, NOW, 0) and asked == [desk.state]
     assert found.holder is not None and found.holder.pid == os.getpid()
+    with locks.held(desk.state / "locks", "nightly", "dgummy run x", NOW, job="another"):
+        assert desk.listed().holder is None  # they share the lock, and that one runs
 
 
 def test_a_job_of_which_nothing_could_be_kept_is_refused(desk: Desk) -> None:
@@ -329,6 +331,14 @@ def test_all_it_says_is_in_its_log_and_how_it_ended_in_its_record(desk: Desk, tm
     assert begins.endswith("nightly begins: dgummy run --env=A=… 'x y'")
     assert (said, broke) == ("nightly always run --env=A=geheim x y", "✗ it broke")
     assert ends.endswith("nightly ended with exit code 3 after 0.0 s")
+    assert files.record().last == LastRun(NOW, NOW, 3, "it broke", os.getpid())
+
+
+def test_why_it_failed_is_known_although_its_log_was_removed(desk: Desk, tmp_path: Path) -> None:
+    files = JobFiles(desk.state / "cron" / "nightly.log")
+    run = JobRun("nightly", files, ("run",), now=lambda: NOW)
+    script = program(tmp_path, f"rm -r {files.log.parent}; echo '✗ it broke' >&2; exit 3")
+    assert run.run(script, desk.state / "locks", "nightly", lambda: None) == (3, "it broke")
     assert files.record().last == LastRun(NOW, NOW, 3, "it broke", os.getpid())
 
 
