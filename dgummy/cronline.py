@@ -20,7 +20,8 @@ MAX_COMMAND_BYTES = 998
 EXEC = "cron.exec"
 """The command of ours that a job's line calls."""
 
-_MARK = re.compile(rb"#\s*dgummy:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*$")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_MARK = re.compile(rb"#\s*dgummy:(" + _NAME.encode() + rb")\s*$")
 _BLANK_HASH = re.compile(r"(\s)#")
 
 
@@ -45,7 +46,8 @@ class CronJob:
 class Entry:
     """A job as it was found: in line `number` of a crontab, or in a timer (None).
 
-    `fields` is as it was written there, `command` what a shell gets. One that is commented out is not `enabled`.
+    `fields` is as it was written there, `command` what a shell gets; both are "" where cron could not read the line.
+    One that is commented out is not `enabled`.
     """
 
     name: str
@@ -119,9 +121,10 @@ def parts(text: str) -> CronJob | None:
         given = dict(zip(flags[::2], flags[1::2], strict=True))
         start = words.index("&&") + 1
         env = tuple((word.partition("=")[0], word.partition("=")[2]) for word in words[start : at - 1])
-        return CronJob(name, "", words[1], env, words[at - 1], given["--lock"], given["--log"], tuple(rest))
+        job = CronJob(name, "", words[1], env, words[at - 1], given["--lock"], given["--log"], tuple(rest))
     except (ValueError, IndexError, KeyError):
         return None
+    return job if re.fullmatch(_NAME, job.lock) and job.log.startswith("/") else None
 
 
 def own(words: Sequence[str]) -> Sequence[str]:
@@ -147,8 +150,11 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def _entry(name: str, text: bytes, number: int) -> Entry:
+    import logging
+
     from crontab import CronTab
 
+    logging.getLogger("crontab").setLevel(logging.CRITICAL)  # what is wrong with a line, we say
     found = list(CronTab(tab=text.decode("utf-8", "surrogateescape").strip()))
     if not found:
         return Entry(name, "", "", enabled=False, number=number)

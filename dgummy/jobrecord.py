@@ -134,7 +134,7 @@ class JobFiles:
 
 
 def added(descriptor: int, offset: int) -> bytes:
-    """What was added to an open log since it was so long, the last 64 KiB of it at most: also to one that is removed."""
+    """What was added to an open log since it was so long, 64 KiB at most. It may have been removed meanwhile."""
     try:
         end = os.fstat(descriptor).st_size
         start = max(offset if offset <= end else 0, end - _TAIL_BYTES)

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from errno import EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, ENOTDIR
 from pathlib import Path
@@ -66,14 +66,8 @@ def held(folder: Path, name: str, command: str, now: datetime, *, job: str = "")
     descriptor = _taken_file(path, name)
     try:
         hears = "TERM" if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else INTERRUPT
-        told = {
-            "pid": os.getpid(),
-            "since": now.isoformat("T", "seconds"),
-            "command": command,
-            "hears": hears,
-            "job": job,
-        }
-        _write(descriptor, json.dumps(told))
+        we = Holder(os.getpid(), now.isoformat("T", "seconds"), command, hears, job)
+        _write(descriptor, json.dumps(asdict(we)))
         _ours[path] = descriptor
         try:
             yield descriptor

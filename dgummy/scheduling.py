@@ -202,7 +202,7 @@ class Jobs:
         try:
             fields = schedule.parse(entry.fields)
         except ValueError as error:
-            problems += (f"its schedule {entry.fields!r}: {error}",)
+            problems += (f"its schedule {entry.fields!r}: {error}",) if entry.fields else ()
             return Listed(entry, job, None, record.last, problems=problems)
         next_at = schedule.next_after(fields, zone_now) if entry.enabled else None
         due = schedule.last_before(fields, zone_now - _LATE)
@@ -330,6 +330,8 @@ def _gone_interpreter(program: str) -> str | None:
 
 def _problems(entry: Entry, job: CronJob | None) -> tuple[str, ...]:
     """What keeps a job from running that can be seen from here."""
+    if not entry.fields:
+        return ("cron cannot read its line: mend it (crontab -e), or add the job again (--replace)",)
     if not entry.enabled:
         how = "its timer is switched off" if entry.is_timer else "its line is commented out"
         return (f"{how}: it does not run",)

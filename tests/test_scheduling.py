@@ -224,6 +224,13 @@ def test_what_keeps_a_job_from_running_is_told(desk: Desk) -> None:
     desk.table.write_bytes(b"#" + cronline.line(desk.job()))
     assert desk.listed().problems == ("its line is commented out: it does not run",)
     assert desk.listed().next_at is None
+    desk.table.write_bytes(cronline.line(desk.job()).replace(b"0 2 *", b"0 99 *"))
+    assert desk.listed().problems == (
+        "cron cannot read its line: mend it (crontab -e), or add the job again (--replace)",
+    )
+    for was, now in ((b"--lock nightly", b"--lock ../x"), (b"--log /", b"--log ")):
+        desk.table.write_bytes(cronline.line(desk.job()).replace(was, now))
+        assert desk.listed().problems == ("its line was changed to something that is not known here",)
     desk.table.write_bytes(cronline.line(desk.job()).replace(b"0 2 * * *", b"@reboot"))
     assert "its schedule '@reboot'" in desk.listed().problems[0]
 
