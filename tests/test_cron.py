@@ -393,6 +393,12 @@ def test_what_could_not_run_at_night_is_not_written(desk: Desk, table: Path, tmp
         (["j", "@daily", "--", "run", "--env=A=geheim", "x"], 64, "--env A"),
         (["j", "@daily", "--", "run", "--host", "node-3", "x"], 69, "none of its hosts answers"),
         (["j", "@daily", "--deadline", "1h", "--", "load"], 64, "load takes no deadline"),
+        (["j", "@daily", "--", "run"], 64, "there is nothing for run to do"),
+        (["j", "@daily", "--", "task", "--"], 64, "there is nothing for task to do"),
+        (["j", "@daily", "--", "run", "--timeout", "banana", "x"], 64, "'banana' is not a duration"),
+        (["j", "@daily", "--", "run", "--collect", "--no-sync", "x"], 64, "--collect and --no-sync"),
+        (["j", "@daily", "--", "run", "--lock", "../x", "x"], 64, "'../x' cannot be a name"),
+        (["j", "@daily", "--", "fanout", "--suite", "nope"], 64, "there is no suite nope"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgummy.errors import ConfigError, DgummyError, UsageError
+from dgummy.errors import ConfigError, DgummyError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,6 +79,24 @@ def program() -> str:
     if found is None:
         raise ConfigError("the program dgummy is not found", "install it anew: pip install distributed-gummy")
     return str(Path(found).absolute())
+
+
+def rehearse(command: Sequence[str], task: str, given: Mapping[str, Any]) -> None:
+    """DgummyError if a command that can be tried with --dry refuses what it is asked, whatever hosts say at the moment.
+
+    What it would send is of no interest here, and takes its time.
+    """
+    import json
+    import subprocess
+
+    if "dry" not in given or task == "sync":
+        return
+    words = [program(), command[0], "--dry", "--json", *command[1:]]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode in (ExitCode.USAGE, ExitCode.CONFIG):
+        with suppress(ValueError, KeyError, TypeError):
+            error = json.loads(done.stdout)["error"]
+            raise DgummyError(str(error["message"]), str(error["remedy"] or ""), code=ExitCode(done.returncode))
 
 
 def try_out(now: Session, jobs: Jobs, job: CronJob, notes: list[str], *, force: bool) -> dict[str, Any] | None:

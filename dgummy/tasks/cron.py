@@ -12,7 +12,18 @@ from invoke.context import Context
 from dgummy.boundary import parsed, words_around_dashes
 from dgummy.errors import DgummyError, UsageError
 from dgummy.tasks._flags import all_words, command_with, flag, words
-from dgummy.tasks._jobs import about_results, jobs_of, local_now, new_job, newest, program, say_added, try_out, warnings
+from dgummy.tasks._jobs import (
+    about_results,
+    jobs_of,
+    local_now,
+    new_job,
+    newest,
+    program,
+    rehearse,
+    say_added,
+    try_out,
+    warnings,
+)
 from dgummy.tasks._jobs import written as written_down
 from dgummy.tasks._shared import duration_s, refuse_beside, session, wish
 
@@ -240,11 +251,15 @@ def _checked(command: list[str], lock: str, deadline: str | None) -> tuple[list[
     from dgummy import cronline
 
     cronline.check_words(command)
-    task, given = parsed(command)
+    task, given, own = *parsed(command), cronline.own(command)
     if task.partition(".")[0] in _NOT_FOR_CRON:
         raise UsageError(f"{task} is nothing for cron", _EXAMPLE)
+    if task in ("run", "task") and not (given.get("cmd") or given.get("text") or len(command) > len(own) + 1):
+        raise UsageError(f"there is nothing for {task} to do", _EXAMPLE)
     if given.get("lock") == lock:
         raise UsageError(f"the job holds the lock {lock} already", "leave out --lock, the one after --")
+    for name, example in (("deadline", "2h"), ("timeout", "20m")):
+        duration_s(given.get(name), f"--{name}", example)
     if deadline is None:
         return command, task, given
     duration_s(deadline, "--deadline", "2h")
@@ -267,6 +282,7 @@ def _check(c: Context, command: list[str], *, json: bool) -> int:
     with session(c, {"backend": given.get("backend")}, json=json) as now:
         has_agent = bool(os.environ.get("SSH_AUTH_SOCK"))
         statuses = jobcheck.check(now.app.cluster, _trial(task, given), has_agent=has_agent)
+        rehearse(command, task, given)
         hosts = [
             {"host": one.host, "ok": one.online, "reason": str(one.failure) if one.failure is not None else None}
             for one in statuses
