@@ -150,11 +150,8 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def _entry(name: str, text: bytes, number: int) -> Entry:
-    import logging
-
     from crontab import CronTab
 
-    logging.getLogger("crontab").setLevel(logging.CRITICAL)  # what is wrong with a line, we say
     found = list(CronTab(tab=text.decode("utf-8", "surrogateescape").strip()))
     if not found:
         return Entry(name, "", "", enabled=False, number=number)

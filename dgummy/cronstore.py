@@ -5,6 +5,7 @@ Both have the same three methods: `entries`, `add` and `remove`. What a table ho
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class Crontab:
 
     def entries(self) -> list[Entry]:
         """Our jobs in it."""
+        logging.getLogger("crontab").setLevel(logging.CRITICAL)  # what is wrong with a line, we say
         return cronline.entries(self._read())
 
     def add(self, job: CronJob) -> None:
