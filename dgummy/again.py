@@ -31,6 +31,13 @@ def wanted(rows: Iterable[RunRow], kinds: Collection[str]) -> list[RunRow]:
     return sorted((row for row in rows if row.state in states), key=lambda row: row.created_at)
 
 
+def advice(group_id: str, states: Iterable[RunState]) -> str:
+    """The command that runs again what of a group failed or was not reached; "" if there is nothing of that."""
+    found = frozenset(states)
+    kinds = [f"--{kind}" for kind in ("failed", "unreached") if KINDS[kind] & found]
+    return " ".join(("inv retry", group_id, *kinds)) if kinds else ""
+
+
 def is_left_behind(row: RunRow) -> bool:
     """Whether a run of a group waits to be begun, or was given up when its client ended, before it had a host."""
     given_up = is_called_off(row) and not row.host
@@ -50,12 +57,18 @@ def under_way(rows: Iterable[RunRow], known: Iterable[RunRow]) -> list[RunRow]:
 
 
 def order_of(
-    row: RunRow, settings: Settings, environ: Mapping[str, str], *, detach: bool = False, anew: bool = False
+    row: RunRow,
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    detach: bool = False,
+    anew: bool = False,
+    locks: Iterable[str] = (),
 ) -> Order:
     """A run as the order that it was. Values of its variables are taken from the environment as it is now.
 
-    anew: as another run, which says of which it is the repetition. UsageError if nothing was kept of what was asked, or
-    a variable has no value.
+    anew: as another run, which says of which it is the repetition. locks: held beside those it was under. UsageError if
+    nothing was kept of what was asked, or a variable has no value.
     """
     kept = asked.decode(row.request)
     if kept is None:
@@ -71,6 +84,7 @@ def order_of(
         collect_first=kept.collect_first,
         isolate=kept.isolate,
         job=kept.job,
+        locks=tuple(dict.fromkeys((*kept.locks, *locks))),
     )
     tool = settings.agent.tool if kept.mode else ""  # it is required of whoever gets an agent's task
     wish = Wish(

@@ -17,7 +17,7 @@ from dgummy.work import Base
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """The flags of a run. `subdir` is the folder below the project that it was asked for in, `job` cron's job.
 
-    `again` is the run that it is once more, "" for none.
+    `locks` are those that its client held. `again` is the run that it is once more, "" for none.
     """
 
     hosts: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     collect_first: bool = False
     isolate: bool = False
     job: str = ""
+    locks: tuple[str, ...] = ()
     again: str = ""
 
 

@@ -94,7 +94,7 @@ class Attempter:
             if synced.workspace is None:
                 failure = synced.result.failure or Failure(FailureKind.SYNC)
                 if failure.kind is FailureKind.CANCELLED:
-                    return self.result(course, host.name, self.called_off(order, "cancelled during the sync"))
+                    return self.result(course, host.name, self.called_off("cancelled during the sync"))
                 self._give_up_on(course, host, failure, began)
                 return None
             directory = synced.workspace.directory
@@ -244,12 +244,12 @@ class Attempter:
         if not order.group_id:  # who stops a group has said so, once
             self._emit(Notice(cancelling(host.name, timeouts, by_clock=by_clock), "warning"))
         ending = end_run(supervision, job, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
-        return timed_out(ending) if by_clock and not order.group_id else ending
+        return timed_out(ending) if by_clock else ending
 
-    def called_off(self, order: Order, reason: str) -> Ending:
+    def called_off(self, reason: str) -> Ending:
         """How an order ends that was stopped before its command ran."""
         ending = Ending(RunState.CANCELLED, 130, reason)
-        return timed_out(ending) if self._stop.timed_out and not order.group_id else ending
+        return timed_out(ending) if self._stop.timed_out else ending
 
     def _conclude(
         self,

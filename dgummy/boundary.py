@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
@@ -140,17 +140,19 @@ def run_bounded(work: Callable[[], Any], *, as_json: bool) -> int:
     """Do the work; gives back the exit code."""
     code = _run(work, as_json=as_json)
     _settle_notices(code)
+    _settle(sys.stderr)
     return code
 
 
 def _run(work: Callable[[], Any], *, as_json: bool) -> int:
     try:
         code = work()
-        if sys.stdout is not None:
+        if not code and sys.stdout is not None:
             sys.stdout.flush()
+        _settle(sys.stdout)
     except DgummyError as error:
         _complain(error, as_json=as_json)
-        _settle_stdout()
+        _settle(sys.stdout)
         return int(error.code)
     except Exit as error:
         if error.message:
@@ -161,7 +163,7 @@ def _run(work: Callable[[], Any], *, as_json: bool) -> int:
         _complain(stopped, as_json=as_json)
         return int(stopped.code)
     except BrokenPipeError:
-        _forget_stdout()
+        _forget(sys.stdout)
         return _SIGPIPE_CODE
     except Exception as error:  # noqa: BLE001 - a bug of ours; the traceback is kept, the user is told where
         _complain(_bug(error), as_json=as_json)
@@ -261,21 +263,22 @@ def _note(text: str) -> None:
         Console().note(text, "error")
 
 
-def _settle_stdout() -> None:
-    """What could not be written to a full disk must not be tried again at exit."""
+def _settle(stream: TextIO | None) -> None:
+    """What could not be written to a full disk must not be tried again at exit, which would be the exit code."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        _forget_stdout()
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):
+        _forget(stream)
 
 
-def _forget_stdout() -> None:
+def _forget(stream: TextIO | None) -> None:
     """Whoever read our output is gone: keep Python from complaining when it flushes at exit."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if stream is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):
-        sys.stdout = None
+        setattr(sys, "stdout" if stream is sys.stdout else "stderr", None)
 
 
 def _bug(error: Exception) -> DgummyError:

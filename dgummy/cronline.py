@@ -20,12 +20,13 @@ MAX_COMMAND_BYTES = 998
 EXEC = "cron.exec"
 """The command of ours that a job's line calls."""
 
-_MARK = re.compile(rb"#\s*dgummy:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*$")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_MARK = re.compile(rb"#\s*dgummy:(" + _NAME.encode() + rb")\s*$")
 _BLANK_HASH = re.compile(r"(\s)#")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CronJob:
     """What runs, when and how. `fields`: cron's five. `env` holds what its environment has beside what cron gives.
 
     `words` are the command line of ours, from the task's name on; `program` is ours, `log` what it writes to.
@@ -45,7 +46,8 @@ class Job:
 class Entry:
     """A job as it was found: in line `number` of a crontab, or in a timer (None).
 
-    `fields` is as it was written there, `command` what a shell gets. One that is commented out is not `enabled`.
+    `fields` is as it was written there, `command` what a shell gets; both are "" where cron could not read the line.
+    One that is commented out is not `enabled`.
     """
 
     name: str
@@ -60,14 +62,14 @@ class Entry:
         return self.number is None
 
 
-def command(job: Job, *more: str) -> str:
+def command(job: CronJob, *more: str) -> str:
     """What a shell is to run; `more` are flags of `cron.exec`."""
     env = [f"{name}={_quoted(value)}" for name, value in job.env]
     call = [job.program, EXEC, job.name, "--lock", job.lock, "--log", job.log, *more, "--", *job.words]
     return " ".join(["cd", _quoted(job.folder), "&&", *env, *map(_quoted, call)])
 
 
-def line(job: Job) -> bytes:
+def line(job: CronJob) -> bytes:
     """The line of a crontab. UsageError for what cron would not take as it is meant."""
     from crontab import CronItem
 
@@ -110,7 +112,7 @@ def mark(text: bytes) -> str:
     return found[1].decode() if found and EXEC.encode() in text else ""
 
 
-def parts(text: str) -> Job | None:
+def parts(text: str) -> CronJob | None:
     """Read what `command` wrote. None where somebody has changed it to what we do not know."""
     try:
         words = shlex.split(text)
@@ -119,9 +121,15 @@ def parts(text: str) -> Job | None:
         given = dict(zip(flags[::2], flags[1::2], strict=True))
         start = words.index("&&") + 1
         env = tuple((word.partition("=")[0], word.partition("=")[2]) for word in words[start : at - 1])
-        return Job(name, "", words[1], env, words[at - 1], given["--lock"], given["--log"], tuple(rest))
+        job = CronJob(name, "", words[1], env, words[at - 1], given["--lock"], given["--log"], tuple(rest))
     except (ValueError, IndexError, KeyError):
         return None
+    return job if re.fullmatch(_NAME, job.lock) and job.log.startswith("/") else None
+
+
+def own(words: Sequence[str]) -> Sequence[str]:
+    """Those of them that are for us: what follows `--` is the command's."""
+    return words[: words.index("--")] if "--" in words else words
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -130,13 +138,14 @@ def check_words(words: Sequence[str]) -> None:
         if any(char in word for char in "\n\r\0"):
             what = "a command of several lines cannot be in a crontab"
             raise UsageError(what, "put it into a script of the project, and run that")
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    ours = own(words)
+    for word, following in zip(ours, [*ours[1:], ""], strict=True):
         if word == "--env" or word.startswith("--env="):
             name = (word.partition("=")[2] or following).partition("=")[0]
             what = f"--env {name}: its value would have to stand in the crontab, where others may read it"
             remedy = "put it into a file that is sent (sync_extra: [.env]), and let the command read that"
             raise UsageError(what, remedy)
-    if "--detach" in words:
+    if "--detach" in ours:
         raise UsageError("--detach leaves a run to itself, and then nothing keeps two from overlapping", "leave it out")
 
 

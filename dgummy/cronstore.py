@@ -5,6 +5,7 @@ Both have the same three methods: `entries`, `add` and `remove`. What a table ho
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgummy import cronline, timerunits
-from dgummy.cronline import Entry, Job
+from dgummy.cronline import CronJob, Entry
 from dgummy.errors import DgummyError, ExitCode, NoHostError, RefusedError, TryAgainError
 from dgummy.transport.plaintext import one_line
 
@@ -37,9 +38,10 @@ class Crontab:
 
     def entries(self) -> list[Entry]:
         """Our jobs in it."""
+        logging.getLogger("crontab").setLevel(logging.CRITICAL)  # what is wrong with a line, we say
         return cronline.entries(self._read())
 
-    def add(self, job: Job) -> None:
+    def add(self, job: CronJob) -> None:
         """Write a job down, in place of what was there under its name."""
         new = cronline.line(job)
         before = self._read()
@@ -105,7 +107,7 @@ class Timers:
                 found.append(timerunits.read_timer(path.read_text("utf-8", "surrogateescape"), enabled=switched_on))
         return [entry for entry in found if entry is not None]
 
-    def add(self, job: Job) -> None:
+    def add(self, job: CronJob) -> None:
         """Write a job down, in place of what was there under its name, and switch it on."""
         if not self.is_there:
             raise NoHostError("there is no systemd here (no systemctl)", "leave out --timer, and let cron run it")

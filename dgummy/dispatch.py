@@ -113,7 +113,7 @@ class Dispatcher:
         while True:
             pick = self._pick(order, course, refresh=waiting_since is not None)
             if pick is None or self._stop.cancelled:
-                return self.not_started(order, course)
+                return self.not_started(course)
             if pick.choice.host is not None:
                 course.memory = fresh or pick.choice.memory
                 why = (*pick.why, fresh.reason) if fresh else pick.why
@@ -136,9 +136,9 @@ class Dispatcher:
             self._stop.nap(_BUSY_POLL_S)
             course.busy.clear()
 
-    def not_started(self, order: Order, course: Course) -> RunResult:
+    def not_started(self, course: Course) -> RunResult:
         """The result of an order that was called off before a host had started it."""
-        ending = self.attempter.called_off(order, f"{self._stop.reason} before it started")
+        ending = self.attempter.called_off(f"{self._stop.reason} before it started")
         return self.attempter.result(course, "", ending)
 
     def gave_up(self, course: Course, failure: Failure) -> RunResult:

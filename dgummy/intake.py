@@ -34,6 +34,7 @@ class RunOptions:
     collect_first: bool = False
     isolate: bool = False
     job: str = ""
+    locks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """UsageError for what makes no sense, alone or together."""
@@ -97,6 +98,7 @@ def _as_asked(order: Order, options: RunOptions, settings: Settings, *, collect:
         collect_first=options.collect_first,
         isolate=options.isolate,
         job=options.job,
+        locks=options.locks,
     )
 
 

@@ -41,6 +41,8 @@ def end_run(
     if stop.left:
         return _leave(supervision, run_id, host)
     supervision.detach()
+    if reply.has("void"):
+        return Ending(RunState.CANCELLED, 130, "cancelled before it started", work=0)
     if ended:
         return Ending(RunState.CANCELLED, 130, "cancelled; its process group was ended")
     text = f"it was told to end and has not; run {run_id} may go on on {host}"

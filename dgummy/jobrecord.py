@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 import msgspec
 
+FOLDER = "cron"
+"""Where in the state folder all this is."""
 MAX_LOG_BYTES = 1024 * 1024
 KEPT_LOGS = 3
 _TAIL_BYTES = 65536
@@ -48,6 +51,11 @@ class JobFiles:
         """The file of its record."""
         return self.log.with_suffix(".json")
 
+    @property
+    def state_dir(self) -> Path | None:
+        """The state folder of the job, by where its log is; None for a log that somebody put elsewhere."""
+        return self.log.parent.parent if self.log.parent.name == FOLDER else None
+
     def record(self) -> Record:
         """What is known of it; nothing, if the file is not there or damaged."""
         try:
@@ -55,16 +63,26 @@ class JobFiles:
         except (OSError, ValueError):
             return Record()
 
+    def make_folder(self) -> None:
+        """Make the folder that all of it is in, the user's alone. OSError if it cannot be made."""
+        folder = self.log.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.state_dir is not None and folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+
     def keep(self, **changes: object) -> None:
         """Change the record. OSError if that cannot be written."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make_folder()
+        data = msgspec.json.encode(msgspec.structs.replace(self.record(), **changes))
         temporary = self.record_path.with_name(f".{self.record_path.name}.{os.getpid()}")
         try:
-            temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.record(), **changes)))
+            _write(temporary, data)
             temporary.replace(self.record_path)
-        except OSError:
+        except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise
+            if error.errno not in (ENOSPC, EDQUOT) or not self.record_path.exists():
+                raise
+            _write(self.record_path, data)  # a full disk has no room for another file, but for this one it has
 
     def forget(self) -> None:
         """Remove the record. The logs stay."""
@@ -89,8 +107,8 @@ class JobFiles:
     @contextmanager
     def opened(self) -> Iterator[int]:
         """The log, to be added to, as a file descriptor. OSError if it cannot be."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.make_folder()
+        descriptor = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
         finally:
@@ -114,12 +132,25 @@ class JobFiles:
         except OSError:
             return b"", offset
 
-    def since(self, offset: int) -> bytes:
-        """What was added to the log since it was so long; no more than the last 64 KiB of it."""
-        try:
-            with self.log.open("rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(offset, end - _TAIL_BYTES) if offset <= end else max(0, end - _TAIL_BYTES))
-                return file.read()
-        except OSError:
-            return b""
+
+def added(descriptor: int, offset: int) -> bytes:
+    """What was added to an open log since it was so long, 64 KiB at most. It may have been removed meanwhile."""
+    try:
+        end = os.fstat(descriptor).st_size
+        start = max(offset if offset <= end else 0, end - _TAIL_BYTES)
+        return os.pread(descriptor, end - start, start)
+    except OSError:
+        return b""
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write over what is in a file, and cut off the rest: the room that it has is not given up before."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        written = os.pwrite(descriptor, data, 0)
+        if written < len(data):
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        os.ftruncate(descriptor, written)
+    finally:
+        os.close(descriptor)

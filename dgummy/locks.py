@@ -10,12 +10,13 @@ import fcntl
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from errno import EACCES, EAGAIN
+from errno import EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, ENOTDIR
 from pathlib import Path
 
 from dgummy.errors import ConfigError, TryAgainError, UsageError
@@ -24,6 +25,7 @@ from dgummy.transport.plaintext import one_line
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_SHOWN = 200
 _ours: dict[Path, int] = {}
+INTERRUPT = "INT"
 _PATIENCE_S = 0.5
 """Whoever looks who holds a lock has it for a moment as well."""
 _AGAIN_S = 0.02
@@ -31,11 +33,16 @@ _AGAIN_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock: its process, since when (ISO time, UTC), and what it does."""
+    """Who holds a lock: its process, since when (ISO time, UTC), what it does, and which signal it hears.
+
+    `job` is the one of cron's that it runs, "" for none.
+    """
 
     pid: int = 0
     since: str = ""
     command: str = ""
+    hears: str = INTERRUPT
+    job: str = ""
 
 
 def check_name(name: str, flag: str = "--lock") -> str:
@@ -47,7 +54,7 @@ def check_name(name: str, flag: str = "--lock") -> str:
 
 
 @contextmanager
-def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[int]:
+def held(folder: Path, name: str, command: str, now: datetime, *, job: str = "") -> Iterator[int]:
     """Hold a lock. TryAgainError if another process has it; who has it already in this process has it once more.
 
     Gives the file's descriptor: a child process that inherits it holds the lock as well, until both are gone.
@@ -58,7 +65,9 @@ def held(folder: Path, name: str, command: str, now: datetime) -> Iterator[int]:
         return
     descriptor = _taken_file(path, name)
     try:
-        _write(descriptor, json.dumps({"pid": os.getpid(), "since": now.isoformat("T", "seconds"), "command": command}))
+        hears = "TERM" if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else INTERRUPT
+        we = Holder(os.getpid(), now.isoformat("T", "seconds"), command, hears, job)
+        _write(descriptor, json.dumps(asdict(we)))
         _ours[path] = descriptor
         try:
             yield descriptor
@@ -122,8 +131,23 @@ def _open(path: Path) -> int:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        what = f"the lock {path} cannot be made: {error.strerror}"
-        raise ConfigError(what, "make the folder writable, or set state_dir to another one") from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    """What is wrong with a lock's file that cannot be opened."""
+    import shlex
+
+    shown, another = shlex.quote(str(path)), "or set state_dir to another folder"
+    if error.errno == ELOOP:
+        return ConfigError(f"the lock {path} is a link, and none is followed there", f"remove it: rm {shown}")
+    if error.errno == EISDIR:
+        return ConfigError(f"the lock {path} is a folder", f"take it away: rm -r {shown}")
+    if error.errno in (EEXIST, ENOTDIR):
+        what = f"the lock {path} cannot be made: what is to be its folder is none"
+        return ConfigError(what, f"look at it, and take it away: ls -ld {shlex.quote(str(path.parent))}; {another}")
+    what = f"the lock {path} cannot be made: {error.strerror}"
+    return ConfigError(what, f"make the folder writable, {another}")
 
 
 def _taken_file(path: Path, name: str) -> int:
@@ -182,7 +206,7 @@ def _taken(name: str, holding: Holder) -> TryAgainError:
     what = f" ({one_line(holding.command)[:_MAX_SHOWN]})" if holding.command else ""
     text = f"the lock {name} is held by {who}{what}; no host was asked anything"
     remedy = "let it come to its end and try again"
-    return TryAgainError(text, f"{remedy}, or end it: kill -INT {holding.pid}" if holding.pid else remedy)
+    return TryAgainError(text, f"{remedy}, or end it: kill -{holding.hears} {holding.pid}" if holding.pid else remedy)
 
 
 def _write(descriptor: int, text: str) -> None:
@@ -196,6 +220,7 @@ def _read(descriptor: int) -> Holder:
         told = json.loads(os.pread(descriptor, 65536, 0))
         since = str(told["since"])
         datetime.fromisoformat(since)
-        return Holder(int(told["pid"]), since, str(told["command"]))
+        hears = "TERM" if told.get("hears") == "TERM" else INTERRUPT
+        return Holder(int(told["pid"]), since, str(told["command"]), hears, str(told.get("job", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()

@@ -24,10 +24,8 @@ class Order:
     `detach` starts it and does not wait for its end. `collect` says whether what it changes comes home at its end
     (auto, ask or off), `fetch` which files do beside that, as patterns. `collect_first` brings home what an earlier run
     left in the way; `isolate` gives it a copy of the project to itself. `job` is the one of cron's that asks for it,
-    "" for none. `group_id` and `label` say what it is part of,
-    "" for nothing.
-    left in the way; `isolate` gives it a copy of the project to itself. `again` is the run that it is once more,
-    `group_id` and `label` say what it is part of, "" for nothing.
+    `again` the run that it is once more, `group_id` and `label` say what it is part of, "" for none. `locks` are held
+    while it is carried out.
     """
 
     kind: str
@@ -47,6 +45,7 @@ class Order:
     collect_first: bool = False
     isolate: bool = False
     job: str = ""
+    locks: tuple[str, ...] = ()
     again: str = ""
     group_id: str = ""
     label: str = ""
@@ -77,6 +76,7 @@ class Order:
             collect_first=self.collect_first,
             isolate=self.isolate,
             job=self.job,
+            locks=self.locks,
             again=self.again,
         )
 

@@ -13,9 +13,9 @@ from dgummy.errors import DgummyError, ExitCode, NoHostError, TryAgainError
 from dgummy.events import Event, Notice, Output, RunEnded, RunStarted
 from dgummy.fanout import Job
 from dgummy.history import History, Seen, result_of
-from dgummy.interrupt import cancelling, end_run
+from dgummy.interrupt import cancelling, end_run, timed_out
 from dgummy.ledger_rows import NEVER_BEGAN, RunRow
-from dgummy.model import Failure, FailureKind, Host, RunResult
+from dgummy.model import Failure, FailureKind, Host, RunResult, RunState
 from dgummy.reconcile import Report
 from dgummy.runs import Ending, Supervision
 from dgummy.runscript import RunSpec, read_script
@@ -166,9 +166,10 @@ class Rejoin:
             supervision.detach()
             raise stopped(row)
         timeouts = self._access.settings.timeouts
-        self._access.emit(Notice(cancelling(row.host, timeouts), "warning"))
+        by_clock = self._stop.timed_out
+        self._access.emit(Notice(cancelling(row.host, timeouts, by_clock=by_clock), "warning"))
         ending = end_run(supervision, job, self._stop, host=row.host, run_id=row.run_id, timeouts=timeouts)
-        return self._over(row, ending)
+        return self._over(row, timed_out(ending) if by_clock else ending)
 
     def _await_begin(self, row: RunRow) -> tuple[RunRow, Host] | None:
         """The run once its host knows it, and that host. None if the watching is over before."""
@@ -200,7 +201,8 @@ class Rejoin:
             raise unreachable(row, ending.not_started)
         if not self._stop.left:
             (seen,) = self._history.refresh([self._history.again(row)], tell=False)
-            if seen.is_over:
+            row = seen.row
+            if seen.is_over and not (self._stop.timed_out and row.state is RunState.CANCELLED):
                 return replace(result_of(seen), remedy=ending.remedy)
         return replace(
             result_of(Seen(row)),
@@ -218,7 +220,9 @@ class Rejoin:
         done = Canceller(self._history, [row]).cancel(row)
         if done.code:
             raise DgummyError(f"run {row.run_id}: {done.text}", done.remedy, code=ExitCode(done.code))
-        return result_of(Seen(done.row))
+        result = result_of(Seen(done.row))
+        late = self._stop.timed_out and done.row.state is RunState.CANCELLED
+        return replace(result, state=RunState.TIMED_OUT, exit_code=ExitCode.TIMED_OUT) if late else result
 
     def _listen(self, event: Event) -> None:
         if not isinstance(event, Output):

@@ -223,6 +223,7 @@ class Supervision:
         if self._ran:
             return _lost("its folder was removed on the host")
         if self.cancelling.is_set() or why == "cancelled":
+            self._work = 0
             return Ending(RunState.CANCELLED, 130, "cancelled before it started")
         return _never_began(Failure(FailureKind.CANCELLED, "the run was called off before it started"))
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
+from dgummy import fanout
+from dgummy.jobrun import JOB
 from dgummy.render.holding import HOLDING
 from dgummy.stop import PROCESS, DeadlinePassed, now_s
 from dgummy.transport import alarms
 
-if TYPE_CHECKING:
-    from dgummy.render.console import Console
-
 _LAST_WORDS_S = 10.0
 _UNHEARD_S = 0.3
 _ASLEEP_S = 30.0
+_SAYING_S = 2.0
 
 
 class Alarm:
@@ -90,39 +88,55 @@ def deadline(after_s: float | None) -> Iterator[Alarm]:
             signal.signal(signal.SIGALRM, before)
 
 
-def nobody_watches() -> bool:
-    """Whether none of stdin, stdout and stderr is a terminal."""
-    return not any(_is_terminal(stream) for stream in (sys.stdin, sys.stdout, sys.stderr))
+def hear_the_end(say: Callable[[str], None], ends: Callable[[int], bool] = lambda _number: False) -> None:
+    """Have this process end in order once it is told to, by SIGTERM or SIGHUP: `ends` sees to that, or gives False.
 
-
-def be_quiet(console: Console) -> None:
-    """Keep notices back until it is known how the command ends; one that is told to end (SIGTERM) shows them first."""
-    HOLDING.begin(console.write_line)
-    hear_the_end()
-
-
-def hear_the_end() -> None:
-    """Have SIGTERM heard, unless somebody else cares for it already."""
+    Then what was kept back is shown, `say` tells what becomes of the rest, and the signal takes its course. A job's
+    command ends what it runs as well, as by Ctrl-C: nobody would come back to it. SIGHUP stays ignored where it is
+    (nohup). SIGINT, which shells have what they start by `&` ignore, is heard where no terminal could send it.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _told_to_end)
+    ending = _Ending(say, ends)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        before = signal.getsignal(number)
+        if before is signal.SIG_DFL or (before is signal.SIG_IGN and number is signal.SIGTERM):
+            signal.signal(number, ending)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and not _has_terminal():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LAST_WORDS: list[Callable[[], None]] = []
-"""What is done, beside showing notices, by a command that is told to end."""
+class _Ending:
+    """Hears that the process is to end."""
+
+    def __init__(self, say: Callable[[str], None], ends: Callable[[int], bool]) -> None:
+        self._say = say
+        self._ends = ends
+        self._told = False
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        told, self._told = self._told, True
+        if self._ends(number):
+            return
+        if JOB in os.environ:
+            if not told:  # once, by however many: a second Ctrl-C would leave the run
+                raise KeyboardInterrupt
+            return
+        # In another thread: this one may hold, at this very moment, what it takes to write.
+        fanout.Job(lambda: self._last_words(number), "last-words").wait(_SAYING_S)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _last_words(self, number: int) -> None:
+        HOLDING.end(well=False)
+        name = signal.Signals(number).name
+        self._say(f"told to end ({name}); what is at work on hosts goes on there: inv runs")
 
 
-def _told_to_end(number: int, _frame: FrameType | None) -> None:
-    HOLDING.end(well=False)
-    for say in LAST_WORDS:
-        say()
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def _is_terminal(stream: object) -> bool:
+def _has_terminal() -> bool:
+    """Whether a terminal is there that Ctrl-C could be pressed at, wherever our input comes from."""
     try:
-        return bool(stream.isatty())  # type: ignore[attr-defined]
-    except (AttributeError, ValueError):
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
         return False
+    return True

@@ -25,6 +25,7 @@ from dgummy import lab as dlab
 from dgummy.chooser import Wish
 from dgummy.events import Event, Notice, Output
 from dgummy.intake import RunOptions
+from dgummy.jobrecord import JobFiles
 from dgummy.model import Failure, Host
 from dgummy.transport.base import Answer, FrameSink, Limits, Script, Transport
 from labs import REPO, until
@@ -100,6 +101,34 @@ def test_a_command_that_is_told_to_end_shows_what_it_kept_back(desk: Desk) -> No
     assert "→ node-1 has the most room" in err.decode()
     assert until(lambda: not desk.nodes.active_runs("node-1"))  # it was left to itself
     assert desk.inv("wait", "last").code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_script_left_in_the_background_can_be_ended(desk: Desk, number: signal.Signals) -> None:
+    """A shell without job control has what it starts by `&` ignore SIGINT, also where no Ctrl-C could come from."""
+    words = [str(word) for word in desk.argv(["run", "--no-sync", "--host", "node-1", "sleep 30"])]
+    script = ["sh", "-c", '"$@" & echo $!; wait $!', "sh", *words]
+    with subprocess.Popen(
+        script, cwd=desk.project, env=desk.environment(), stdin=-3, stdout=-1, stderr=-1, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        client = int(process.stdout.readline())
+        run_id, _ = until(lambda: next(iter(desk.nodes.active_runs("node-1").items()), None))
+        os.kill(client, number)
+        _, err = process.communicate(timeout=30)
+    interrupted = number is signal.SIGINT
+    assert process.returncode == (130 if interrupted else 128 + number)
+    assert ("what is at work on hosts goes on there" in err.decode()) is not interrupted
+    assert (run_id in desk.nodes.active_runs("node-1")) is not interrupted
+    desk.inv("cancel", run_id)
+
+
+def test_a_hangup_that_is_to_be_ignored_is(desk: Desk) -> None:
+    words = [str(word) for word in desk.argv(["run", "--no-sync", "--host", "node-1", "sleep 3"])]
+    with subprocess.Popen(["nohup", *words], cwd=desk.project, env=desk.environment(), stdin=-3, stderr=-3) as process:
+        until(lambda: desk.nodes.active_runs("node-1"))
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 0
 
 
 # -- one deadline for everything -------------------------------------------------------------------------------------
@@ -184,6 +213,40 @@ def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
     assert done.code == 0 and f"dgummy/{result.run_id}" in done.out
 
 
+def test_what_never_ran_left_no_work_on_its_host(desk: Desk) -> None:
+    """The deadline passes while it is being started, and its host hears of that first."""
+    project, called_off, heard = desk.nodes.project(), threading.Event(), list[Event]()
+
+    class Slow:
+        """A transport that brings the start of a run when it was called off already."""
+
+        name = "ssh"
+
+        def __init__(self, inner: Transport) -> None:
+            self.connect, self.close, self._inner = inner.connect, inner.close, inner
+
+        def run_script(
+            self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: FrameSink | None = None
+        ) -> Answer | Failure:
+            if b"never-begun" in script.text:
+                alarm.set(0)
+                called_off.wait(20)
+            answer = self._inner.run_script(host, script, limits, sink)
+            if isinstance(answer, Answer) and answer.has("void"):
+                called_off.set()
+            return answer
+
+    wish, options = Wish(hosts=("node-1",)), RunOptions(collect=True)
+    with desk.nodes.cluster(project, heard, transport=Slow) as cluster, unattended.deadline(3600) as alarm:
+        result = cluster.run("echo never-begun", wish, options)
+    assert called_off.is_set()
+    assert (result.state.value, result.reason, result.work.value) == (
+        "timed_out",
+        "the deadline passed before it started",
+        "none",
+    )
+
+
 @pytest.mark.parametrize(
     "words", [["run", "true"], ["sync", "--host", "node-1"], ["fanout", "--host", "node-1", "true"]], ids=" ".join
 )
@@ -197,6 +260,19 @@ def test_a_deadline_holds_wherever_it_is(desk: Desk, words: list[str]) -> None:
     assert done.code == 124, done
     assert "the deadline passed" in done.err
     assert time.monotonic() - began < 15  # so much for a busy machine: not what hosts get to answer in, times hosts
+
+
+def test_what_a_deadline_cut_short_is_run_again_as_it_says(desk: Desk) -> None:
+    words = ["fanout", "--no-sync", "--jobs", "1", "--host", "node-1", "--host", "node-2", "--deadline", "2"]
+    done = desk.inv(*words, "[ -e ~/now ] || sleep 60")
+    group_id = desk.nodes.ledger()[0].group_id
+    advice = f"inv retry {group_id} --failed --unreached"
+    assert done.code == 124 and f"what was not done runs again by {advice}" in done.err, done
+    assert advice in desk.inv("resume", group_id).err
+    for node in ("node-1", "node-2"):
+        (desk.nodes.home_of(node) / "now").touch()
+    again = desk.inv(*advice.split()[1:])
+    assert again.code == 0 and "All complete" in again.err, again
 
 
 # -- locks -----------------------------------------------------------------------------------------------------------
@@ -264,6 +340,18 @@ def test_a_job_from_its_beginning_to_its_end(desk: Desk, table: Path) -> None:
     assert Path(job["log"]).exists()
 
 
+def test_words_behind_the_inner_dashes_are_the_commands_own(desk: Desk, table: Path) -> None:
+    words = ["run", "--no-sync", "--", "echo", "--env", "X", "--detach", "--deadline", "3"]
+    added = desk.inv("cron.add", "odd", "0 2 * * *", "--json", "--", *words).document("cron-add")
+    assert added["words"] == words and any("it has no --deadline" in note for note in added["notes"])
+    ran = desk.inv("cron.run", "odd")
+    assert ran.code == 0 and "\n--env X --detach --deadline 3\n" in ran.out, ran
+    (job,) = desk.inv("cron.list", "--json").document("cron-list")["jobs"]
+    assert job["words"] == words
+    bounded = ["cron.add", "odd", "0 2 * * *", "--replace", "--deadline", "1h", "--json", "--", *words]
+    assert desk.inv(*bounded).document("cron-add")["words"] == ["run", "--deadline=1h", *words[1:]]
+
+
 def test_what_could_not_run_at_night_is_not_written(desk: Desk, table: Path, tmp_path: Path) -> None:
     """A key that only an agent of this login has: it works now, and would not at night."""
     agent = shutil.which("ssh-agent")
@@ -287,6 +375,7 @@ def test_what_could_not_run_at_night_is_not_written(desk: Desk, table: Path, tmp
             assert "a key without a passphrase" in done.err and "--exclude node-1" in done.err
             forced = desk.inv("cron.add", "nightly", "0 2 * * *", "--force", "--", "run", "true", env=env)
             assert forced.code == 0 and "written all the same" in forced.err
+            assert "what it changes of the files that are sent stays on its host" in forced.err
             assert str(sock).encode() not in table.read_bytes()
         finally:
             process.terminate()
@@ -304,6 +393,12 @@ def test_what_could_not_run_at_night_is_not_written(desk: Desk, table: Path, tmp
         (["j", "@daily", "--", "run", "--env=A=geheim", "x"], 64, "--env A"),
         (["j", "@daily", "--", "run", "--host", "node-3", "x"], 69, "none of its hosts answers"),
         (["j", "@daily", "--deadline", "1h", "--", "load"], 64, "load takes no deadline"),
+        (["j", "@daily", "--", "run"], 64, "there is nothing for run to do"),
+        (["j", "@daily", "--", "task", "--"], 64, "there is nothing for task to do"),
+        (["j", "@daily", "--", "run", "--timeout", "banana", "x"], 64, "'banana' is not a duration"),
+        (["j", "@daily", "--", "run", "--collect", "--no-sync", "x"], 64, "--collect and --no-sync"),
+        (["j", "@daily", "--", "run", "--lock", "../x", "x"], 64, "'../x' cannot be a name"),
+        (["j", "@daily", "--", "fanout", "--suite", "nope"], 64, "there is no suite nope"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -312,6 +407,22 @@ def test_what_cannot_be_a_job(desk: Desk, table: Path, words: list[str], code: i
     assert (done.code, table.exists()) == (code, False), done
     assert what in done.err and "geheim" not in done.err
     assert done.err.splitlines()[-1].startswith("  ")  # what to do
+
+
+@pytest.mark.parametrize(
+    ("words", "what"), [([], "there is no command"), (["--"], "there is no command"), (["--", "rnu"], "no command rnu")]
+)
+def test_a_line_with_no_command_of_ours(desk: Desk, tmp_path: Path, words: list[str], what: str) -> None:
+    done = desk.inv("cron.exec", "j", "--log", str(tmp_path / "j.log"), *words)
+    assert done.code == 64 and what in done.err and len(done.err.splitlines()) == 2, done
+
+
+def test_where_there_is_no_crontab_program(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("ssh", "git", "rsync"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or "/bin/false")
+    done = desk.inv("cron.list", env={"PATH": str(tmp_path / "bin")})
+    assert done.code == 0 and "no crontab program" in done.err and "--timer" in done.err
 
 
 def test_what_came_to_no_run_is_known_all_the_same(desk: Desk, table: Path, tmp_path: Path) -> None:
@@ -348,37 +459,103 @@ def test_a_run_whose_client_was_killed_is_not_started_twice(desk: Desk, tmp_path
     assert desk.inv(*job, "true").code == 0
 
 
+def test_why_it_failed_is_known_although_its_log_found_no_room(desk: Desk, tmp_path: Path) -> None:
+    """The disk fills while it runs: its record has room all the same, and who called gets what the log did not take."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "dgummy-test", str(disk)], check=False).returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    try:
+        much = "i=0; while [ $i -lt 3000 ]; do echo a line of much output $i; i=$((i+1)); done; echo bad >&2; exit 7"
+        done = desk.inv("cron.exec", "j", "--log", str(disk / "j.log"), "--", "run", "--no-sync", much)
+        last = JobFiles(disk / "j.log").record().last
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.code == 7 and "bad\n" in done.err and "✗ failed on node-1" in done.err, done
+    assert "✗ cannot write to stdout: No space left on device" in done.err
+    assert "✗ j: exit code 7: not all of it is in its log: No space left on device" in done.err
+    assert last is not None and last.ended_at is not None
+    assert (last.exit_code, last.why) == (7, "not all of it is in its log: No space left on device")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_job_that_is_told_to_end_ends_its_run(desk: Desk, tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "told.log"
+    job = ["cron.exec", "told", "--lock", "told", "--log", str(log), "--", "run", "--no-sync", "sleep 30"]
+    words = [str(word) for word in desk.argv(job)]
+    with subprocess.Popen(words, cwd=desk.project, env=desk.environment(), stdin=-3, stderr=-1) as process:
+        until(lambda: desk.nodes.active_runs("node-1"))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number and f"told to end ({number.name})" in err.decode()
+    assert not desk.nodes.active_runs("node-1")
+    last = JobFiles(log).record().last
+    assert last is not None and (last.exit_code, last.why) == (128 + number, f"told to end ({number.name})")
+    assert last.ended_at is not None and f"ended with exit code {128 + number}" in log.read_text()
+
+
+def test_what_a_killed_job_left_keeps_others_of_its_lock_out(desk: Desk, tmp_path: Path) -> None:
+    """Jobs that share a lock, and commands that hold it by hand. Its own records are the jobs', beside each other."""
+
+    def job(name: str) -> list[str]:
+        log = str(tmp_path / f"{name}.log")
+        return ["cron.exec", name, "--lock", "shared", "--log", log, "--", "run", "--no-sync"]
+
+    words = [str(word) for word in desk.argv([*job("first"), "--host", "node-1", "sleep 30"])]
+    with subprocess.Popen(words, cwd=desk.project, env=desk.environment(), stdin=-3) as process:
+        run_id, _ = until(lambda: next(iter(desk.nodes.active_runs("node-1").items()), None))
+        client = next(row.client_pid for row in desk.nodes.ledger() if row.run_id == run_id)
+        assert client is not None
+        process.kill()
+        os.kill(client, signal.SIGKILL)
+    dlab.stop(desk.lab, "node-2")  # which nobody needs to ask
+    for other in (job("second"), ["run", "--no-sync", "--lock", "shared"], ["sync", "--lock", "shared"]):
+        done = desk.inv(*other, "--host", "node-2", *([] if other[0] == "sync" else ["true"]))
+        assert done.code == 75 and f"run {run_id} of the job first is still at work on node-1" in done.err, done
+        assert "begun under the lock shared" in done.err
+    assert desk.inv("run", "--no-sync", "--lock", "another", "--host", "node-1", "true").code == 0
+    dlab.stop(desk.lab, "node-1")
+    unknown = desk.inv(*job("second"), "true")
+    assert unknown.code == 75 and "inv cron.add first … --replace" in unknown.err
+    JobFiles(tmp_path / "first.log").keep(added_at=datetime.now().astimezone())
+    for node in ("node-1", "node-2"):
+        dlab.start(desk.lab, node)
+    assert desk.inv(*job("second"), "true").code == 0
+    assert desk.inv("cancel", run_id).code == 0
+
+
 # -- a real daemon ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def real_cron() -> Iterator[None]:
-    """A cron daemon at work: the system's, or one that is started for the test; and the user's crontab as before."""
+def real_cron() -> Iterator[str]:
+    """The name of a job for a cron daemon at work: the system's, or one that is started for the test.
+
+    Its lines, and no others, are taken out of the user's crontab in the end: others may have changed theirs meanwhile.
+    """
     daemon = shutil.which("cron", path="/usr/sbin:/usr/bin:/sbin")
     if shutil.which("crontab") is None or daemon is None:
         pytest.skip("there is no cron on this machine")
     if not cronstore.daemon_runs() and os.geteuid() != 0:
         pytest.skip("no cron daemon is at work, and only root can start one")
-    before = cronstore.Crontab(os.environ)._read()
+    name = f"test-{os.getpid()}"
     with contextlib.ExitStack() as stack:
         if not cronstore.daemon_runs():
             process = stack.enter_context(subprocess.Popen([daemon, "-f"], stdout=-3, stderr=-3))
             stack.callback(process.terminate)
         try:
-            yield
+            yield name
         finally:
-            if cronstore.Crontab(os.environ)._read() != before:
-                subprocess.run(["crontab", *(["-"] if before else ["-r"])], input=before, check=False)
+            cronstore.Crontab(os.environ).remove(name)
 
 
 @pytest.mark.slow
-def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: None) -> None:
+def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: str) -> None:
     """Within two minutes. The schedule names the minute, so that nothing goes on should this test be killed."""
     soon = datetime.now() + timedelta(seconds=75)
     then = soon + timedelta(minutes=1)
     schedule = f"{soon.minute},{then.minute} {','.join(sorted({str(soon.hour), str(then.hour)}))} * {soon.month} *"
-    before = cronstore.Crontab(os.environ)._read()
-    name = f"test-{os.getpid()}"
+    name = real_cron
     words = ["--", "run", 'echo "by cron on $DGUMMY_NODE, 100%"; date +%F; pwd']
     added = desk.inv("cron.add", name, schedule, "--deadline", "50s", "--json", *words).document("cron-add")
     record = Path(added["log"]).with_suffix(".json")
@@ -396,4 +573,4 @@ def test_a_real_daemon_runs_a_real_job(desk: Desk, real_cron: None) -> None:
     assert f"{desk.there()}\n" in log
     assert desk.nodes.ledger()[0].run_id == job["last"]["run_id"]
     assert desk.inv("cron.remove", name).code == 0
-    assert cronstore.Crontab(os.environ)._read() == before
+    assert name.encode() not in cronstore.Crontab(os.environ)._read()

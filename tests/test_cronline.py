@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from dgummy import cronenv, cronline, schedule, timerunits
-from dgummy.cronline import Entry, Job
+from dgummy.cronline import CronJob, Entry
 from dgummy.errors import UsageError
 
-JOB = Job(
+JOB = CronJob(
     name="nightly",
     fields="0 2 * * *",
     folder="/home/ana/my app",
@@ -153,6 +153,7 @@ def test_words_that_do_not_belong_in_a_crontab(words: list[str], why: str) -> No
         cronline.check_words(words)
     assert "geheim" not in raised.value.message + raised.value.remedy
     cronline.check_words(["run", "fine", "--environment"])
+    cronline.check_words(["run", "--no-sync", "--", "cmd", "--env", "X", "--detach", "--deadline", "3"])
 
 
 # -- what goes along -------------------------------------------------------------------------------------------------

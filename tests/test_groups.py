@@ -22,6 +22,7 @@ from dgummy.grouprecords import GroupResult
 from dgummy.groupwork import GroupOptions
 from dgummy.intake import RunOptions
 from dgummy.model import RunState
+from dgummy.render import grouptext
 from dgummy.settings import HostSettings, Timeouts
 from dgummy.stoprules import StopRule
 from dgummy.worklist import Item, labelled
@@ -175,8 +176,9 @@ def test_what_runs_goes_on_when_nothing_new_starts(scene: Scene) -> None:
 
 def test_a_deadline_ends_all(scene: Scene) -> None:
     result = scene.fanout(scene.command("sleep 60"), bounds=GroupOptions(deadline_s=1.5))
-    assert {state for _, state in states(result)} == {RunState.CANCELLED}
+    assert {state for _, state in states(result)} == {RunState.TIMED_OUT}
     assert (result.process_exit_code, result.stopped) == (124, "the deadline passed")
+    assert grouptext.left_to_do(result) == f"  what was not done runs again by inv retry {result.group_id} --failed"
     assert not scene.made.active_runs("node-1") and not scene.made.active_runs("node-2")
 
 

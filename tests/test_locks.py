@@ -68,6 +68,17 @@ def test_who_has_it_has_it_once_more(tmp_path: Path) -> None:
     assert (tmp_path / "a.lock").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_remedy_names_a_signal_that_its_holder_hears(tmp_path: Path) -> None:
+    """What a script starts by `&` ignores SIGINT."""
+    ignoring = HOLD.replace("import sys, time", "import signal, sys, time; signal.signal(2, signal.SIG_IGN)")
+    with subprocess.Popen([sys.executable, "-c", ignoring, str(tmp_path)], stdout=-1, cwd=REPO) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"held\n"
+        with pytest.raises(TryAgainError) as raised, locks.held(tmp_path, "nightly", "x", NOW):
+            pass
+        process.kill()
+    assert raised.value.remedy.endswith(f"kill -TERM {process.pid}")
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"pid": "x"}', b'{"pid": 1, "since": "soon", "command": ""}'])
 def test_a_holder_that_wrote_nothing_good(tmp_path: Path, other: subprocess.Popen[bytes], text: bytes) -> None:
     try:
@@ -89,11 +100,17 @@ def test_what_cannot_be_a_name(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot be made"), locks.held(tmp_path / "file", "a", "x", NOW):
-        pass
     (tmp_path / "a.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError), locks.held(tmp_path, "a", "x", NOW):
-        pass
+    (tmp_path / "b.lock").mkdir()
+    for folder, name, what, remedy in (
+        (tmp_path / "file", "a", "its folder is none", "set state_dir"),
+        (tmp_path / "file/below", "a", "its folder is none", "set state_dir"),
+        (tmp_path, "a", "is a link", f"rm {tmp_path}/a.lock"),
+        (tmp_path, "b", "is a folder", f"rm -r {tmp_path}/b.lock"),
+    ):
+        with pytest.raises(ConfigError, match=what) as raised, locks.held(folder, name, "x", NOW):
+            pass
+        assert remedy in raised.value.remedy
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -235,6 +235,16 @@ def test_ctrl_c_while_attached_ends_the_run_there(desk: Desk) -> None:
     assert client.row().state is RunState.CANCELLED
 
 
+def test_a_deadline_while_attached_ends_the_run_there(desk: Desk) -> None:
+    client = Client(desk, "echo begun; sleep 4802 & WAIT")
+    client.kill()
+    done = desk.inv("attach", client.run_id, "--deadline", "2s", "--lock", "looker", "-v")
+    assert done.code == 124 and done.out == "begun\n", done
+    assert "the deadline passed: ending it on node-1" in done.err and "timed out on node-1" in done.err
+    assert not client.pids and not alive("sleep 4802")
+    assert client.row().state is RunState.CANCELLED
+
+
 def test_ctrl_c_twice_while_attached_leaves_it(desk: Desk) -> None:
     client = Client(desk, "trap '' TERM; echo begun; WAIT")
     client.kill()
@@ -558,4 +568,4 @@ def test_resume_names_what_only_retry_can_run_again(desk: Desk) -> None:
     group_id, reason = f"g{fresh_id()}", reconcile.client_gone().reason
     write(desk, group_id=group_id, host="node-1", state=RunState.SKIPPED, reason=reason)
     done = desk.inv("resume", group_id)
-    assert done.code == 0 and "nothing of it is waiting" in done.err and "inv retry --unreached" in done.err
+    assert done.code == 0 and "nothing of it is waiting" in done.err and f"inv retry {group_id} --unreached" in done.err

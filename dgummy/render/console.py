@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from dgummy.errors import DgummyError, ExitCode
 from dgummy.render.holding import HOLDING
@@ -36,7 +36,12 @@ class Console:
     @property
     def interactive(self) -> bool:
         """Whether a person can be asked something."""
-        return self.err_is_terminal and sys.stdin is not None and sys.stdin.isatty()
+        return self.err_is_terminal and _is_terminal(sys.stdin)
+
+    @property
+    def nobody_watches(self) -> bool:
+        """Whether none of stdin, stdout and stderr is a terminal."""
+        return not (self.out_is_terminal or self.err_is_terminal or _is_terminal(sys.stdin))
 
     @property
     def is_screen(self) -> bool:
@@ -111,6 +116,15 @@ class Console:
                     "look for a full disk where the output goes",
                     code=ExitCode.SOME_FAILED,
                 ) from error
+            self._write_aside(data)
+
+    def _write_aside(self, data: bytes) -> None:
+        """What stderr did not take goes to whoever called a job: its log may be on a full disk."""
+        from dgummy.jobrun import ASIDE
+
+        with contextlib.suppress(OSError, ValueError):
+            if aside := self._environ.get(ASIDE):
+                os.write(int(aside), data)
 
 
 def _binary(stream: object) -> BinaryIO:
@@ -143,8 +157,8 @@ class _TextOnly:
         return False
 
 
-def _is_terminal(stream: BinaryIO) -> bool:
+def _is_terminal(stream: BinaryIO | TextIO | None) -> bool:
     try:
-        return stream.isatty()
+        return stream is not None and stream.isatty()
     except (AttributeError, ValueError):
         return False

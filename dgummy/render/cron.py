@@ -10,7 +10,7 @@ from dgummy.model import RunState
 from dgummy.render.text import one_line
 
 if TYPE_CHECKING:
-    from dgummy.cronline import Entry, Job
+    from dgummy.cronline import CronJob, Entry
     from dgummy.jobrecord import LastRun
     from dgummy.scheduling import Listed
 
@@ -128,7 +128,7 @@ def _last(one: Listed, last: LastRun | None) -> dict[str, Any] | None:
     }
 
 
-def _entry(entry: Entry, job: Job | None) -> dict[str, Any]:
+def _entry(entry: Entry, job: CronJob | None) -> dict[str, Any]:
     return {
         "name": entry.name,
         "kind": "timer" if entry.is_timer else "cron",
@@ -143,7 +143,7 @@ def _entry(entry: Entry, job: Job | None) -> dict[str, Any]:
 
 def added(
     entry: Entry,
-    job: Job,
+    job: CronJob,
     next_at: datetime | None,
     tried: Mapping[str, Any] | None,
     notes: Sequence[str],
@@ -160,6 +160,6 @@ def added(
     }
 
 
-def removed(entry: Entry, job: Job | None) -> dict[str, Any]:
+def removed(entry: Entry, job: CronJob | None) -> dict[str, Any]:
     """`inv cron.remove --json`."""
     return {"removed": _entry(entry, job)}

@@ -123,6 +123,8 @@ class GroupScreen:
             self._console.note(line, style)
         for text in dict.fromkeys(member.result.remedy for member in event.result.members if member.result.remedy):
             self._once(f"  {one_line(text, 500)}")
+        if advice := grouptext.left_to_do(event.result):
+            self._console.note(advice)
 
     def _work_home(self, event: WorkHome) -> None:
         for line, style in collecting.lines(event.home):

@@ -33,6 +33,14 @@ def closing(result: GroupResult) -> str:
     return f"{table(rows, headers)}\n{summed_up(result)}"
 
 
+def left_to_do(result: GroupResult) -> str:
+    """How to run again what a deadline cut short, "" where none did."""
+    from dgummy import again
+
+    advice = again.advice(result.group_id, (member.result.state for member in result.members))
+    return f"  what was not done runs again by {advice}" if result.timed_out and advice else ""
+
+
 def _row(member: Member, *, by_label: bool) -> Sequence[str]:
     result = member.result
     note = member.summary

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from invoke.context import Context
 
@@ -71,8 +71,12 @@ def _parameter(one: Field[Any]) -> inspect.Parameter:
 
 @dataclass
 class UnattendedFlags:
-    """What every command takes that does work: it may be one that nobody watches."""
+    """What every command takes that does work: it may be one that nobody watches.
 
+    `begins` is whether it begins something on hosts, which must not be beside what an earlier holder of its lock left.
+    """
+
+    begins: ClassVar[bool] = False
     deadline: str | None = flag("end everything after so long, whatever it is at: 90, 20m, 2h")
     lock: str | None = flag("hold the lock of this name; who finds it held asks no host anything, and ends with 75")
     verbose: bool = flag("show every notice at once, also where there is no terminal", default=False, short="v")
@@ -101,6 +105,7 @@ class ChoiceFlags(HostFlags):
 class WorkFlags(UnattendedFlags, ChoiceFlags):
     """How work is done."""
 
+    begins: ClassVar[bool] = True
     timeout: str | None = flag("end it on its host after so long: 90, 20m, 2h")
     env: list[str] = repeated("pass a variable: NAME (its value here) or NAME=VALUE; may be repeated")
     no_sync: bool = flag("do not bring the project there first", default=False)

@@ -6,14 +6,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from invoke.context import Context
 
 from dgummy import units
 from dgummy.boundary import words_around_dashes
-from dgummy.errors import UsageError
+from dgummy.errors import DgummyError, UsageError
 
 if TYPE_CHECKING:
     from dgummy.app import App
@@ -45,12 +46,14 @@ class Session:
         self.console = console
         self.tails = tails
         self._alarm = alarm
+        self.code = 0
 
     def ended(self, code: int) -> int:
         """The exit code of a command that would end with this one: not 0 if its deadline passed."""
         from dgummy.errors import ExitCode
 
-        return ExitCode.TIMED_OUT if self._alarm.passed and not code else code
+        self.code = ExitCode.TIMED_OUT if self._alarm.passed and not code else code
+        return self.code
 
 
 @contextmanager
@@ -81,29 +84,41 @@ def session(
         if json:
             tails(event)
 
+    def last_words(text: str) -> None:
+        shown.close()
+        console.note(text)
+
     with ExitStack() as stack:
         limit_s = duration_s(work.deadline, "--deadline", "2h") if work else None
         alarm = stack.enter_context(unattended.deadline(limit_s))
         app = stack.enter_context(App(c.config, flags, console=console, listener=listen))
         stack.callback(shown.close)
         if work is not None:
+            unattended.hear_the_end(last_words)
             _prepare(app, console, work, alarm, stack)
-        yield Session(app, console, tails, alarm)
-    for error in app.bus.errors[:1]:
-        raise error
+        now = Session(app, console, tails, alarm)
+        yield now
+    _raise_what_listeners_raised(now)
+
+
+def _raise_what_listeners_raised(now: Session) -> None:
+    for error in now.app.bus.errors[:1]:
+        if not (now.code and isinstance(error, DgummyError)):
+            raise error
+        now.console.note(f"✗ {error.message}", "error")  # what was asked for failed as well, and has its own code
 
 
 def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, stack: ExitStack) -> None:
     """Be quiet if nobody watches, and hold the lock, before anything is begun."""
-    from dgummy import locks, unattended
+    from dgummy import locks
     from dgummy.app import utc_now
     from dgummy.render.holding import HOLDING
 
     if work.lock and getattr(work, "detach", False):
         what = "--lock is held by this command, and with --detach the run goes on after it"
         raise UsageError(what, "leave out one of the two; in cron there is no need for --detach")
-    if not work.verbose and unattended.nobody_watches():
-        unattended.be_quiet(console)
+    if not work.verbose and console.nobody_watches:
+        HOLDING.begin(console.write_line)
     settings = app.settings
     if settings.notices == "always":
         HOLDING.end(well=False)
@@ -111,6 +126,20 @@ def _prepare(app: App, console: Console, work: UnattendedFlags, alarm: Alarm, st
     if work.lock:
         command = locks.shown_command(["dgummy", *sys.argv[1:]])
         stack.enter_context(locks.held(app.state_dir / "locks", work.lock, command, utc_now()))
+        if work.begins:
+            refuse_beside(app, work.lock, app.state_dir / "cron")
+
+
+def refuse_beside(app: App, lock: str, jobs: Path, job: str = "") -> None:
+    """TryAgainError if something may be at work still that an earlier holder of the lock left. `jobs`: their records.
+
+    Without the ledger a run goes on, and so does a job.
+    """
+    from dgummy import leftbehind
+    from dgummy.ledger import LedgerError
+
+    with suppress(LedgerError):
+        leftbehind.refuse(app.cluster.history, lock, jobs, job)
 
 
 def wish(
@@ -188,7 +217,15 @@ def run_options(now: Session, flags: WorkFlags, *, colour: bool = False, agent: 
         collect_first=flags.collect_first,
         isolate=flags.isolate,
         job=os.environ.get(JOB, ""),
+        locks=locks_held(flags),
     )
+
+
+def locks_held(flags: UnattendedFlags) -> tuple[str, ...]:
+    """The locks that a command holds: the job's that it is of, and its own."""
+    from dgummy.jobrun import LOCK
+
+    return tuple(dict.fromkeys(name for name in (os.environ.get(LOCK), flags.lock) if name))
 
 
 def _collect(now: Session, flags: WorkFlags, *, agent: bool) -> bool | None:

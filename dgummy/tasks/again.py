@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from invoke.context import Context
 
 from dgummy.errors import TryAgainError, UsageError
 from dgummy.tasks._flags import BoundFlags, all_words, command_with, flag
+from dgummy.tasks._shared import locks_held
 from dgummy.tasks.groups import bounds, group_session, leave, show
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 class RetryFlags(BoundFlags):
     """What `inv retry` takes."""
 
+    begins: ClassVar[bool] = True
     run: list[str] = all_words("the beginning of a group's id or a run's, or `last`")
     failed: bool = flag("those that ran and failed, or ran out of time", default=False)
     unreached: bool = flag("those that no host started", default=False)
@@ -57,7 +59,7 @@ def retry(c: Context, flags: RetryFlags) -> int:
         rows = again.wanted([seen.row for seen in known], kinds)
         if not rows:
             return _nothing(now, flags, f"nothing there is {' or '.join(kinds)}: nothing was run")
-        orders = _orders(now, rows, detach=flags.detach, anew=True)
+        orders = _orders(now, rows, detach=flags.detach, anew=True, locks=locks_held(flags))
         groups, project = now.app.cluster.groups, _project(rows)
         with groups.once_at_a_time(rows):
             if flags.detach and not groups.are_pinned(orders):
@@ -89,9 +91,10 @@ def resume(c: Context, flags: ResumeFlags) -> int:
         orders = _orders(now, rows)
         taken = {row.run_id for row in history.adopt(rows)}
         if not taken:
-            left = any(again.is_called_off(seen.row) for seen in history.refresh(_found(now, flags.group)))
-            advice = "; what its client left half-way on a host runs again by inv retry --unreached" if left else ""
-            return _nothing(now, flags, f"nothing of it is waiting to be started{advice}")
+            known = [seen.row for seen in history.refresh(_found(now, flags.group))]
+            advice = again.advice(known[0].group_id or known[0].run_id, (row.state for row in known))
+            left = f"; what was not done of it runs again by {advice}" if advice else ""
+            return _nothing(now, flags, f"nothing of it is waiting to be started{left}")
         orders = [order for order, row in zip(orders, rows, strict=True) if row.run_id in taken]
         rows = [row for row in rows if row.run_id in taken]
         now.app.cluster.force = flags.force
@@ -120,10 +123,10 @@ def _found(now: Session, words: Sequence[str]) -> list[RunRow]:
     return rows
 
 
-def _orders(now: Session, rows: Sequence[RunRow], *, detach: bool = False, anew: bool = False) -> list[Order]:
+def _orders(now: Session, rows: Sequence[RunRow], **how: Any) -> list[Order]:
     from dgummy import again
 
-    return [again.order_of(row, now.app.settings, os.environ, detach=detach, anew=anew) for row in rows]
+    return [again.order_of(row, now.app.settings, os.environ, **how) for row in rows]
 
 
 def _project(rows: Sequence[RunRow]) -> Path:

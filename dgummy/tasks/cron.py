@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +10,25 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from dgummy.boundary import parsed, words_around_dashes
-from dgummy.errors import ConfigError, DgummyError, UsageError
+from dgummy.errors import DgummyError, UsageError
 from dgummy.tasks._flags import all_words, command_with, flag, words
-from dgummy.tasks._shared import duration_s, session, wish
+from dgummy.tasks._jobs import (
+    about_results,
+    jobs_of,
+    local_now,
+    new_job,
+    newest,
+    program,
+    rehearse,
+    say_added,
+    try_out,
+    warnings,
+)
+from dgummy.tasks._jobs import written as written_down
+from dgummy.tasks._shared import duration_s, refuse_beside, session, wish
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from dgummy.app import App
-    from dgummy.cronline import Job
     from dgummy.jobcheck import Trial
-    from dgummy.scheduling import Jobs
-    from dgummy.tasks._shared import Session
 
 _EXAMPLE = "for example: inv cron.add nightly '0 2 * * *' -- run 'make test'"
 _NOT_FOR_CRON = ("cron", "lab", "demo")
@@ -63,26 +68,27 @@ def add(c: Context, flags: AddFlags) -> int:
     except ValueError as error:
         raise UsageError(f"the schedule {given[1][:80]!r}: {error}", _EXAMPLE) from error
     lock = locks.check_name(flags.lock) if flags.lock else name
-    command = _checked(command, lock, flags.deadline)
+    command, task, asked = _checked(command, lock, flags.deadline)
     with session(c, json=flags.json) as now:
-        jobs = _jobs(now.app)
+        jobs = jobs_of(now.app)
         store = jobs.check_new(name, timer=flags.timer, replace=flags.replace)
-        job, notes = _job(now.app, name, fields, lock, command)
-        text = _written(job, timer=flags.timer)
-        tried = _tried(now, jobs, job, notes, force=flags.force)
+        job, notes = new_job(now.app, name, fields, lock, command)
+        text = written_down(job, timer=flags.timer)
+        tried = try_out(now, jobs, job, notes, force=flags.force)
         if not flags.dry:
-            jobs.add(job, store)
-        if not any(word.startswith("--deadline") for word in job.words):
+            jobs.add(job, store, replace=flags.replace)
+        if not any(word.startswith("--deadline") for word in cronline.own(job.words)):
             notes.append("it has no --deadline: should it ever hang, those after it end with 75 until it is ended")
-        notes += _warnings(store.name)
-        next_at = schedule.next_after(fields, _local_now())
+        collects = now.app.settings.collect.when == "auto"
+        notes += [*about_results(task, asked, collects_tasks=collects), *warnings(store.name)]
+        next_at = schedule.next_after(fields, local_now())
         if flags.json:
             entry = Entry(name, fields, cronline.command(job), number=None if flags.timer else 0)
             document = screen.added(entry, job, next_at, tried, notes, dry=flags.dry)
             now.console.result(documents.dump(document))
         else:
             now.console.result(text)
-        _say_added(now, job, next_at, notes, dry=flags.dry)
+        say_added(now, job, next_at, notes, dry=flags.dry)
     return 0
 
 
@@ -103,13 +109,16 @@ def list_jobs(c: Context, flags: ListFlags) -> int:
     from dgummy.render import documents
 
     with session(c, json=flags.json) as now:
-        ledger = now.app.cluster.journal.ledger
-        found = _jobs(now.app).listed(lambda name: next(iter(ledger().runs(limit=1, job=name)), None), _local_now())
+        jobs = jobs_of(now.app)
+        found = jobs.listed(newest, local_now())
         now.console.result(documents.dump(screen.document(found)) if flags.json else screen.table(found))
         for line in screen.problems(found):
             now.console.note(line, "error")
+        unread = jobs.unread()
+        if unread is not None and not found:  # else timers are what is used here
+            now.console.note(f"{unread.message}: {unread.remedy}", "warning")
         if any(not one.entry.is_timer for one in found):
-            for text in _warnings("cron"):
+            for text in warnings("cron"):
                 now.console.note(text, "warning")
     return 0
 
@@ -134,7 +143,7 @@ def remove(c: Context, flags: RemoveFlags) -> int:
 
     name = _name(flags.name, "remove")
     with session(c, json=flags.json) as now:
-        gone = _jobs(now.app).remove(name)
+        gone = jobs_of(now.app).remove(name)
         job = cronline.parts(gone.command)
         if flags.json:
             now.console.result(documents.dump(screen.removed(gone, job)))
@@ -158,7 +167,7 @@ def run(c: Context, flags: RunFlags) -> int:
     """
     name = _name(flags.name, "run")
     with session(c) as now:
-        jobs = _jobs(now.app)
+        jobs = jobs_of(now.app)
         return jobs.run(jobs.find(name), lambda data: now.console.write("out", data))
 
 
@@ -182,40 +191,38 @@ def exec_job(c: Context, flags: ExecFlags) -> int:
     from dgummy import jobrun, locks, unattended
     from dgummy.app import utc_now
     from dgummy.jobrecord import JobFiles
+    from dgummy.render.console import Console
 
     name = locks.check_name(_name(flags.name, "exec"), "the job's name")
     command = words_around_dashes()[1]
+    if not command:
+        raise UsageError("there is no command", "write it after --, as inv cron.add does: -- run 'make test'")
     if not flags.log or not Path(flags.log).is_absolute():
         raise UsageError("--log: name a file, from / on", "let inv cron.add write the line")
     if flags.check:
         return _check(c, command, json=flags.json)
     log = Path(flags.log)
     job = jobrun.JobRun(name, JobFiles(log), command, now=utc_now)
-    unattended.LAST_WORDS.append(job.told_to_end)
-    unattended.hear_the_end()
+    unattended.hear_the_end(Console().note, job.told_to_end)
     try:
+        parsed(command)
         with session(c) as now:
             lock_folder = now.app.state_dir / "locks"
-        program = _program()
+        ours = program()
     except DgummyError as error:
         job.not_run(error)
         raise
-    code, why = job.run(program, lock_folder, flags.lock or name, lambda: _refuse_if_alive(c, name, log))
+    lock = flags.lock or name
+    code, why = job.run(ours, lock_folder, lock, lambda: _refuse_beside(c, lock, log.parent, name))
     if code:
-        from dgummy.render.console import Console
-
         for text in jobrun.summary(name, code, why, log):
             Console().note(text)
     return code
 
 
-def _refuse_if_alive(c: Context, name: str, log: Path) -> None:
-    """TryAgainError if an earlier run of the job may be at work still."""
-    from dgummy.jobrecord import JobFiles
-    from dgummy.ledger import LedgerError
-
-    with suppress(LedgerError), session(c) as now:  # a run goes on without the ledger, and so does a job
-        _jobs(now.app).refuse_if_alive(name, JobFiles(log), now.app.cluster.history)
+def _refuse_beside(c: Context, lock: str, jobs: Path, name: str) -> None:
+    with session(c) as now:
+        refuse_beside(now.app, lock, jobs, name)
 
 
 # -- what they have in common ----------------------------------------------------------------------------------------
@@ -239,132 +246,28 @@ def _name(given: str | None, what: str) -> str:
     return given
 
 
-def _checked(command: list[str], lock: str, deadline: str | None) -> list[str]:
-    """The command's words, with its deadline among them. UsageError for what cannot be a job."""
+def _checked(command: list[str], lock: str, deadline: str | None) -> tuple[list[str], str, dict[str, Any]]:
+    """The command's words, with its deadline among them, and what they ask for. UsageError for what cannot be a job."""
     from dgummy import cronline
 
     cronline.check_words(command)
-    task, given = parsed(command)
+    task, given, own = *parsed(command), cronline.own(command)
     if task.partition(".")[0] in _NOT_FOR_CRON:
         raise UsageError(f"{task} is nothing for cron", _EXAMPLE)
+    if task in ("run", "task") and not (given.get("cmd") or given.get("text") or len(command) > len(own) + 1):
+        raise UsageError(f"there is nothing for {task} to do", _EXAMPLE)
     if given.get("lock") == lock:
         raise UsageError(f"the job holds the lock {lock} already", "leave out --lock, the one after --")
+    for name, example in (("deadline", "2h"), ("timeout", "20m")):
+        duration_s(given.get(name), f"--{name}", example)
     if deadline is None:
-        return command
+        return command, task, given
     duration_s(deadline, "--deadline", "2h")
     if "deadline" not in given:
         raise UsageError(f"{task} takes no deadline", "leave out --deadline")
     if given["deadline"]:
         raise UsageError("there are two deadlines", "give one")
-    return [command[0], f"--deadline={deadline}", *command[1:]]
-
-
-def _jobs(app: App) -> Jobs:
-    from dgummy.app import utc_now
-    from dgummy.scheduling import Jobs, Place
-
-    return Jobs(Place(os.environ, app.home, app.state_dir, utc_now))
-
-
-def _job(app: App, name: str, fields: str, lock: str, command: list[str]) -> tuple[Job, list[str]]:
-    """The job, and what is to be said of it."""
-    import stat
-
-    from dgummy import cronenv, layers
-    from dgummy.app import current_folder
-    from dgummy.cronline import Job
-    from dgummy.scheduling import account
-
-    def is_socket(path: str) -> bool:
-        try:
-            return stat.S_ISSOCK(Path(path).stat().st_mode)
-        except OSError:
-            return False
-
-    environ = dict(os.environ)
-    named = environ.get(layers.CONFIG_VARIABLE)
-    if named:
-        environ[layers.CONFIG_VARIABLE] = str(layers.expand_path(named, app.home).absolute())
-    agent, about = cronenv.stable_agent(environ, is_socket)
-    env = cronenv.carried(environ, str(app.home), account().pw_dir, is_dir=os.path.isdir, agent=agent)
-    log = str(app.state_dir / "cron" / f"{name}.log")
-    folder = str(current_folder())
-    for text in (folder, log):
-        if any(char in text for char in "\n\r"):
-            raise UsageError("the folder's name holds a line break, which no crontab can", "rename it")
-    return Job(name, fields, folder, env, _program(), lock, log, tuple(command)), [about]
-
-
-def _program() -> str:
-    """The program `dgummy` of this installation."""
-    import shutil
-
-    beside = Path(sys.executable).parent / "dgummy"
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("dgummy")
-    if found is None:
-        raise ConfigError("the program dgummy is not found", "install it anew: pip install distributed-gummy")
-    return str(Path(found).absolute())
-
-
-def _tried(now: Session, jobs: Jobs, job: Job, notes: list[str], *, force: bool) -> dict[str, Any] | None:
-    """Try it as cron would, and add to the notes what there is to say. DgummyError if it could not run."""
-    try:
-        told = jobs.test(job)
-    except DgummyError as error:
-        if not force:
-            raise
-        notes.append(f"written all the same: {error.message}")
-        return None
-    if not dict(job.env).get("SSH_AUTH_SOCK") and told.get("hosts"):
-        keys = ", ".join(told.get("keys") or ()) or "none without a passphrase was found"
-        notes[0] += f"; keys used: {keys}"
-    notes += [f"{host['host']} does not answer now: {host['reason']}" for host in told["hosts"] if not host["ok"]]
-    return told
-
-
-def _written(job: Job, *, timer: bool) -> str:
-    """What is written down of a job, for people."""
-    from dgummy import cronline, schedule
-
-    if not timer:
-        return cronline.line(job).decode("utf-8", "replace").rstrip("\n")
-    return "\n".join([*(f"OnCalendar={text}" for text in schedule.calendar(job.fields)), cronline.command(job)])
-
-
-def _warnings(kind: str) -> list[str]:
-    """What keeps jobs from running on this machine, as far as it can be seen."""
-    from dgummy import cronstore
-
-    if kind == "cron" and cronstore.daemon_runs() is False:
-        return ["no cron daemon seems to be at work here: start it (sudo service cron start), or use --timer"]
-    if kind == "timer":
-        from dgummy.scheduling import account
-
-        if cronstore.lingers(account().pw_name) is False:
-            return ["systemd runs it only while you are logged in: loginctl enable-linger makes it run at any time"]
-    return []
-
-
-def _say_added(now: Session, job: Job, next_at: datetime | None, notes: list[str], *, dry: bool) -> None:
-    from dgummy.render.text import one_line
-
-    when = f", next at {next_at.astimezone():%Y-%m-%d %H:%M}" if next_at else ""
-    what = "would be added" if dry else "is added"
-    now.console.note(f"✓ {job.name} {what}{when}; log: {job.log}", "good")
-    for text in notes:
-        now.console.note(f"  {one_line(text, 500)}")
-
-
-def _local_now() -> datetime:
-    """The time by this machine's own clock: jobs run by it, in summer and in winter, whatever TZ says here."""
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
-    try:
-        name = str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]
-        return datetime.now(ZoneInfo(name)) if name else datetime.now().astimezone()
-    except (ValueError, OSError, KeyError):  # no link, or a zone that is not known here
-        return datetime.now().astimezone()
+    return [command[0], f"--deadline={deadline}", *command[1:]], task, given
 
 
 # -- what cron.exec --check does ---------------------------------------------------------------------------------------
@@ -379,6 +282,7 @@ def _check(c: Context, command: list[str], *, json: bool) -> int:
     with session(c, {"backend": given.get("backend")}, json=json) as now:
         has_agent = bool(os.environ.get("SSH_AUTH_SOCK"))
         statuses = jobcheck.check(now.app.cluster, _trial(task, given), has_agent=has_agent)
+        rehearse(command, task, given)
         hosts = [
             {"host": one.host, "ok": one.online, "reason": str(one.failure) if one.failure is not None else None}
             for one in statuses

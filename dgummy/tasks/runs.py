@@ -130,8 +130,16 @@ def wait(c: Context, flags: WaitFlags) -> int:
     return exit_code(results)
 
 
-@command(several="run", help={"run": "the beginning of the run's id, or `last` for the newest run", **_JSON_HELP})
-def attach(c: Context, run: list[str], json: bool = False) -> int:
+@dataclass
+class AttachFlags(UnattendedFlags):
+    """What `inv attach` takes."""
+
+    run: list[str] = all_words("the beginning of the run's id, or `last` for the newest run")
+    json: bool = flag(_JSON_HELP["json"], default=False)
+
+
+@command_with(AttachFlags)
+def attach(c: Context, flags: AttachFlags) -> int:
     """Follow a run as if it had been started just now: its output, its exit code, its work; Ctrl-C cancels it.
 
     Example: inv attach last
@@ -139,15 +147,15 @@ def attach(c: Context, run: list[str], json: bool = False) -> int:
     from dgummy import rejoin
     from dgummy.render import collecting, documents
 
-    with session(c, json=json) as now:
+    with session(c, json=flags.json, work=flags) as now:
         history = now.app.cluster.history
-        row = only(history.find(run), "attach")
+        row = only(history.find(flags.run), "attach")
         result = now.app.cluster.collector.completed(rejoin.attach(history, row))
         for line, style in collecting.lines(result.home) if result.home is not None else ():
             now.console.note(line, style)
-        if json:
+        if flags.json:
             now.console.result(documents.dump(documents.run(result, now.tails.text(result.run_id))))
-    return result.process_exit_code
+        return now.ended(result.process_exit_code)
 
 
 @command(several="run", help={"run": _RUN_HELP, **_JSON_HELP})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from invoke.context import Context
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class SyncFlags(UnattendedFlags, HostFlags):
     """What `inv sync` takes."""
 
+    begins: ClassVar[bool] = True
     path: str | None = words("the project this folder is in (default: the current one)")
     dry: bool = flag("show what would go, and send nothing", default=False)
     force: bool = flag("sync even what looks like a mistake (the home folder, say)", default=False)
