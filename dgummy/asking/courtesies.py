@@ -24,7 +24,8 @@ RULES: tuple[tuple[str, str], ...] = (
         r"^(?:(?:oops|hmm+|well|alright|right|so|yo|morning|good morning|cheers|just curious|quick (?:one"
         r"|question)|no rush|fyi|ok(?:ay)?"
         r"|hey(?: there)?|hi(?: there)?|hello(?: there)?|listen|look|ah|oh|um+|please|real quick|actually"
-        r"|anyway|just asking|question|quick question|sorry|excuse me|pardon(?: me)?|next|first|plz|kindly|i(?:'d| would) rather|i(?:'d"
+        r"|anyway|just asking|question|quick question|sorry|excuse me|pardon(?: me)?|next|first|plz|kindly"
+        r"|i(?:'d| would) rather|i(?:'d"
         r"| would) prefer (?:you )?to)\b\s*[,!.:-]?\s*)+",
         "",
     ),
@@ -41,21 +42,24 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^let me (?:see|look at|have a look at|view|check|know about) ", "show me "),
     (r"^(?:i(?:'ve| have)? changed my mind|never ?mind|oh no|oops)[,;:.!-]+ *", ""),
     (
-        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|get to|talk to|connect to|ping|contact|log ?in ?to|ssh (?:in ?)?to)"
+        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|get to|talk to|connect to|ping"
+        r"|contact|log ?in ?to|ssh (?:in ?)?to)"
         r" ((?:the )?⟦h\d+⟧)\??$",
         r"is \1 up",
     ),
     (r",? (?:but |and )?(?:please )?(?:leave|let) ((?:the )?⟦h\d+⟧) (?:alone|out|be|in peace)\b", r" except \1"),
     (
-        r",? (?:but |and |with )?((?:the )?⟦h\d+⟧) (?:excepted|not included|excluded|aside|left out|exempt(?:ed)?|apart)[.!]?$",
+        r",? (?:but |and |with )?((?:the )?⟦h\d+⟧) (?:excepted|not included|excluded|aside|left out"
+        r"|exempt(?:ed)?|apart)[.!]?$",
         r" except \1",
     ),
     (r"^fan (.+?) out (?=over|to|across|on)", r"run \1 "),
     (r"^(?:one more time|once more|once again|again)\s*[:,-]+\s*", ""),
     (r"\blest (?=loaded|busy|used)", "least "),
-    (rf"^here(?:'s| is| are) (?:\w+ )?(tasks|chores|jobs|things|items)\s*[-:]+\s*", "tasks: "),
+    (r"^here(?:'s| is| are) (?:\w+ )?(tasks|chores|jobs|things|items)\s*[-:]+\s*", "tasks: "),
     (
-        rf"^(?:put |run |do |place |please )*(.+?) on (?:one|a) (?:good |free |suitable )?{ONE_MACHINE},? and (?:the )?(.+?) on"
+        rf"^(?:put |run |do |place |please )*(.+?) on (?:one|a) (?:good |free "
+        rf"|suitable )?{ONE_MACHINE},? and (?:the )?(.+?) on"
         rf" (?:another|a different|the other|a second)(?: one| {ONE_MACHINE})?[.!]?$",
         r"distribute: \1; \2",
     ),
@@ -66,7 +70,8 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (r", (?:separately|independently|at the same time),? ", " "),
     (
-        r"^let (?:the )?(?:load )?(?:balancer|scheduler|dgummy|tool|system|it) (?:choose|pick|find|decide on|select) (?:an?|the)"
+        r"^let (?:the )?(?:load )?(?:balancer|scheduler|dgummy|tool|system|it) (?:choose|pick|find|decide on"
+        r"|select) (?:an?|the)"
         rf" (?:best |good |free )?{ONE_MACHINE},? (?:and(?: then)?|to|then) (.+?)(?: (?:on it|there|on that))?$",
         r"\1 on the best host",
     ),
@@ -140,7 +145,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (
         r"(?:\s*[,.;(-]+\s*(?:and |but )?|\s+(?:and |but ))(?:nothing else|that'?s (?:all|it)|no more"
         r"|do(?:n'?t| not) (?:start|run|do|launch|execute) anything"
-        r"(?: yet| else)?|i'?ll [^,;]*|thanks[^,;]*|thank you[^,;]*|thx|cheers|ta|no hurry|no rush"
+        r"(?: yet| else)?|\bi'll [^,;]*|thanks[^,;]*|thank you[^,;]*|thx|cheers|ta|no hurry|no rush"
         r"|nothing more|if (?:at all )?possible|when(?:ever)? you can)\)?[.!]*$",
         "",
     ),
@@ -277,7 +282,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:to be safe|just in case|if possible|when possible|first of all|before lunch),? ", ""),
     (r"^same (?:task|thing|job|work) (on .+?)\s*[:,-]\s*(.+)$", r"run \2 \1"),
     (
-        r"(?<!not )(?<!me )\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle |good |unused |quiet "
+        r"(?<!not )(?<!me )(?<!advise )\b(?:on|to|onto|at|with|use) (?:a|an|any|some) (?:spare |free |idle "
+        r"|good |unused |quiet "
         rf"|available |suitable )*(?:{ONE_MACHINE})(?: with spare \w+| with (?:some )?(?:room"
         r"|capacity))?(?: instead)?(?=[\s.,;!?]|$)",
         "on the best host",

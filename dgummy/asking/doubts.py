@@ -34,7 +34,8 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"^again$|^not\b|^no\b[,;.! ]*(?:not\b|$)|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running|executing)|nobody should"
+    r"^again$|^not\b|^no\b[,;.! ]*(?:not\b|$)|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running"
+    r"|executing)|nobody should"
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"

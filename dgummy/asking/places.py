@@ -54,8 +54,10 @@ _TAKE = r"(?:(?:and )?(?:use|pick|choose|find|take|select) )"
 _BEST = (
     rf"(?:{_DO_IT}?{_ON} |{_TAKE})?(?:the |my |whatever |whichever )?{SUPERLATIVE}"
     rf"(?:(?: (?:available|suited|possible|free|remote|idle))*(?: (?:{MACHINE}|one)(?: (?:you|we|that you"
-    r"|that we) (?:can find|have|know|can get))?)(?! (?:heuristics?|algorithms?|logic|rule|name|names|picker|selection|badge|button|label"
-    r"|flag|feature|page|column|field|table|list|view|code|docs?|section|option|setting|test|tests|function|score|metric)\b)\b|(?: available"
+    r"|that we) (?:can find|have|know|can get))?)(?! (?:heuristics?|algorithms?|logic|rule|name|names|picker"
+    r"|selection|badge|button|label"
+    r"|flag|feature|page|column|field|table|list|view|code|docs?|section|option|setting|test|tests|function"
+    r"|score|metric)\b)\b|(?: available"
     rf"| loaded)?{_END})"
     r"(?: (?:for (?:that|it|this|them|the job)|available))?",
     rf"{_ON} (?:a|an|any|whatever) (?:free|idle|available|quiet|unused|suitable) {ONE_MACHINE}\b",
@@ -91,13 +93,17 @@ _EACH = (
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on |use |pick |choose )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each(?: of them)?(?: of these)?",
-    rf"(?:{_ON}|for) (?:the |their )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes|servers)\b(?: for (?:them|each|that|it|the job))?",
-    rf"{_ON} (?:the |whichever |whatever )?(?:hosts|nodes|machines|boxes|servers|ones) (?:(?:that|which) )?(?:are |seem |look |is )?"
+    rf"(?:{_ON}|for) (?:the |their )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes"
+    rf"|servers)\b(?: for (?:them|each|that|it|the job))?",
+    rf"{_ON} (?:the |whichever |whatever )?(?:hosts|nodes|machines|boxes|servers|ones) (?:(?:that"
+    rf"|which) )?(?:are |seem |look |is )?"
     r"(?:best |most )?(?:suited|suitable|fitting|fit|best|free|idle)(?: (?:to|for) (?:them|each|it|that))?",
     r"(?:and |, )?(?:please )?(?:place|put|run|schedule|assign) each (?:one )?(?:optimally|well|sensibly|best)",
-    r"(?:and |, )?(?:then )?let (?:the )?(?:load )?(?:balancer|scheduler|dgummy|it) (?:place|spread|schedule|distribute|assign|put)"
+    r"(?:and |, )?(?:then )?let (?:the )?(?:load )?(?:balancer|scheduler|dgummy|it) (?:place|spread|schedule"
+    r"|distribute|assign|put)"
     r" (?:each|them|both|all)(?: of them)?",
-    rf"{_ON} (?:the )?{MACHINE} (?:that|which) (?:best )?(?:suits?|fits?|are best for|is best for) (?:them|each|it)(?: best)?",
+    rf"{_ON} (?:the )?{MACHINE} (?:that|which) (?:best )?(?:suits?|fits?|are best for|is best for) (?:them|each"
+    rf"|it)(?: best)?",
     rf"(?:{_ON} )?(?:whichever|whatever) {MACHINE} (?:suits?|fits?|are best for) (?:them|each)(?: best)?(?: best)?",
     rf"(?:and )?(?:please )?{_SPREAD}{_EVENLY}*{_THEM}?{_EVENLY}*{_OVER}{_EVENLY}*(?: (?:however|as"
     r"|whichever way) you [^,;.]*)?",
@@ -111,7 +117,8 @@ _EACH = (
 _ENDS = (
     r"(?=\s*(?:$|[.,;:!?)]|-\s|(?:and|please|pls|but|except|with|at|in|now|right|simultaneously|then"
     r"|using|to|for|is|are|do|does|should|run|runs|have|has"
-    r"|up|online|down|offline|locally|here|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so|twice|once)\b))"
+    r"|up|online|down|offline|locally|here|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so"
+    r"|twice|once)\b))"
 )
 _ADJECTIVES = (
     r"(?:(?:available|suitable|capable|free|good|remote|other|online|idle|tailscale|single|different|configured) )*"
@@ -135,9 +142,10 @@ _EXCEPT = (
     r"|not counting|nor)"
 )
 _NO_GROUP_TEXT = """
-suitable good capable right fitting proper appropriate decent nice all the my our these those every each some any few available remote other online idle best optimal same right
-two three both which what more single different whichever whatever separate several idle quiet wherever page
-list remote least-loaded loaded busy of and configured tailscale free
+suitable good capable right fitting proper appropriate decent nice all the my our these those every each some
+any few available remote other online idle best optimal same right two three both which what more single
+different whichever whatever separate several idle quiet wherever page list remote least-loaded loaded busy of
+and configured tailscale free
 """
 _NO_GROUP = frozenset(_NO_GROUP_TEXT.split())
 

@@ -63,7 +63,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         "the best host",
     ),
     (
-        rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?! (?:hosts|nodes|machines|boxes|servers|ones)\b)(?: (?:{ONE_MACHINE}"
+        rf"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever)(?! (?:hosts|nodes|machines|boxes"
+        rf"|servers|ones)\b)(?: (?:{ONE_MACHINE}"
         r"|one)s?)?(?:'s| is| has| looks| seems| happens to be| that is| that'?s| are| you think is)"
         r" (?:currently |the )?(?:least|most|free|idle|best|available|quiet|room|lowest|not|sitting|bored"
         r"|freest|idlest|optimal|suited|suitable|doing nothing)\b"
@@ -72,7 +73,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         "on the best host",
     ),
     (
-        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?! (?:hosts|nodes|machines|boxes|servers|ones)\b)(?![^,;:.]*\b(?:them"
+        r"\b(?:on |to |onto |with |use |pick )?(?:whichever|whatever|wherever|whoever)\b(?! (?:hosts|nodes"
+        r"|machines|boxes|servers|ones)\b)(?![^,;:.]*\b(?:them"
         r"|each|they)\b)[^,;:.]{0,40}?\b(?:(?:qui|id|fre|fast|low|small|strong|calm|empti)\w*e(?:st|test)|least|free"
         r"|idle|quiet|room|capacity|available|bored)\b(?: (?:loaded|busy|used|free|idle|available|room|load"
         r"|headroom|memory|cpu"
@@ -109,17 +111,21 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     # Who is to do it.
     (
-        r"^(?:an? |the )?(?:task|job|work|todo|something|next|next up|next one|up next),?(?: for)? @where@\s*[:,-]+\s*(?P<rest>.+)$",
+        r"^(?:an? |the )?(?:task|job|work|todo|something|next|next up|next one"
+        r"|up next),?(?: for)? @where@\s*[:,-]+\s*(?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:have|let|get|ask|tell|make|i(?:'d| would)? (?:want|need|like)) (?:the |a |an |my )?(?:[\w-]+ )?(?:specialist|agent"
+        r"^(?:have|let|get|ask|tell|make|i(?:'d| would)? (?:want|need|like)) (?:the |a |an "
+        r"|my )?(?:[\w-]+ )?(?:specialist|agent"
         r"|gummy) on @where@ (?:to )?(?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
     (
-        rf"^(?:(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take|use|pick)"
-        rf"|go with|use|take)|(?:pick|choose|select) (?={HOSTS})) @where@(?: as (?:the |a |my )?(?:host|machine|node|target|one))?(?: for(?! me\b)"
+        rf"^(?:(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take"
+        rf"|use|pick)"
+        rf"|go with|use|take)|(?:pick|choose|select) (?={HOSTS})) @where@(?: as (?:the |a |my )?(?:host|machine"
+        rf"|node|target|one))?(?: for(?! me\b)"
         r"| to|,| and|:)+ (?P<rest>.+)$",
         r"\g<rest> on \g<where>",
     ),
@@ -175,7 +181,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"\g<rest> on \g<where>",
     ),
     (
-        r"^(?:can|could|will|would) @where@ (?:please )?(?:all |both )?(?:take care of|take on|look after|deal with|do|run"
+        r"^(?:can|could|will|would) @where@ (?:please )?(?:all |both )?(?:take care of|take on|look after"
+        r"|deal with|do|run"
         r"|execute|start)(?: with)? (?P<rest>.+?)\??$",
         r"run \g<rest> on \g<where>",
     ),
@@ -281,7 +288,10 @@ _SEVERAL: tuple[tuple[str, str], ...] = (
 def _rules(groups: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The rules with the names of groups put in."""
     any_of = "|".join(re.escape(group) for group in groups) or r"(?!)"
-    group = rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|{MACHINE} (?:in|of|from) (?:the )?(?:group )?(?:{any_of})(?: group)?\b|(?:{any_of})(?: group| {MACHINE})))"
+    group = (
+        rf"(?:(?:all |every |each )?(?:of )?(?:the |my )?(?:group (?:{any_of})\b|{MACHINE} (?:in|of"
+        rf"|from) (?:the )?(?:group )?(?:{any_of})(?: group)?\b|(?:{any_of})(?: group| {MACHINE})))"
+    )
     place = rf"(?:{HOSTS}(?: only| itself)?|{group}|{EVERY}|{BEST}|everyone|everything)"
     for pattern, plain in (*SYNCING, *_RULES, *_SEVERAL):
         named = pattern.replace("@where@", rf"(?P<where>{place})")

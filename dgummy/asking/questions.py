@@ -22,14 +22,18 @@ _ASKS = re.compile(
     r"|running)\b|logs?\b|retry\b|rerun\b"
     r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
     r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the "
-    r"|my )?(?:logs?|output)\b|hold on\b|sit tight\b|(?:my|the) (?:\d+|three|five|ten|twenty)\b|runs\b|(?:end|terminate|halt) (?:the|my|that) (?:\w+ )?(?:run|job)\b|i(?:'d| would)? (?:want|need|like) (?:the |my )?(?:output|results?|changes|logs?|artifacts?|files)\b|pick up (?:the |my )?(?:results?|changes|artifacts?)\b|(?:try|run|do) (?:the "
+    r"|my )?(?:logs?|output)\b|hold on\b|sit tight\b|(?:my|the) (?:\d+|three|five|ten|twenty)\b|runs\b|(?:end"
+    r"|terminate|halt) (?:the|my|that) (?:\w+ )?(?:run|job)\b|i(?:'d| would)? (?:want|need|like) (?:the "
+    r"|my )?(?:output|results?|changes|logs?|artifacts?|files)\b|pick up (?:the |my )?(?:results?|changes"
+    r"|artifacts?)\b|(?:try|run|do) (?:the "
     r"|my )?(?:last|previous) (?:run|job|task)\b|(?:rank|sort|order) (?:the|my|all)\b|(?:previous|past|recent)\b"
     r"|stop\b|kill\b|abort\b|collect\b|fetch\b|bring\b|ping\b|recommend|suggest|best\b|least\b)",
     re.IGNORECASE,
 )
 _AGENTS = (
     r"(?:specialists?|(?:gummy )?experts?|gummy-watch|(?:gummy |ai |active |running )?agents?"
-    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy's (?:status|work|sessions?|tasks?)|gummy(?=(?: is)? (?:doing|up to"
+    r"|gummy(?: (?:status|overview|tasks?|sessions?|agents?|jobs?|work))|gummies|gummy's (?:status|work"
+    r"|sessions?|tasks?)|gummy(?=(?: is)? (?:doing|up to"
     r"|running"
     r"|working|busy)))"
 )
@@ -147,7 +151,8 @@ _RUN_ID = r"\b\d{8}-\d{6}-[a-z0-9]{6}\b"
 _RUN_NOUN = (
     r"(?:(?:last|latest|previous|recent|past|my|the|that|this|current|those|all|failed|finished|old"
     r"|newest|running|two|three|four|five|ten|twenty|\d+|few|most)\s+)+(?:gummy )?"
-    r"(?:(?<!that )runs|run|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|duration|name|time|count|queue|history"
+    r"(?:(?<!that )runs|run|jobs?|fanout|build run|tasks?)\b(?! (?:command|option|flag|duration|name|time|count"
+    r"|queue|history"
     r"|page|button|table|list|view))"
 )
 
@@ -163,7 +168,8 @@ _RUNS_MEANT = (
     r"|the) )?(?:gummy )?(?:runs?|jobs?)\b"
     r"|(?:everything|all|anything)(?: that)? ran\b|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve"
     r"| have)? (?:ran|run|started|launched)\b"
-    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i|we)(?:'ve| have)? (?:got |still )?running\b|have (?:i|we) (?:got )?running\b|(?:i|we"
+    r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i"
+    r"|we)(?:'ve| have)? (?:got |still )?running\b|have (?:i|we) (?:got )?running\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)"
     r"|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"

@@ -26,7 +26,8 @@ run execute start launch tests test sync specialists specialist agents hosts hos
 which where should show list status load least loaded best optimal available every each everywhere across
 locally gummy distribute parallel cluster network logs cancel collect whole except with and the this that what
 does have most many some first work machine's would could task tasks platforms check online reach reachable
-busy least-loaded tail codebase project changes everything everyone recommend suggest output outputs results specialist syncing synchronize synchronise synced connected please
+busy least-loaded tail codebase project changes everything everyone recommend suggest output outputs results
+specialist syncing synchronize synchronise synced connected please
 """
 _VOCABULARY = frozenset(_VOCABULARY_TEXT.split())
 _OUR_WORDS_TEXT = """

@@ -6,7 +6,8 @@ from dgummy.asking.terms import CODE, HOSTS, THEN
 
 RULES: tuple[tuple[str, str], ...] = (
     (
-        r"^(?:re)?(?:sync|synchroni[sz]e|rsync|mirror|replicate) (?!and\b|then\b|to\b|with\b|on\b|up\b)(?:[\w'-]+ ){1,4}?(?:over )?"
+        r"^(?:re)?(?:sync|synchroni[sz]e|rsync|mirror|replicate) (?!and\b|then\b|to\b|with\b|on\b"
+        r"|up\b)(?:[\w'-]+ ){1,4}?(?:over )?"
         r"(?:to|with|onto) (?=(?:the )?⟦h)",
         "sync to ",
     ),
@@ -24,7 +25,8 @@ RULES: tuple[tuple[str, str], ...] = (
         r"sync and \g<rest> on \g<where>",
     ),
     (
-        rf"^(?:update|refresh|renew) (?:the |my )?(?:copy|code|checkout|project|repo) on @where@(?: with {CODE})?{THEN}(?P<rest>.+)$",
+        rf"^(?:update|refresh|renew) (?:the |my )?(?:copy|code|checkout|project"
+        rf"|repo) on @where@(?: with {CODE})?{THEN}(?P<rest>.+)$",
         r"sync and \g<rest> on \g<where>",
     ),
     (
@@ -65,7 +67,8 @@ RULES: tuple[tuple[str, str], ...] = (
         r"sync and run \g<rest> on \g<where>",
     ),
     (
-        r"^(?:get|bring|mirror|replicate|take|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync|synchroni[sz]e"
+        r"^(?:get|bring|mirror|replicate|take|ship|put|push|transfer|move|copy|upload|send|rsync|deploy|sync"
+        r"|synchroni[sz]e"
         rf"|publish|drop|beam)(?: (?:up|over|across))? {CODE}"
         rf"(?: (?:up|over|across|out))?(?: (?:to|onto|on|with|into|at|for) (?P<where>@place@"
         rf"|the best host))?(?: first)?{THEN}(?:(?:once|when|after) (?:that'?s|that is|it'?s|it is"

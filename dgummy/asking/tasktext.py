@@ -13,7 +13,8 @@ _RUN = (
     r"|get going(?: on| with)?|have a go at|crank through|work on|repeat|schedule|submit|queue|process)"
 )
 _HAND_OVER = (
-    r"(?:do|put|route|direct|allocate|send|dispatch|place|distribute|delegate|assign|hand|give|get(?! rid)|try|spin up|spin|see to"
+    r"(?:do|put|route|direct|allocate|send|dispatch|place|distribute|delegate|assign|hand|give|get(?! rid)|try"
+    r"|spin up|spin|see to"
     r"|take care of|handle|fan out)"
 )
 LAUNCH = rf"(?:{_RUN}|{_HAND_OVER})"
@@ -173,7 +174,8 @@ def _is_shellish(words: list[str]) -> bool:
 
 _NUMBERED = re.compile(r"[,;.:\s]*\(?\b\d[.)]\s+")
 _ANOTHER = re.compile(
-    r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)?(?: agent)?(?: (?:to|for|on))? (?=\w+)",
+    r"(?:\s*[,;.]\s*|\s+)(?:and |plus )?(?:another|the other|a second|a third)(?: one)?(?: agent)?(?: (?:to|for"
+    r"|on))? (?=\w+)",
     re.IGNORECASE,
 )
 _HEADS = (

@@ -12,9 +12,15 @@ from dgummy.asking.readings import Frame, Intent, Reading
 from dgummy.asking.tasktext import tidy
 from dgummy.asking.terms import MACHINE, ONE_MACHINE, SUPERLATIVE
 
-_BEST = rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|sensible|reasonable|decent|proper|appropriate|good|better|nice|free|idle|spare)"
+_BEST = (
+    rf"(?:the )?(?:{SUPERLATIVE}|right|ideal|suitable|sensible|reasonable|decent|proper|appropriate|good"
+    rf"|better|nice|free|idle|spare)"
+)
 _ADVICE = r"(?:recommendations?|suggestions?|ideas?|advice)"
-_ADVISE = r"(?:work out|figure out|find out|look(?:ing)? for|need|evaluate|recommend|suggest|pick|choose|find|name|propose|select|advise|determine|identify|rank)"
+_ADVISE = (
+    r"(?:work out|figure out|find out|look(?:ing)? for|need|evaluate|recommend|suggest|pick|choose|find"
+    r"|name|propose|select|advise|determine|identify|rank)"
+)
 _OF_THEM = r"(?: of (?:(?:my|the|our|these|all) )*(?:mine|them|these|[\w-]+(?: [\w-]+)?))?"
 _BEFORE = (
     r"(?:can|could|would|will) you |(?:please|kindly|just|only|pls|so) |(?:tell|show|inform|advise) me(?: on)? "
@@ -31,7 +37,7 @@ _ASKED_FOR = re.compile(
     rf"|\b(?:which|what) of (?:mine|ours|them|these)\b"
     rf"|\b(?:what|which|who|where|there|is there)(?:'?s| is| are| would be)? (?:the |a )?{_BEST}"
     rf"(?: available)? (?:{MACHINE}|one|place|home|spot|location)\b"
-    rf"|^(?:{_BEFORE})*(?:{_ADVISE}|tell me|show me|give me|get me)(?: me)? (?:an? |one |any "
+    rf"|^(?:{_BEFORE})*(?:{_ADVISE}|tell me|show me|give me|get me|advise me on|advise on)(?: me)? (?:an? |one |any "
     rf"|the )?(?:{_BEST} )?{MACHINE}\b"
     rf"|^(?:an? |any |the )*{_BEST} (?:{MACHINE}|place|spot)(?= (?:for|to run|to do)\b)"
     rf"|\b(?:a |any )*{MACHINE} {_ADVICE}\b|\b(?:a |an |any )*{_ADVICE}\b|^(?:an? )?{MACHINE}(?= for\b)"
@@ -40,7 +46,8 @@ _ASKED_FOR = re.compile(
 )
 _CHOOSES = re.compile(
     rf"\b(?:should|would|could|can|shall|ought|might|will|best|right|ideal|suit(?:s|ed|able)?|fit(?:s|test)?|{_ADVICE}"
-    rf"|{_ADVISE}|for|to (?:run|use|do|put|send|place|start)|room|capacity|space|headroom|better|prefer|do i|do we|makes?|take|takes"
+    rf"|{_ADVISE}|for|to (?:run|use|do|put|send|place|start)|room|capacity|space|headroom|better|prefer|do i"
+    rf"|do we|makes?|take|takes"
     rf"|{SUPERLATIVE})\b|'d\b",
     re.IGNORECASE,
 )
@@ -78,7 +85,7 @@ _ASIDE = (
     r"^do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)(?: yet)?\s*[,;:.-]+ ?(?:only "
     r"|just |but )*"
     r"|(?:,|;|\.|:|-)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)[^:]*"
-    r"|i'?ll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
+    r"|\bi'll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
 )
 _NOUN_OF_WORK = r"(?:the )?(?:task|job)(?= ⟦| ')"
 _GOES = r"(?:go(?:ing)?|goes|run|land|end up|fit|belong|be run|be put|be done|be executed|be placed|fare|live|happen)"
@@ -96,7 +103,8 @@ _WITH_ROOM = (
     r" ?(?:spare |free )?(?:capacity|room|space|headroom|cycles|resources|time|memory)(?: left)?"
 )
 _AFTER = (
-    rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they|(?:the )?(?:scheduler|balancer|dgummy|tool))\b)?"
+    rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they"
+    rf"|(?:the )?(?:scheduler|balancer|dgummy|tool))\b)?"
     rf"|{_IS}(?!\w)(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
     rf"|(?:it )?makes? (?:the )?most sense|{_WITH_ROOM}|(?:has|have|is there) room\b|suits?\b|fits?\b"
     rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:that|who|for|to|on|with|by|then|as to|about|where|which|what|i|you|we"
