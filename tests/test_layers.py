@@ -49,6 +49,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
     ),
     Floor.DECISIONS: (
         "dgummy.agents",
+        "dgummy.arguments",
         "dgummy.asking",
         "dgummy.asking.courtesies",
         "dgummy.asking.doubts",

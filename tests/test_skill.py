@@ -22,7 +22,7 @@ from invoke.parser import Parser
 from cli_lab import Desk, open_desk, validate
 from dgummy import __version__, api, calling, skill
 from dgummy.cli import make_program
-from dgummy.errors import ConfigError, UsageError
+from dgummy.errors import ArgumentError, ConfigError, UsageError
 from dgummy.render import skill as screen
 from dgummy.skillrules import DOCUMENT, NO_FILE, Manifest, Standing, is_older, judge
 from dgummy.tasks import ns
@@ -429,6 +429,120 @@ def test_a_program_that_is_too_old_is_told_apart(folder: Path, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the program dgummy, as pipx makes it: its Python is not the one that the scripts run with."""
+    place = tmp_path_factory.mktemp("bin")
+    call = "from dgummy.cli import main; main()"
+    python = shlex.quote(sys.executable)
+    (place / "dgummy").write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {python} -c "{call}" "$@"\n')
+    (place / "dgummy").chmod(0o755)
+    return place
+
+
+WRONG = """
+from pathlib import Path
+from scripts import d_wrapper, orchestrate_gummy
+from scripts.orchestrate_gummy import *
+
+def tried(name, *given, **named):
+    function = getattr(orchestrate_gummy, name, None) or getattr(d_wrapper, name)
+    try:
+        return function(*given, **named)
+    except ValueError as error:
+        assert isinstance(error, DgummyError) and type(error).__name__ == "ArgumentError", error
+        assert (error.argument, error.code, bool(error.remedy)) == (str(error).split(":")[0], 64, True), error
+        return str(error)
+
+for name, given in CASES:
+    print(tried(name, *given))
+for named in ({"require": None}, {"require": "os=linux"}, {"group": ["a"]}):
+    print(tried("select_optimal_host", **named))
+for named in ({"timeout_s": -1}, {"timeout_s": float("inf")}, {"timeout_s": True}, {"env": 5}, {"env": {"A": None}}):
+    print(tried("run_remote_command", "node-1", "true", **named))
+print(tried("get_load_metrics", refresh="no"))
+print(tried("run_remote_command", "node-1", "\\ud800"))
+for value in (object(), {1}, b"x"):
+    print(tried("sync_and_execute_gummy", "node-1", value).split(":")[0])
+print(tried("parallel_gummy_tasks", [{"task": "x", "project_dir": Path("/nowhere")}])[0]["reason"])
+"""
+CASES = [
+    ("parallel_gummy_tasks", [[{"task": "x"}, {"task": "x", "hots": "node-1"}]], "tasks[1]: there is no key 'hots'"),
+    ("parallel_gummy_tasks", [None], "tasks: expected a list of maps, got nothing"),
+    ("parallel_gummy_tasks", ["x"], "tasks: expected a list of maps, got 'x'"),
+    ("parallel_gummy_tasks", [{"task": "x"}], "tasks: expected a list of maps, got a map"),
+    ("parallel_gummy_tasks", [["x"]], "tasks[0]: expected a map, got 'x'"),
+    ("parallel_gummy_tasks", [[{}]], "tasks[0]: has no task"),
+    ("parallel_gummy_tasks", [[{"task": None}]], "tasks[0]['task']: expected text, got nothing"),
+    ("parallel_gummy_tasks", [[{"task": "x", "host": 5}]], "tasks[0]['host']: expected a host's name, got 5"),
+    ("select_optimal_host", [["database"]], "task_type: expected text, got a list"),
+    ("select_optimal_host", [None, "node-1"], "exclude: expected a list of texts, got 'node-1'"),
+    ("select_optimal_host", [None, [None]], "exclude[0]: expected text, got nothing"),
+    ("sync_and_execute_gummy", [None, "x"], "host: expected a host's name, got nothing"),
+    ("sync_and_execute_gummy", [" ", "x"], "host: expected a host's name, got ' '"),
+    ("sync_and_execute_gummy", ["node-1", 5], "task: expected text, got 5"),
+    ("sync_and_execute_gummy", ["node-1", "x", 5], "project_dir: expected text, got 5"),
+    ("d_run", [{}, "x"], "host: expected a host's name, got nothing"),
+    ("d_run", ["node-1", ["a", "b"]], "command: expected text, got a list"),
+    ("sync_directory", ["node-1", "a\0b"], "path: expected a folder's path, got 'a\\x00b'"),
+]
+OTHER_WRONG = [
+    "require: expected a list of texts, got nothing",
+    "require: expected a list of texts, got 'os=linux'",
+    "group: expected text, got a list",
+    "timeout_s: expected a number of seconds above 0, got -1",
+    "timeout_s: expected a number of seconds above 0, got inf",
+    "timeout_s: expected a number of seconds above 0, got true",
+    "env: expected a map of names to texts, got 5",
+    "env['A']: expected text, got nothing",
+    "refresh: expected True or False, got 'no'",
+    "command: expected text, got '\\ud800'",
+    *["task"] * 3,
+    "there is no folder /nowhere",
+]
+
+
+@pytest.mark.parametrize("has_package", [True, False])
+def test_arguments_of_the_wrong_kind_are_refused_alike_with_the_package_and_through_the_program(
+    folder: Path, program: Path, has_package: bool
+) -> None:
+    skill.install(folder)
+    script = WRONG.replace("CASES", repr([(name, given) for name, given, _ in CASES]))
+    path = "" if has_package else f"{program}:/usr/bin:/bin"
+    words = [sys.executable, *([] if has_package else ["-S"]), "-c", script]
+    env = {"HOME": str(folder), "PATH": path, "PYTHONPATH": str(REPO) if has_package else ""}
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [*(said for _, _, said in CASES), *OTHER_WRONG]
+
+
+def test_every_argument_of_the_api_is_checked() -> None:
+    for function in skill.FUNCTIONS:
+        called = getattr(api, function)
+        parameters = inspect.signature(called).parameters.values()
+        fitting = {"host": "node-1", "task": "x", "command": "x"}
+        needed = {one.name: fitting.get(one.name) for one in parameters if one.default is one.empty}
+        for one in parameters:
+            with pytest.raises(ArgumentError) as refused:
+                called(**{**needed, one.name: object()})
+            assert refused.value.argument == one.name
+
+
+def test_as_a_program_what_is_wrong_is_told_in_two_lines(folder: Path, program: Path) -> None:
+    skill.install(folder)
+    words = ("scripts/orchestrate_gummy.py", "parallel_gummy_tasks")
+    for given, said in (
+        ('{"tasks": [{"task": "x", "hots": "a"}]}', "tasks[0]: there is no key 'hots'\ndid you mean host? the keys"),
+        ('{"tasks": 5}', "tasks: expected a list of maps, got 5\nwrite "),
+        ('{"task": 5}', "missing a required argument: 'tasks'\nusage: "),
+        ("[", "Expecting value"),
+        ("5", ""),
+    ):
+        done = bare_python(folder, *words, given, path=f"{program}:/usr/bin:/bin")
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (64, "", 2), done.stderr
+        assert done.stderr.startswith(said)
+
+
+@pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with open_desk(tmp_path_factory.mktemp("skill")) as made:
         yield made
@@ -477,7 +591,7 @@ print(json.dumps([
     ids=["program-only", "package"],
 )
 def test_the_scripts_run_from_the_folder_they_were_installed_in(
-    desk: Desk, tmp_path: Path, has_package: bool, script: str, expected: list[Any]
+    desk: Desk, program: Path, has_package: bool, script: str, expected: list[Any]
 ) -> None:
     """As an agent runs them: with a Python that has dgummy, and with one that finds the program on PATH only."""
     assert desk.inv("skill.install").code == 0
@@ -486,13 +600,8 @@ def test_the_scripts_run_from_the_folder_they_were_installed_in(
     if has_package:
         words, env = [sys.executable, "-c", script], desk.environment()
     else:
-        program = tmp_path / "dgummy"
-        call = "from dgummy.cli import main; main()"
-        python = shlex.quote(sys.executable)
-        program.write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {python} -c "{call}" "$@"\n')
-        program.chmod(0o755)
         words = [sys.executable, "-S", "-c", script]
-        env = desk.environment({"PYTHONPATH": None, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        env = desk.environment({"PYTHONPATH": None, "PATH": f"{program}:{os.environ['PATH']}"})
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected
