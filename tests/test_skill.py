@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -249,6 +250,41 @@ def test_removing_takes_what_is_ours_and_leaves_the_rest(folder: Path) -> None:
     skill.remove(folder)
     assert not folder.exists()
     assert skill.remove(folder).removed == ()
+
+
+def test_removing_follows_no_link_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    skill.install(folder)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "d_wrapper.cpython-311.pyc").touch()
+    (folder / "scripts" / "__pycache__").symlink_to(theirs)
+    assert skill.remove(folder).left == ("scripts",)
+    assert files(theirs) == {"d_wrapper.cpython-311.pyc"} and files(folder) == {"scripts/__pycache__"}
+
+
+def test_a_folder_named_like_a_compiled_script_does_not_stop_the_removal(folder: Path) -> None:
+    skill.install(folder)
+    (folder / "scripts" / "__pycache__" / "d_wrapper.x.pyc").mkdir(parents=True)
+    assert skill.remove(folder).left == ("scripts",) and files(folder) == set()
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("name", [skill.MANIFEST, "scripts"])
+def test_what_is_in_the_way_is_told_before_anything_is_touched(folder: Path, name: str, force: bool) -> None:
+    skill.install(folder)
+    place = folder / name
+    if name == "scripts":
+        shutil.rmtree(place)
+        place.touch()
+    else:
+        place.unlink()
+        (place / "mine").mkdir(parents=True)
+    (folder / "SKILL.md").write_text("mine\n")
+    before = files(folder)
+    for refused in (skill.install, skill.remove):
+        with pytest.raises(UsageError, match=f"{place} is no (file|folder)"):
+            refused(folder, force=force)
+        assert files(folder) == before
 
 
 def test_a_manifest_that_names_other_files_reaches_none_of_them(folder: Path, tmp_path: Path) -> None:
