@@ -345,6 +345,33 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         skill.install(tmp_path / "file" / skill.NAME)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+@pytest.mark.parametrize("name", [".", "scripts"])
+@pytest.mark.parametrize("what", ["install", "remove"])
+def test_of_what_may_not_be_written_nothing_is_done_by_halves(folder: Path, name: str, what: str) -> None:
+    skill.install(folder)
+    for path in (folder / "SKILL.md", folder / "scripts" / "d_wrapper.py"):
+        path.write_text("mine\n")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o777)
+    (folder / name).chmod(0o555)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    call = f"""
+import os, sys
+from pathlib import Path
+from dgummy import skill, errors
+os.chdir(sys.argv[1])  # nobody else may go through the folders above it
+os.setresuid(65534, 65534, 65534)
+try:
+    skill.{what}(Path(), force=True)
+except errors.ConfigError as error:
+    print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", call, folder], cwd=REPO, capture_output=True, text=True)
+    assert done.stdout.endswith(f" {name}: Permission denied\n"), done.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 def test_a_file_in_the_folders_place(folder: Path) -> None:
     folder.parent.mkdir()
     folder.write_text("x")

@@ -12,7 +12,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EEXIST
+from errno import EACCES, EEXIST
 from pathlib import Path
 
 from dgummy import __version__
@@ -147,6 +147,7 @@ def install(folder: Path, *, force: bool = False) -> Installed:
     if before.is_whole:
         return Installed(before)
     try:
+        _check_writable(folder)
         return _write(before)
     except OSError as error:
         raise _cannot("write", folder, error) from error
@@ -170,6 +171,7 @@ def remove(folder: Path, *, force: bool = False) -> Removed:
     if manifest is None:
         return Removed(before)
     try:
+        _check_writable(folder)
         return _delete(before, manifest)
     except OSError as error:
         raise _cannot("change", folder, error) from error
@@ -191,6 +193,13 @@ def _refuse_place(before: SkillState, command: str) -> None:
     for path, is_right, kind in ((scripts, scripts.is_dir(), "folder"), (manifest, manifest.is_file(), "file")):
         if path.exists() and not is_right:
             raise UsageError(f"{path} is no {kind}", "move it away, whatever it is: dgummy needs that name")
+
+
+def _check_writable(folder: Path) -> None:
+    """PermissionError before anything is touched, where half of it could not be done."""
+    for place in (folder, folder / "scripts"):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(place))
 
 
 def _refuse_to_replace(before: SkillState) -> None:
@@ -278,7 +287,8 @@ def _reserved(path: Path, *, is_folder: bool) -> Path:
 
 def _delete(before: SkillState, manifest: Manifest) -> Removed:
     folder, removed = before.folder, []
-    for name in manifest.files:
+    # The document first, so that no agent finds it without the scripts.
+    for name in sorted(manifest.files, key=lambda name: name != DOCUMENT):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             continue
