@@ -592,7 +592,14 @@ def test_every_argument_of_the_api_is_checked() -> None:
 
 def test_as_a_program_what_is_wrong_is_told_in_two_lines(folder: Path, program: Path) -> None:
     skill.install(folder)
-    words = ("scripts/orchestrate_gummy.py", "parallel_gummy_tasks")
+    path = f"{program}:/usr/bin:/bin"
+    script = str(folder / "scripts" / "orchestrate_gummy.py")
+    for words, said in (
+        ((), "name a function\nusage: "),
+        (("nonsense",), "there is no function nonsense\nusage: "),
+    ):
+        done = bare_python(folder, script, *words, path=path)
+        assert (done.returncode, done.stderr[: len(said)]) == (64, said)
     for given, said in (
         ('{"tasks": [{"task": "x", "hots": "a"}]}', "tasks[0]: there is no key 'hots'\ndid you mean host? the keys"),
         ('{"tasks": 5}', "tasks: expected a list of maps, got 5\nwrite "),
@@ -600,7 +607,7 @@ def test_as_a_program_what_is_wrong_is_told_in_two_lines(folder: Path, program: 
         ("[", "Expecting value"),
         ("5", ""),
     ):
-        done = bare_python(folder, *words, given, path=f"{program}:/usr/bin:/bin")
+        done = bare_python(Path("/"), "-I", script, "parallel_gummy_tasks", given, path=path)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (64, "", 2), done.stderr
         assert done.stderr.startswith(said)
 

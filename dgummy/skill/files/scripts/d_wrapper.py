@@ -86,12 +86,9 @@ def call(function: str, **arguments: Any) -> Any:
 def main(*functions: Any) -> None:
     """Call one of the functions as a program: FUNCTION, then its arguments as a JSON object."""
     known = {function.__name__: function for function in functions}
-    words = sys.argv[1:]
     try:
-        function = known[words[0]]
-        arguments = json.loads(words[1] if len(words) > 1 else "{}")
-        inspect.signature(function).bind(**arguments)
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        function, arguments = _asked(known, sys.argv[1:])
+    except (TypeError, ValueError, RecursionError) as error:
         sys.stderr.write(f"{error}\nusage: {sys.argv[0]} {'|'.join(known)} ['{{\"argument\": …}}']\n")
         sys.exit(64)
     try:
@@ -103,6 +100,15 @@ def main(*functions: Any) -> None:
         sys.exit(130)
     document = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
     sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace"))  # whatever the locale is
+
+
+def _asked(known: dict[str, Any], words: list[str]) -> tuple[Any, dict[str, Any]]:
+    """The function that is meant, and its arguments. TypeError or ValueError if they do not fit."""
+    if not words or words[0] not in known:
+        raise ValueError(f"there is no function {words[0]}" if words else "name a function")
+    arguments = json.loads(words[1] if len(words) > 1 else "{}")
+    inspect.signature(known[words[0]]).bind(**arguments)
+    return known[words[0]], arguments
 
 
 def _through_program(program: str, function: str, arguments: dict[str, Any]) -> Any:
