@@ -491,6 +491,25 @@ def test_a_program_that_is_too_old_is_told_apart(folder: Path, tmp_path: Path) -
     assert "pip install --upgrade distributed-gummy" in done.stderr
 
 
+@pytest.mark.parametrize("answer", ["5", "[]", "{}", '{"error": 5}', '{"error": {"message": "x"}}', ""])
+def test_another_program_of_that_name_is_told_in_two_lines(folder: Path, tmp_path: Path, answer: str) -> None:
+    skill.install(folder)
+    (tmp_path / "dgummy").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (tmp_path / "dgummy").chmod(0o755)
+    done = bare_python(folder, "scripts/d_wrapper.py", "get_load_metrics", path=f"{tmp_path}:/usr/bin:/bin")
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 2)
+    assert done.stderr.startswith(f"{tmp_path / 'dgummy'} does not answer as expected: exit code 0\n")
+
+
+def test_a_program_whose_environment_is_gone_is_told_in_two_lines(folder: Path, tmp_path: Path) -> None:
+    skill.install(folder)
+    (tmp_path / "dgummy").write_text("#!/no/such/python\n")
+    (tmp_path / "dgummy").chmod(0o755)
+    done = bare_python(folder, "scripts/d_wrapper.py", "get_load_metrics", path=f"{tmp_path}:/usr/bin:/bin")
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 2)
+    assert done.stderr.startswith(f"{tmp_path / 'dgummy'} does not start: ") and "pip install" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the program dgummy, as pipx makes it: its Python is not the one that the scripts run with."""

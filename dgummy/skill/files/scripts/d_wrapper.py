@@ -114,9 +114,12 @@ def _asked(known: dict[str, Any], words: list[str]) -> tuple[Any, dict[str, Any]
 def _through_program(program: str, function: str, arguments: dict[str, Any]) -> Any:
     """Let the program call the function: arguments on its stdin, which others cannot see, the result on its stdout."""
     given = json.dumps({name: _plain(name, value) for name, value in arguments.items()}).encode()
-    process = subprocess.Popen(
-        [program, "skill.call", function], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    try:
+        process = subprocess.Popen(
+            [program, "skill.call", function], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:  # left behind by an environment that is gone, say
+        raise DgummyError(f"{program} does not start: {error.strerror}", f"install it anew: {INSTALL}") from None
     try:
         out, err = process.communicate(given)
     except KeyboardInterrupt:
@@ -124,18 +127,18 @@ def _through_program(program: str, function: str, arguments: dict[str, Any]) -> 
         raise
     try:
         answer = json.loads(out)
-    except ValueError:
+        refused = answer.get("error")
+        if refused is None:
+            return answer["result"]
+        message, remedy, code = refused["message"], refused["remedy"] or "", refused["exit_code"]
+    except (ValueError, AttributeError, KeyError, TypeError):
         said = err.decode("utf-8", "replace").strip() or f"exit code {process.returncode}"
         raise DgummyError(f"{program} does not answer as expected: {said}", f"upgrade it: {UPGRADE}") from None
-    if "error" in answer:
-        refused = answer["error"]
-        message, remedy, code = refused["message"], refused["remedy"] or "", refused["exit_code"]
-        if refused.get("host"):
-            raise SSHConnectionError(refused["host"], message, remedy, code=code)
-        if refused.get("argument"):
-            raise ArgumentError(refused["argument"], message, remedy)
-        raise DgummyError(message, remedy, code=code)
-    return answer["result"]
+    if refused.get("host"):
+        raise SSHConnectionError(refused["host"], message, remedy, code=code)
+    if refused.get("argument"):
+        raise ArgumentError(refused["argument"], message, remedy)
+    raise DgummyError(message, remedy, code=code)
 
 
 def _plain(name: str, value: Any) -> Any:
