@@ -10,9 +10,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -508,6 +511,34 @@ def test_a_program_whose_environment_is_gone_is_told_in_two_lines(folder: Path, 
     done = bare_python(folder, "scripts/d_wrapper.py", "get_load_metrics", path=f"{tmp_path}:/usr/bin:/bin")
     assert (done.returncode, len(done.stderr.splitlines())) == (70, 2)
     assert done.stderr.startswith(f"{tmp_path / 'dgummy'} does not start: ") and "pip install" in done.stderr
+
+
+TALKATIVE = """#!/bin/sh
+trap 'head -c 300000 /dev/zero; exit 130' INT
+cat >/dev/null
+touch "$0.ready"
+while :; do sleep 0.1; done
+"""
+
+
+def test_ctrl_c_hears_the_program_out(folder: Path, tmp_path: Path) -> None:
+    skill.install(folder)
+    program, ready = tmp_path / "dgummy", tmp_path / "dgummy.ready"
+    program.write_text(TALKATIVE)
+    program.chmod(0o755)
+    words = [sys.executable, "-S", "scripts/d_wrapper.py", "get_load_metrics"]
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(folder)}
+    with subprocess.Popen(words, cwd=folder, env=env, start_new_session=True, stderr=subprocess.PIPE) as called:
+        try:
+            until = time.monotonic() + 20
+            while not ready.exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            os.killpg(called.pid, signal.SIGINT)
+            _, err = called.communicate(timeout=20)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(called.pid, signal.SIGKILL)
+    assert (called.returncode, err) == (130, b"")
 
 
 @pytest.fixture(scope="module")

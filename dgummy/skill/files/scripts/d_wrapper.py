@@ -123,7 +123,7 @@ def _through_program(program: str, function: str, arguments: dict[str, Any]) -> 
     try:
         out, err = process.communicate(given)
     except KeyboardInterrupt:
-        process.wait()  # it ends what it started first
+        process.communicate()  # it ends what it started first, and may have much to say
         raise
     try:
         answer = json.loads(out)
