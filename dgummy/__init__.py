@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dgummy.api import (
+        ArgumentError,
         SSHConnectionError,
         comprehensive_distributed_report,
         fabric_group,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArgumentError",
     "SSHConnectionError",
     "__version__",
     "comprehensive_distributed_report",

@@ -2,21 +2,23 @@
 
 They read the same settings as `inv` does: the user's file, the project's invoke.yaml, the environment. Every call looks
 anew (load and status come from the caches of 30 and 60 seconds). A host that cannot be reached raises
-`SSHConnectionError`; wrong settings and other refusals raise a `dgummy.errors.DgummyError`. All of these carry
-`message`, `remedy` and `code`.
+`SSHConnectionError`, an argument of the wrong kind `ArgumentError` (a ValueError too); wrong settings and other
+refusals raise a `dgummy.errors.DgummyError`. All of these carry `message`, `remedy` and `code`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgummy import fanout, intake
+from dgummy import fanout, intake, layers
 from dgummy.app import App, current_folder, invoke_config
+from dgummy.arguments import check
 from dgummy.chooser import Wish
-from dgummy.errors import DgummyError, NoHostError, SSHConnectionError, UsageError
+from dgummy.errors import ArgumentError, DgummyError, NoHostError, SSHConnectionError, UsageError
 from dgummy.events import Event
 from dgummy.groupwork import GroupOptions
 from dgummy.history import Query
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from dgummy.transport.sshgroup import BoundedGroup
 
 __all__ = [
+    "ArgumentError",
     "SSHConnectionError",
     "comprehensive_distributed_report",
     "fabric_group",
@@ -58,6 +61,7 @@ def select_optimal_host(
     better; cpu, mem and io in per cent, load the one-minute load average, each None if it is not known. None if no host
     can take it.
     """
+    check(task_type=task_type, exclude=exclude, group=group, require=require)
     with _app() as app:
         wish = Wish(group=group, exclude=tuple(exclude or ()), task_type=task_type, requires=tuple(require))
         picked = app.cluster.pick(wish)
@@ -73,6 +77,7 @@ def sync_and_execute_gummy(
     `stdout_tail` and `stderr_tail` (at most 64 KiB each). `state` is "ok" only for a proven success. Raises
     SSHConnectionError if the host cannot be reached. `project_dir` defaults to the current folder.
     """
+    check(host=host, task=task, project_dir=project_dir, timeout_s=timeout_s)
     tails = Tails()
     with _app(project_dir, tails) as app:
         result = app.cluster.task(task, "task", Wish(hosts=(host,)), RunOptions(timeout_s=timeout_s))
@@ -86,6 +91,7 @@ def parallel_gummy_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     Returns one document per task, in order, as `sync_and_execute_gummy` does, with `label` and `summary`; one that
     could not be run has `{'state', 'reason', 'remedy', 'exit_code'}` instead of raising.
     """
+    check(tasks=tasks)
     by_project: dict[str | None, list[int]] = {}
     for number, task in enumerate(tasks):
         folder = task.get("project_dir")
@@ -188,6 +194,7 @@ def get_load_metrics(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
     Returns host → `{'reachable', 'reason', 'cpu_pct', 'mem_pct', 'io_pct', 'load1', 'cores', 'score', …}`. Figures that
     are not known are None; `score` is 0..1, lower is better.
     """
+    check(refresh=refresh)
     with _app() as app:
         observation, choice = app.cluster.load(Wish(), refresh=refresh)
         return {entry["host"]: entry for entry in documents.load(observation, choice)["hosts"]}
@@ -195,6 +202,7 @@ def get_load_metrics(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
 
 def get_host_status(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
     """Find out which hosts answer: host → `{'online', 'address', 'reason', 'remedy', 'latency_ms'}`."""
+    check(refresh=refresh)
     with _app() as app:
         found = app.cluster.status(Wish(), refresh=refresh)
         return {entry["host"]: entry for entry in documents.status(found, app.cluster.backend.name)["hosts"]}
@@ -206,8 +214,12 @@ def sync_directory(host: str, path: str | Path | None = None) -> dict[str, Any]:
     Returns `{'host', 'ok', 'reason', 'remote_dir', 'files', 'bytes', 'deleted', 'duration_s', …}`; a failed sync is a
     value with `ok` False. Raises SSHConnectionError if the host cannot be reached.
     """
+    check(host=host, path=path)
     with _app(path) as app:
-        (result,) = app.cluster.sync(Wish(hosts=(host,)))
+        wish = Wish(hosts=(host,))
+        if len(app.cluster.hosts_for(wish)) > 1:
+            raise ArgumentError("host", f"host: {host} is several hosts", "call it for each of them")
+        (result,) = app.cluster.sync(wish)
         entry: dict[str, Any] = documents.sync([result], dry=False)["results"][0]
         if result.failure is not None and not result.failure.kind.is_about_sync:
             raise SSHConnectionError(
@@ -224,6 +236,7 @@ def run_remote_command(
     Nothing is synced. Returns what `inv run --json` prints, with `stdout_tail` and `stderr_tail`. Raises
     SSHConnectionError if the host cannot be reached; a command that fails is a value.
     """
+    check(host=host, command=command, timeout_s=timeout_s, env=env)
     tails = Tails()
     with _app(None, tails) as app:
         options = RunOptions(sync=False, timeout_s=timeout_s, env=dict(env or {}))
@@ -256,7 +269,7 @@ def _order(app: App, item: Item) -> Order | dict[str, Any]:
 
 
 def _item(task: Mapping[str, Any]) -> Item:
-    return Item(str(task.get("task", "")), task.get("task_type") or "", task.get("host") or "")
+    return Item(task["task"], task.get("task_type") or "", task.get("host") or "")
 
 
 def _refused(error: DgummyError) -> dict[str, Any]:
@@ -271,8 +284,9 @@ def _document(result: RunResult, host: str, tails: Tails) -> dict[str, Any]:
 
 @contextmanager
 def _app(project_dir: str | Path | None = None, listener: Callable[[Event], None] | None = None) -> Iterator[App]:
-    cwd = Path(project_dir).expanduser().resolve() if project_dir is not None else current_folder()
-    if not cwd.is_dir():
+    cwd = current_folder() if project_dir is None else layers.expand_path(str(project_dir), Path.home())
+    cwd = Path(os.path.realpath(cwd))  # unlike resolve(), no error for links in a circle
+    if not os.path.isdir(cwd):  # noqa: PTH112 - nor for a name that is too long
         raise UsageError(f"there is no folder {cwd}", "name a project's folder")
     with App(invoke_config(cwd), listener=listener, cwd=cwd) as app:
         yield app

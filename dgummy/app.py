@@ -252,15 +252,10 @@ class Resolver:
 
 def invoke_config(cwd: Path) -> invoke.config.Config:
     """What `inv` would read in a folder: the system's file, the user's, the project's."""
-    from invoke.config import Config
+    from dgummy.invokefiles import InvokeConfig
 
-    config = Config(project_location=None, lazy=True)
-    config.load_system()
-    config.load_user()
-    root = layers.project_settings_folder(cwd)
-    if root is not None:
-        config.set_project_location(str(root))
-        config.load_project()
+    config = InvokeConfig()
+    config.find_project(cwd)
     return config
 
 

@@ -17,7 +17,7 @@ from dgummy import agents, asked, outcomes
 from dgummy.agents import Evidence
 from dgummy.chooser import Wish
 from dgummy.events import AttemptEnded, Listener, Notice
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.interrupt import cancelling, end_run, timed_out
 from dgummy.journal import AttemptFigures, Journal
 from dgummy.lodging import HomeLook
@@ -172,11 +172,11 @@ class Attempter:
         with self._stop.heard_by(syncer.cancelled):
             if self._stop.cancelled:
                 syncer.cancelled.set()
-            job = Job(lambda: after_collecting(syncer, host, course.run_id, collector, isolate=order.isolate), "sync")
-            if not self._stop.wait_for(job) and not job.wait(self._settings.timeouts.connect_s):
+            call = Call(lambda: after_collecting(syncer, host, course.run_id, collector, isolate=order.isolate), "sync")
+            if not self._stop.wait_for(call) and not call.wait(self._settings.timeouts.connect_s):
                 gone = Failure(FailureKind.CANCELLED, "left while it was under way")
                 return Synced(SyncResult(host.name, ok=False, failure=gone))
-        return job.result()
+        return call.result()
 
     def _meter(self, order: Order, course: Course, site: Site) -> Meter | None:
         """What looks after the cost of an agent; None for a command."""
@@ -227,23 +227,23 @@ class Attempter:
             return meter.judged(self._hear_out(order, course, site, supervision))
 
     def _hear_out(self, order: Order, course: Course, site: Site, supervision: Supervision) -> Ending:
-        job = Job(supervision.launch if order.detach else supervision.follow, "follow")
+        call = Call(supervision.launch if order.detach else supervision.follow, "follow")
         try:
-            if not self._stop.wait_for(job):
-                return self._end(supervision, job, order, course.run_id, site.host)
-            return job.result()
+            if not self._stop.wait_for(call):
+                return self._end(supervision, call, order, course.run_id, site.host)
+            return call.result()
         except BrokenPipeError:
             # Whoever read our output is gone (`| head`): end the run, as ssh would have.
             supervision.cancel()
             raise
 
-    def _end(self, supervision: Supervision, job: Job[Ending], order: Order, run_id: str, host: Host) -> Ending:
+    def _end(self, supervision: Supervision, call: Call[Ending], order: Order, run_id: str, host: Host) -> Ending:
         """End the run on its host and hear it out; asked to leave, leave it to itself."""
         timeouts = self._settings.timeouts
         by_clock = self._stop.timed_out
         if not order.group_id:  # who stops a group has said so, once
             self._emit(Notice(cancelling(host.name, timeouts, by_clock=by_clock), "warning"))
-        ending = end_run(supervision, job, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
+        ending = end_run(supervision, call, self._stop, host=host.name, run_id=run_id, timeouts=timeouts)
         return timed_out(ending) if by_clock else ending
 
     def called_off(self, reason: str) -> Ending:
@@ -289,9 +289,9 @@ class Attempter:
         if self._stop.cancelled or not (wanted or order.fetch):
             return result
         row = self._row(order, site, result)
-        job = Job(lambda: self._means.collector().finish(result, row, order.fetch), "collect")
-        if self._stop.wait_for(job) or not self._stop.timed_out:
-            return job.result()
+        call = Call(lambda: self._means.collector().finish(result, row, order.fetch), "collect")
+        if self._stop.wait_for(call) or not self._stop.timed_out:
+            return call.result()
         self._emit(Notice(f"not collected: {self._stop.reason}", "warning", site.host.name))
         return result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dgummy import snapshot
 from dgummy.errors import DgummyError
 from dgummy.events import Listener, Notice
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.project import Project
 from dgummy.syncplan import Listing
 from dgummy.work import Base
@@ -28,12 +28,12 @@ class Baseline:
         self._store = snapshot.store_of(state_dir, project.root)
         self._now_ns = now_ns
         self._emit = emit
-        self._job = Job(self._record, "record")
+        self._call = Call(self._record, "record")
 
     @property
     def base(self) -> Base:
         """What is sent."""
-        return self._job.result()
+        return self._call.result()
 
     def _record(self) -> Base:
         try:

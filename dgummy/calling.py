@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgummy import api
-from dgummy.errors import DgummyError, SSHConnectionError, UsageError
+from dgummy.errors import ArgumentError, DgummyError, SSHConnectionError, UsageError
 from dgummy.render import documents
 from dgummy.skill import FUNCTIONS
 from dgummy.wording import suggestion
@@ -39,6 +39,8 @@ def answer(function: str, arguments: str) -> Answer:
         document = documents.error(error)
         if isinstance(error, SSHConnectionError):
             document["error"]["host"] = error.host
+        if isinstance(error, ArgumentError):
+            document["error"]["argument"] = error.argument
         return Answer(document, int(error.code))
 
 

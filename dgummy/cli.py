@@ -8,8 +8,8 @@ from pathlib import Path
 
 from invoke.program import Program
 
-from dgummy import layers
-from dgummy.boundary import run_bounded
+from dgummy.boundary import run_bounded, words_around_dashes
+from dgummy.invokefiles import InvokeConfig
 
 
 def make_program() -> Program:
@@ -17,7 +17,14 @@ def make_program() -> Program:
     from dgummy import __version__
     from dgummy.tasks import ns
 
-    return Dgummy(name="dgummy", binary="dgummy", binary_names=["dgummy"], namespace=ns, version=__version__)
+    return Dgummy(
+        name="dgummy",
+        binary="dgummy",
+        binary_names=["dgummy"],
+        namespace=ns,
+        version=__version__,
+        config_class=InvokeConfig,
+    )
 
 
 class Dgummy(Program):
@@ -26,14 +33,10 @@ class Dgummy(Program):
     def parse_collection(self) -> None:
         """Read the settings of the project that we are in, as `inv` does where it finds a tasks.py."""
         super().parse_collection()
-        root = None
         with suppress(OSError):  # a folder that is gone is refused by whatever needs one
-            root = layers.project_settings_folder(Path.cwd())
-        if root is not None:
-            self.config.set_project_location(str(root))
-            self.config.load_project()
+            self.config.find_project(Path.cwd())
 
 
 def main() -> None:
     """Entry point of the program `dgummy`."""
-    sys.exit(run_bounded(make_program().run, as_json=False))
+    sys.exit(run_bounded(make_program().run, as_json="--json" in words_around_dashes()[0]))

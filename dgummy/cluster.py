@@ -175,7 +175,7 @@ class Cluster:
             raise NoHostError("there is no host to sync to", self.here or "the project is here already")
         hosts = self._parts.chooser.hosts(wish)
         self.check_project()
-        listing = fanout.Job(lambda: self.project_listing, "listing")  # while the hosts are reached
+        listing = fanout.Call(lambda: self.project_listing, "listing")  # while the hosts are reached
         syncer = self.syncer(listing.result)
         if dry:
             return syncing.would_send(syncer, hosts, jobs=self.settings.jobs)

@@ -16,7 +16,7 @@ from pathlib import Path
 from dgummy import cronline, timerunits
 from dgummy.cronline import CronJob, Entry
 from dgummy.errors import DgummyError, ExitCode, NoHostError, RefusedError, TryAgainError
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 
 _TIMEOUT_S = 30.0
 _DAEMONS = {"cron", "crond", "fcron", "dcron"}
@@ -202,7 +202,7 @@ def _write(path: Path, text: str) -> None:
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     told = (done.stderr or done.stdout).decode("utf-8", "replace")
-    return one_line(told)[:300] or f"exit code {done.returncode}"
+    return printable(told)[:300] or f"exit code {done.returncode}"
 
 
 def _refused(said: str) -> DgummyError:

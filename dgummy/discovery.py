@@ -125,7 +125,7 @@ def render_config(proposal: Proposal) -> str:
     if proposal.groups:
         lines.append("groups:")
     else:
-        lines += ["# groups:", "#   dev:", "#     - node-1        # a name that `ssh` knows", "groups: {}"]
+        lines.append("groups: {}    # in its place {dev: [node-1, node-2]}, say: names that `ssh` knows")
     for group, members in proposal.groups.items():
         lines.append(f"  {_scalar(group)}:" + ("" if members else " []"))
         lines += [f"    - {_scalar(name)}  # {reasons[name]}" for name in members]

@@ -14,7 +14,7 @@ from dgummy.agents import SPECIALISTS_MODE, companions
 from dgummy.attempts import Attempter, Means
 from dgummy.chooser import Chooser, Pick
 from dgummy.events import AttemptEnded, HostChosen, Notice, RunEnded
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.lodging import fresh_memory
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, Memory, RunResult, RunState, Sample
 from dgummy.orders import Course, Order
@@ -148,7 +148,7 @@ class Dispatcher:
     def _pick(self, order: Order, course: Course, *, refresh: bool) -> Pick | None:
         """Choose a host. None if the work was called off meanwhile."""
         look = course.look
-        job = Job(
+        call = Call(
             lambda: self._chooser.pick(
                 order.wish,
                 excluded=course.failed,
@@ -160,7 +160,7 @@ class Dispatcher:
             ),
             "choose",
         )
-        return job.result() if self._stop.wait_for(job) else None
+        return call.result() if self._stop.wait_for(call) else None
 
     def nobody(self, order: Order, course: Course, pick: Pick) -> RunResult:
         """No host can take it: run here if that is what the user would want, else say why."""

@@ -68,7 +68,7 @@ class Doctor:
         hosts = self.hosts(wish)
         self._cluster.connect()
         targets = self._targets(hosts)
-        here = fanout.Job(lambda: selfcheck.look(scene(targets)), HERE)
+        here = fanout.Call(lambda: selfcheck.look(scene(targets)), HERE)
         patience_s = self._settings.timeouts.connect_s + HOST_S + _LEFT_BEHIND_S
         found = self._look_at_all(hosts, targets, patience_s)
         now = self._access.now()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dgummy.hostset import check_name
 from dgummy.model import Sample
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 
 SYNC_EXCLUDE = (
     ".git node_modules .DS_Store *.pyc __pycache__ .venv venv dist build .next target .terraform".split()  # noqa: SIM905
@@ -34,7 +34,7 @@ class DParseError(ValueError):
     """What `d` printed makes no sense; `line` is the line in question, fit to be shown."""
 
     def __init__(self, message: str, line: str = "") -> None:
-        self.line = one_line(line[: 4 * _SHOWN_CHARS])[:_SHOWN_CHARS]
+        self.line = printable(line[: 4 * _SHOWN_CHARS])[:_SHOWN_CHARS]
         super().__init__(f"{message}: {self.line!r}" if self.line else message)
 
 
@@ -50,7 +50,7 @@ def last_lines(text: str, count: int = 3) -> list[str]:
     """The last `count` lines that say something, each one cleaned and cut. Looks at the end of `text` only."""
     lines: list[str] = []
     for line in reversed(re.split("[\r\n]", plain(text[-_TAIL_CHARS:]))):
-        shown = one_line(line[:MAX_LINE_CHARS])[:_SHOWN_CHARS]
+        shown = printable(line[:MAX_LINE_CHARS])[:_SHOWN_CHARS]
         if shown:
             lines.append(shown)
         if len(lines) >= count:
@@ -307,9 +307,9 @@ class Told:
     def reason(self) -> str:
         """One line: its error, or where that is a number only, what was said just before."""
         if self.error and self.exit_status is None:
-            return one_line(self.error)[:_SHOWN_CHARS]
+            return printable(self.error)[:_SHOWN_CHARS]
         said = last_lines(self.err, 1) or last_lines(self.out, 1) or [self.error]
-        return one_line(said[0])[:_SHOWN_CHARS]
+        return printable(said[0])[:_SHOWN_CHARS]
 
 
 _RUN_CHATTER = re.compile(r"\s*→ (?:Finding best host|Checking \S+|Running on |Syncing to |Dry run - )")

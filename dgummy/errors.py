@@ -44,6 +44,14 @@ class UsageError(DgummyError):
     code = ExitCode.USAGE
 
 
+class ArgumentError(UsageError, ValueError):
+    """A function was given something of the wrong kind. Raised by the Python API only; `argument` names it."""
+
+    def __init__(self, argument: str, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.argument = argument
+
+
 class ConfigError(DgummyError):
     """A settings file, environment variable or flag holds something wrong."""
 

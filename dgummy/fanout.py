@@ -24,11 +24,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Job(Generic[R]):
+class Call(Generic[R]):
     """One call that runs in the background. `result` gives its value or raises what it raised."""
 
-    def __init__(self, call: Callable[[], R], name: str = "") -> None:
-        self._call = call
+    def __init__(self, work: Callable[[], R], name: str = "") -> None:
+        self._work = work
         self._done = threading.Event()
         self._wakes: list[threading.Event] = []
         self._value: R | None = None
@@ -37,7 +37,7 @@ class Job(Generic[R]):
 
     def _run(self) -> None:
         try:
-            self._value = self._call()
+            self._value = self._work()
         except BaseException as error:  # noqa: BLE001 - handed on to whoever asks for the result
             self._error = error
         finally:
@@ -69,26 +69,26 @@ def interruptible(work: Callable[[], R], stop: Stop) -> R:
     A deadline that passes is a Ctrl-C with another reason.
     """
     try:
-        job = Job(work, "work")
+        call = Call(work, "work")
         while True:
             try:
-                while not job.wait(_HEARING_S):
+                while not call.wait(_HEARING_S):
                     pass  # a signal that another thread was given is heard here all the same
-                return job.result()
+                return call.result()
             except KeyboardInterrupt as pressed:  # noqa: PERF203 - waiting goes on after it
-                _pass_on(pressed, job, stop)
+                _pass_on(pressed, call, stop)
     except BaseException:
         # It may have come at any moment, so also when the work had just begun and nobody waited for it yet.
         stop.cancel()
         raise
 
 
-def _pass_on(pressed: KeyboardInterrupt, job: Job[R], stop: Stop) -> None:
+def _pass_on(pressed: KeyboardInterrupt, call: Call[R], stop: Stop) -> None:
     """Tell the work of Ctrl-C, or of the deadline; raises what came once too often, or after the work was done."""
     by_clock = isinstance(pressed, DeadlinePassed)
-    if job.wait(0) and by_clock:
+    if call.wait(0) and by_clock:
         return
-    if job.wait(0) or stop.left:
+    if call.wait(0) or stop.left:
         raise pressed
     if stop.cancelled:
         stop.leave()

@@ -95,7 +95,7 @@ class Access:
         for name in {row.host for row in rows if row.host}:
             host = self.host(name)
             if isinstance(host, Host):
-                fanout.Job(partial(self._connect, host), "reach")
+                fanout.Call(partial(self._connect, host), "reach")
 
     def _connect(self, host: Host) -> Reached | Failure:
         return self.transport(host).connect(host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgummy.errors import ExitCode
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.model import Failure, RunState
 from dgummy.runs import Ending, Supervision
 from dgummy.settings import Timeouts
@@ -24,20 +24,20 @@ def cancelling(host: str, timeouts: Timeouts, *, by_clock: bool = False) -> str:
 
 
 def end_run(
-    supervision: Supervision, job: Job[Ending], stop: Stop, *, host: str, run_id: str, timeouts: Timeouts
+    supervision: Supervision, call: Call[Ending], stop: Stop, *, host: str, run_id: str, timeouts: Timeouts
 ) -> Ending:
-    """End a run that `job` follows, and hear it out; asked to leave, leave it to itself."""
+    """End a run that `call` follows, and hear it out; asked to leave, leave it to itself."""
     patience = Deadline(timeouts.kill_s + timeouts.script_s)
-    reply = _cancel(supervision, job, stop, patience)
+    reply = _cancel(supervision, call, stop, patience)
     if reply is None:
-        return job.result() if job.wait(0) else _leave(supervision, run_id, host)
+        return call.result() if call.wait(0) else _leave(supervision, run_id, host)
     if isinstance(reply, Failure):
         supervision.detach()
         text = f"could not cancel on {host}: {reply}; run {run_id} may go on there"
         return Ending(RunState.LOST, reason=text, remedy=f"end it once {host} answers: inv cancel {run_id}")
     ended = reply.has("exit") or reply.has("void")
-    if stop.wait_for(job, timeouts.script_s if ended or reply.has("lost") else 0):
-        return job.result()
+    if stop.wait_for(call, timeouts.script_s if ended or reply.has("lost") else 0):
+        return call.result()
     if stop.left:
         return _leave(supervision, run_id, host)
     supervision.detach()
@@ -49,19 +49,19 @@ def end_run(
     return Ending(RunState.LOST, reason=text, remedy=f"look there, and end it: inv cancel {run_id}")
 
 
-def _cancel(supervision: Supervision, job: Job[Ending], stop: Stop, patience: Deadline) -> Answer | Failure | None:
+def _cancel(supervision: Supervision, call: Call[Ending], stop: Stop, patience: Deadline) -> Answer | Failure | None:
     """What the host said to it. Nobody is there at a deadline to try again, so that is done here.
 
     None: the run has come to its end by itself meanwhile, or it is to be left.
     """
     while True:
-        cancel = Job(supervision.cancel, "cancel")
+        cancel = Call(supervision.cancel, "cancel")
         if not stop.wait_for(cancel):
             return None
         reply = cancel.result()
         if not (isinstance(reply, Failure) and stop.timed_out) or patience.passed:
             return reply
-        if stop.wait_for(job, _AGAIN_S):
+        if stop.wait_for(call, _AGAIN_S):
             return None
         if stop.left:
             return reply

@@ -15,7 +15,7 @@ from pathlib import Path
 from dgummy import locks
 from dgummy.errors import ConfigError, DgummyError
 from dgummy.jobrecord import JobFiles, LastRun, added
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 from dgummy.units import format_duration
 
 JOB = "DGUMMY_JOB"
@@ -143,12 +143,12 @@ class JobRun:
     def _write(self, text: str) -> None:
         stamp = self._now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
         with self._files.opened() as log:
-            os.write(log, f"── {stamp} {self._name} {one_line(text)}\n".encode("utf-8", "replace"))
+            os.write(log, f"── {stamp} {self._name} {printable(text)}\n".encode("utf-8", "replace"))
 
     def _keep(self, code: int | None, why: str) -> None:
         ended = None if code is None else self._now()
         with suppress(OSError):
-            self._files.keep(last=LastRun(self._began, ended, code, one_line(why)[:_MAX_WHY_CHARS], os.getpid()))
+            self._files.keep(last=LastRun(self._began, ended, code, printable(why)[:_MAX_WHY_CHARS], os.getpid()))
 
 
 def summary(name: str, code: int, why: str, log: Path) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from errno import EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, ENOTDIR
 from pathlib import Path
 
 from dgummy.errors import ConfigError, TryAgainError, UsageError
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_SHOWN = 200
@@ -203,7 +203,7 @@ def _taken(name: str, holding: Holder) -> TryAgainError:
     if holding.since:
         since = datetime.fromisoformat(holding.since).astimezone()
         who += f" since {since:%Y-%m-%d %H:%M:%S}"
-    what = f" ({one_line(holding.command)[:_MAX_SHOWN]})" if holding.command else ""
+    what = f" ({printable(holding.command)[:_MAX_SHOWN]})" if holding.command else ""
     text = f"the lock {name} is held by {who}{what}; no host was asked anything"
     remedy = "let it come to its end and try again"
     return TryAgainError(text, f"{remedy}, or end it: kill -{holding.hears} {holding.pid}" if holding.pid else remedy)

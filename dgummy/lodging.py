@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from dgummy import fanout, homes
 from dgummy.errors import DgummyError
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.homes import Home
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, Memory
 from dgummy.project import Project, turns_specialists_on
@@ -48,14 +48,14 @@ class HomeLook:
         self._folder_of = folder_of
         self._jobs = jobs
         self._patience_s = patience_s
-        self._job = Job(self._ask_all, "homes")
+        self._call = Call(self._ask_all, "homes")
 
     def home(self, text: str, home_dirs: Mapping[str, str], *, unknown: frozenset[str] = frozenset()) -> Home:
         """Where the specialist lives that gummy takes for a text. `home_dirs` are the home folders that are known.
 
         `unknown` are hosts that were not asked.
         """
-        told, folders = self._job.result()
+        told, folders = self._call.result()
         found = homes.find_home(specialist_for(text), told, folders, home_dirs)
         return Home(found.specialist, found.host, found.sessions, found.unknown | unknown)
 

@@ -13,7 +13,7 @@ from dgummy import dtext, fanout
 from dgummy.dhelp import Dialect
 from dgummy.errors import NoHostError
 from dgummy.events import Listener, Notice
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.inventory import Inventory
 from dgummy.model import Failure, FailureKind, Host, HostReport, HostStatus, Sample
 from dgummy.observe import Observation, Observer, StatusObservation
@@ -76,7 +76,7 @@ class DObserver(Observer):
         """The load as `d` sees it. `detail`: with runs, tools and I/O, by ssh; a choice needs them."""
         if self._gave_up or not hosts:
             return self._ssh.load(hosts, refresh=refresh, patience_s=patience_s)
-        figures = Job(lambda: super(DObserver, self).load(hosts, refresh=refresh), "d-load")
+        figures = Call(lambda: super(DObserver, self).load(hosts, refresh=refresh), "d-load")
         began = time.monotonic()
         probed = self._ssh.load(hosts, refresh=refresh, patience_s=patience_s) if detail else None
         probed_s = time.monotonic() - began

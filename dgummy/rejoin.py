@@ -11,7 +11,7 @@ from dgummy import fanout, reconcile
 from dgummy.cancelling import Canceller
 from dgummy.errors import DgummyError, ExitCode, NoHostError, TryAgainError
 from dgummy.events import Event, Notice, Output, RunEnded, RunStarted
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.history import History, Seen, result_of
 from dgummy.interrupt import cancelling, end_run, timed_out
 from dgummy.ledger_rows import NEVER_BEGAN, RunRow
@@ -159,16 +159,16 @@ class Rejoin:
             self._access.transport(host), host, spec, self._access.settings.timeouts, self._listen
         )
         self._access.emit(RunStarted(row.run_id, row.host, row.command))
-        job = Job(supervision.attach, "follow")
-        if not self._stop.cancelled and self._stop.wait_for(job):
-            return self._over(row, job.result())
+        call = Call(supervision.attach, "follow")
+        if not self._stop.cancelled and self._stop.wait_for(call):
+            return self._over(row, call.result())
         if not self._cancels:
             supervision.detach()
             raise stopped(row)
         timeouts = self._access.settings.timeouts
         by_clock = self._stop.timed_out
         self._access.emit(Notice(cancelling(row.host, timeouts, by_clock=by_clock), "warning"))
-        ending = end_run(supervision, job, self._stop, host=row.host, run_id=row.run_id, timeouts=timeouts)
+        ending = end_run(supervision, call, self._stop, host=row.host, run_id=row.run_id, timeouts=timeouts)
         return self._over(row, timed_out(ending) if by_clock else ending)
 
     def _await_begin(self, row: RunRow) -> tuple[RunRow, Host] | None:

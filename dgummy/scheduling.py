@@ -22,7 +22,7 @@ from dgummy.cronline import CronJob, Entry
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
 from dgummy.errors import ConfigError, DgummyError, ExitCode, NoHostError, RefusedError, TryAgainError, UsageError
 from dgummy.jobrecord import FOLDER, JobFiles, LastRun
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 from dgummy.wording import suggestion
 
 if TYPE_CHECKING:
@@ -301,12 +301,12 @@ def _heard(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
             code = ExitCode(int(error["exit_code"]))
         except (ValueError, TypeError, KeyError):
             code = ExitCode.BUG
-        remedy = one_line(str(error.get("remedy") or ""))
+        remedy = printable(str(error.get("remedy") or ""))
         remedy = f"{remedy}{' ' if remedy.endswith(('?', '.')) else '; '}{_UNTESTED}" if remedy else _UNTESTED
-        raise DgummyError(f"cron could not run it: {one_line(str(error.get('message')))}", remedy, code=code)
+        raise DgummyError(f"cron could not run it: {printable(str(error.get('message')))}", remedy, code=code)
     if done.returncode or not isinstance(told, dict):
         said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        text = one_line(said[-1])[:500] if said else f"exit code {done.returncode}"
+        text = printable(said[-1])[:500] if said else f"exit code {done.returncode}"
         raise DgummyError(f"cron could not run it: {text}", _UNTESTED, code=ExitCode.CONFIG)
     return told
 

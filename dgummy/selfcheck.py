@@ -25,7 +25,7 @@ from dgummy.model import Failure
 from dgummy.settings import Settings
 from dgummy.transport import rsync
 from dgummy.transport.keyfiles import read_key_file
-from dgummy.transport.plaintext import last_line, one_line
+from dgummy.transport.plaintext import last_line, printable
 from dgummy.transport.sshconfig import SSHTarget, agent_socket
 
 ASK_S = 3.0
@@ -122,7 +122,7 @@ def _said(argv: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-    return next((one_line(line)[:100] for line in lines if line.strip()), "")
+    return next((printable(line)[:100] for line in lines if line.strip()), "")
 
 
 def _rsync() -> str | Trouble:
@@ -137,7 +137,7 @@ def _tailnet() -> Tailnet | None:
         return None
     status = discovery.tailscale_status(ASK_S) or {}
     state, url = status.get("BackendState"), status.get("AuthURL")
-    return Tailnet(one_line(str(state or ""))[:40], one_line(str(url or ""))[:200], _offline(status.get("Peer")))
+    return Tailnet(printable(str(state or ""))[:40], printable(str(url or ""))[:200], _offline(status.get("Peer")))
 
 
 def _offline(peers: object) -> dict[str, str]:
@@ -149,7 +149,7 @@ def _offline(peers: object) -> dict[str, str]:
         full, seen, addresses = str(peer.get("DNSName", "")).rstrip("."), peer.get("LastSeen"), peer.get("TailscaleIPs")
         names = [full, full.partition(".")[0], *(addresses if isinstance(addresses, list) else [])]
         day = str(seen)[:10] if isinstance(seen, str) and not seen.startswith("0001") else ""
-        found |= {str(name).lower(): one_line(day) for name in names if name}
+        found |= {str(name).lower(): printable(day) for name in names if name}
     return found
 
 

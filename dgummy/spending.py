@@ -18,7 +18,7 @@ from dgummy.budget import Caps, Spent, Verdict
 from dgummy.costs import Prices, Tally
 from dgummy.errors import TryAgainError
 from dgummy.events import Event, Listener, Notice, Output
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.journal import Journal
 from dgummy.model import Failure, FailureKind, Host, RunState
 from dgummy.orders import Order
@@ -195,7 +195,7 @@ class Meter:
     def watching(self, supervision: Supervision) -> Iterator[None]:
         """In here the cost is asked for now and then, if there are caps; what is over its own is ended or warned of."""
         if self._caps.are_set:
-            Job(lambda: self._watch(supervision), "cost")
+            Call(lambda: self._watch(supervision), "cost")
         try:
             yield
         finally:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dgummy.fanout import Job
+    from dgummy.fanout import Call
 
 
 INTERRUPTED = "interrupted"
@@ -114,12 +114,12 @@ class Stop:
         """Sleep, but not once the work was cancelled."""
         self._cancelled.wait(seconds)
 
-    def wait_for(self, job: Job[Any], timeout_s: float | None = None) -> bool:
-        """Wait until the job is done (True), or something is asked for that was not yet, or time is up (False)."""
+    def wait_for(self, call: Call[Any], timeout_s: float | None = None) -> bool:
+        """Wait until the call is done (True), or something is asked for that was not yet, or time is up (False)."""
         known = (self.cancelled, self.left)
         wake = threading.Event()
         with self.heard_by(wake):
-            job.wakes(wake)
+            call.wakes(wake)
             if (self.cancelled, self.left) == known:
                 wake.wait(timeout_s)
-        return job.wait(0)
+        return call.wait(0)

@@ -123,7 +123,7 @@ class _Ending:
                 raise KeyboardInterrupt
             return
         # In another thread: this one may hold, at this very moment, what it takes to write.
-        fanout.Job(lambda: self._last_words(number), "last-words").wait(_SAYING_S)
+        fanout.Call(lambda: self._last_words(number), "last-words").wait(_SAYING_S)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

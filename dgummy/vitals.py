@@ -13,7 +13,7 @@ import msgspec
 
 from dgummy import probe
 from dgummy.transport.framing import Fact
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 
 MAX_FACTS = 2000
 _RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -83,19 +83,19 @@ def read(facts: Iterable[Fact]) -> Vitals:
     runs = [line.split()[:2] for line in told.get("uncollected", [])]
     return Vitals(
         clock_s=_number(first("clock")),
-        system=one_line(first("uname").partition(" ")[0])[:40].lower(),
-        shell=one_line(first("shell"))[:200],
+        system=printable(first("uname").partition(" ")[0])[:40].lower(),
+        shell=printable(first("shell"))[:200],
         path=_folders(first("path")),
         login_path=_folders(first("login-path")),
         login_told=login == "yes",
         login_s=_number(took) or 0,
-        state_mode=one_line(detail)[:20] if state == "ok" else "",
+        state_mode=printable(detail)[:20] if state == "ok" else "",
         state_error="" if state == "ok" else _complaint(detail) or "it did not say whether it can be used",
         disk_free_bytes=probe.disk_free_bytes(first("df")),
         installer=first("installer") if _NAME.fullmatch(first("installer")) else "",
         programs=_programs(told.get("at", [])),
         versions=_versions(told.get("version", [])),
-        agent_login=(one_line(how)[:20], one_line(with_what)[:200]),
+        agent_login=(printable(how)[:20], printable(with_what)[:200]),
         uncollected={run[0]: _number(run[1]) or 0 for run in runs if len(run) == 2 and _RUN.fullmatch(run[0])},
         stale_locks=tuple(run for run in told.get("stale-lock", []) if _RUN.fullmatch(run)),
         old_runs=_number(first("old-runs")) or 0,
@@ -110,11 +110,11 @@ def _number(text: str) -> int | None:
 
 def _complaint(text: str) -> str:
     """What a program complains of, without its name and what it was at: `Permission denied`."""
-    return one_line(text).rpartition(": ")[2][:200]
+    return printable(text).rpartition(": ")[2][:200]
 
 
 def _folders(path: str) -> tuple[str, ...]:
-    return tuple(one_line(folder) for folder in path[:16_000].split(":") if folder.startswith("/"))
+    return tuple(printable(folder) for folder in path[:16_000].split(":") if folder.startswith("/"))
 
 
 def _programs(lines: Iterable[str]) -> dict[str, Program]:
@@ -122,7 +122,7 @@ def _programs(lines: Iterable[str]) -> dict[str, Program]:
     for line in lines:
         place, name, path = (*line.split(" ", 2), "", "")[:3]
         if place in _PLACES and _NAME.fullmatch(name) and path.startswith("/"):
-            found.setdefault(name, {}).setdefault(place, one_line(path)[:500])
+            found.setdefault(name, {}).setdefault(place, printable(path)[:500])
     return {name: Program(**places) for name, places in found.items()}
 
 
@@ -131,5 +131,5 @@ def _versions(lines: Iterable[str]) -> dict[str, Version]:
     for line in lines:
         name, status, text = (*line.split(" ", 2), "", "")[:3]
         if _NAME.fullmatch(name) and _NUMBER.fullmatch(status):
-            found[name] = Version(int(status), one_line(text)[:100])
+            found[name] = Version(int(status), printable(text)[:100])
     return found

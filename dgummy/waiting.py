@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from dgummy.events import RunEnded
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.history import History, Seen, result_of
 from dgummy.ledger_rows import RunRow
 from dgummy.model import FailureKind
@@ -41,11 +41,11 @@ class Waiting:
         """Every run as it is at the end."""
         began = time.monotonic()
         while self._left:
-            job = Job(self._look, "wait")
-            self.timed_out = not job.wait(self._deadline.remaining_s())
+            call = Call(self._look, "wait")
+            self.timed_out = not call.wait(self._deadline.remaining_s())
             if self.timed_out:
                 break
-            self._hear(job.result())
+            self._hear(call.result())
             if self._left:
                 pause_s = min(_LONGEST_POLL_S, max(_FIRST_POLL_S, _POLL_SHARE * (time.monotonic() - began)))
                 left_s = self._deadline.remaining_s()

@@ -103,10 +103,10 @@ class Watch:
         self._views: Mapping[str, HostView] = {}
         self._over = threading.Event()
         self._seen_all = threading.Event()
-        self._job: fanout.Job[None] | None = None
+        self._call: fanout.Call[None] | None = None
 
     def __enter__(self) -> Watch:
-        self._job = fanout.Job(self._go_on, "watch")
+        self._call = fanout.Call(self._go_on, "watch")
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -114,8 +114,8 @@ class Watch:
 
     def snapshot(self) -> ClusterView:
         """All that is known at this moment. A bug of ours in the background is raised here."""
-        if self._job is not None and self._job.wait(0):
-            self._job.result()
+        if self._call is not None and self._call.wait(0):
+            self._call.result()
         views = self._views
         known = tuple(views.get(name, HostView(name)) for name in self._hosts)
         return ClusterView(self._now(), known, self.interval_s)

@@ -29,7 +29,7 @@ from dgummy import (
     sync_directory,
 )
 from dgummy import lab as labs
-from dgummy.errors import ConfigError, DgummyError, ExitCode, NoHostError, UnknownHostError, UsageError
+from dgummy.errors import ArgumentError, ConfigError, DgummyError, ExitCode, NoHostError, UnknownHostError, UsageError
 
 pytestmark = pytest.mark.lab
 
@@ -114,6 +114,19 @@ def test_metrics_come_from_the_cache_until_refreshed(desk: Desk) -> None:
     first = get_load_metrics(refresh=True)
     assert get_load_metrics() == first
     assert get_load_metrics(refresh=True)["node-1"]["measured_at"] > first["node-1"]["measured_at"]
+
+
+def test_what_is_no_host_and_no_folder(desk: Desk) -> None:
+    (desk.home / "loop").symlink_to("loop")
+    for folder in ("x" * 5000, desk.home / "loop", "~/nowhere", "~/nowhere\n"):
+        with pytest.raises(UsageError, match="there is no folder"):
+            sync_directory("node-1", folder)
+    with pytest.raises(ConfigError, match="no such user"):
+        sync_directory("node-1", "~nobody-of-this-name/x")
+    with pytest.raises(ArgumentError, match=r"node-\[1-2\] is several hosts"):
+        sync_directory("node-[1-2]")
+    with pytest.raises(ArgumentError, match="a folder's path, got empty text"):
+        sync_directory("node-1", "")
 
 
 def test_sync_directory(desk: Desk) -> None:

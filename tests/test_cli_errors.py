@@ -388,6 +388,29 @@ def test_the_project_s_invoke_yaml_is_checked_as_well(desk: Desk, tmp_path: Path
     assert "did you mean dgummy.fallback?" in remedy or "did you mean fallback?" in remedy
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [", "ParserError: "), ("- a", "holds no map of settings"), (None, "IsADirectoryError: ")],
+)
+@pytest.mark.parametrize("place", ["home", "project", "flag"])
+def test_a_broken_file_of_invokes_is_named_by_our_program(
+    desk: Desk, tmp_path: Path, place: str, text: str | None, said: str
+) -> None:
+    name = {"home": ".invoke.yaml", "project": "invoke.yaml", "flag": "other.yaml"}[place]
+    if text is None and place == "project":
+        pytest.skip("a folder of that name makes no project")
+    if text is None:
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text(text)
+    env = {"HOME": str(tmp_path)} if place == "home" else {}
+    flags = ["-f", name] if place == "flag" else []
+    done = desk.inv(*flags, "load", "--json", cwd=tmp_path, env=env, program="dgummy")
+    assert done.code == done.document("error")["error"]["exit_code"] == 78, done
+    what, remedy = last_two(done.err)
+    assert name.removesuffix("yaml") in what and said in what and remedy
+
+
 # -- bugs of ours ------------------------------------------------------------------------------------------------------
 
 

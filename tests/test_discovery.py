@@ -84,7 +84,10 @@ def test_a_production_name_that_d_already_uses_stays() -> None:
 def test_hostile_names_are_left_out_and_shown_clean(name: str) -> None:
     proposal = propose([name], {}, None, "me")
     assert proposal.hosts == ()
-    assert load_mapping(render_config(proposal), "x")["groups"] == {}
+    text = render_config(proposal)
+    assert load_mapping(text, "x")["groups"] == {}
+    filled = text.replace("groups: {}", "groups: {dev: [node-1, node-2]}")
+    assert load_mapping(filled, "x")["groups"] == {"dev": ["node-1", "node-2"]} and text.count("groups:") == 1
 
 
 @pytest.mark.parametrize(

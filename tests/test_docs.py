@@ -244,6 +244,13 @@ def test_made_pages_are_as_the_code_is() -> None:
         assert read(f"docs/{name}") == text, f"docs/{name} is not what the code says now; run: inv docs.build"
 
 
+def test_flags_that_many_have_are_named_in_full() -> None:
+    named = re.findall(
+        r"`([^`]+)`", " ".join(re.findall(r"^And: [^.]*\.$", read("docs/commands.md"), flags=re.MULTILINE))
+    )
+    assert "--verbose" in named and all(re.fullmatch(r"--[a-z][a-z-]+", name) for name in named)
+
+
 def all_keys() -> list[Any]:
     return [pytest.param(s.place, key, id=f"{s.place}.{key.name}") for s in settings.sections() for key in s.keys]
 

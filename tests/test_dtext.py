@@ -26,7 +26,7 @@ from dgummy.dtext import (
     split_run,
     to_sample,
 )
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 
 DATA = Path(__file__).parent / "data" / "dw"
 CAPTURES = sorted(path.stem for path in DATA.glob("*.rc"))
@@ -233,7 +233,7 @@ def test_seed_lines() -> None:
 def test_odd_seed_lines_are_refused(line: str) -> None:
     with pytest.raises(DParseError) as caught:
         parse_load(f"host1    CPU: 15%  MEM: 45%  LOAD: 0.23  SCORE: 0.28\n{line}\n")
-    assert caught.value.line == one_line(line)
+    assert caught.value.line == printable(line)
 
 
 def test_sample() -> None:

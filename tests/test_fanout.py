@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dgummy.events import Notice
-from dgummy.fanout import Bus, Job, each, in_order
+from dgummy.fanout import Bus, Call, each, in_order
 from labs import REPO
 
 
@@ -121,21 +121,21 @@ def test_closing_the_generator_starts_nothing_more() -> None:
 
 def test_a_thread_that_hangs_does_not_keep_the_program() -> None:
     out = finishes(
-        "Job(lambda: time.sleep(60))\nlist(each([60], time.sleep, jobs=1, patience_s=lambda: 0.1))\nprint('ok')", 5
+        "Call(lambda: time.sleep(60))\nlist(each([60], time.sleep, jobs=1, patience_s=lambda: 0.1))\nprint('ok')", 5
     )
     assert out.strip() == "ok"
 
 
 def test_a_job_gives_its_value_or_raises() -> None:
-    assert Job(lambda: 42).result() == 42
-    slow = Job(lambda: time.sleep(0.3))
+    assert Call(lambda: 42).result() == 42
+    slow = Call(lambda: time.sleep(0.3))
     assert not slow.wait(0.01) and slow.wait(5)
 
     def fail() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Job(fail).result()
+        Call(fail).result()
 
 
 def test_the_bus_hands_on_one_at_a_time_and_survives_listeners() -> None:

@@ -22,7 +22,7 @@ import pytest
 import labs
 from dgummy import lab as dlab
 from dgummy.events import Event, Notice, Output
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.model import Failure, FailureKind, Host, RunState
 from dgummy.runs import Supervision
 from dgummy.runscript import RunSpec
@@ -228,13 +228,13 @@ def test_a_line_that_fails_for_a_while_loses_nothing(
 ) -> None:
     """Short: TCP itself makes up for it. Longer than silence_s: a new connection goes on where the old one stopped."""
     heard: list[Event] = []
-    job = Job(supervise(transport, heard).follow)
+    call = Call(supervise(transport, heard).follow)
     until(lambda: b"line 30\n" in out(heard))
     getattr(far, cut)()
     time.sleep(seconds)
     getattr(far, mend)()
-    assert job.wait(40)
-    assert (job.result().state, job.result().exit_code) == (RunState.FAILED, 9)
+    assert call.wait(40)
+    assert (call.result().state, call.result().exit_code) == (RunState.FAILED, 9)
     assert out(heard) == WHOLE
     assert (far.home / "count").read_text() == "ran\n"
     assert ("trying to get back" in notices(heard)) is (seconds > QUICK.silence_s)
@@ -242,27 +242,27 @@ def test_a_line_that_fails_for_a_while_loses_nothing(
 
 def test_a_line_that_flaps(far: Far, transport: SSHTransport) -> None:
     heard: list[Event] = []
-    job = Job(supervise(transport, heard).follow)
+    call = Call(supervise(transport, heard).follow)
     until(lambda: b"line 10\n" in out(heard))
     for _ in range(4):
         far.pull()
         time.sleep(0.7)
         far.plug()
         time.sleep(0.4)
-    assert job.wait(40)
-    assert job.result().exit_code == 9 and out(heard) == WHOLE
+    assert call.wait(40)
+    assert call.result().exit_code == 9 and out(heard) == WHOLE
 
 
 @pytest.mark.parametrize("cut", ["pull", "swallow"])
 def test_a_line_that_is_cut_for_good_is_lost(far: Far, transport: SSHTransport, cut: str) -> None:
     heard: list[Event] = []
     timeouts = Timeouts(connect_s=1, script_s=5, silence_s=5.5, reconnect_s=2, kill_s=2)
-    job = Job(supervise(transport, heard, timeouts=timeouts).follow)
+    call = Call(supervise(transport, heard, timeouts=timeouts).follow)
     until(lambda: b"line 10\n" in out(heard))
     getattr(far, cut)()
     began = time.monotonic()
-    assert job.wait(30)
-    ending = job.result()
+    assert call.wait(30)
+    ending = call.result()
     assert ending.state is RunState.LOST and ending.not_started is None
     assert 4 < time.monotonic() - began < 40
     until(lambda: (far.home / ".local/state/dgummy/runs").exists())
@@ -291,27 +291,27 @@ def test_a_line_that_is_cut_just_as_a_run_starts(far: Far, transport: SSHTranspo
     command = "echo ran >>count; exit 3"
     for number in range(4):
         heard: list[Event] = []
-        job = Job(supervise(transport, heard, command).follow)
+        call = Call(supervise(transport, heard, command).follow)
         time.sleep(chance.uniform(0, 0.12))
         far.pull()
         time.sleep(QUICK.silence_s + 1 if number == 0 else 1)
         far.plug()
-        assert job.wait(40)
-        assert job.result().exit_code == 3, job.result()
+        assert call.wait(40)
+        assert call.result().exit_code == 3, call.result()
         assert (far.home / "count").read_text() == "ran\n" * (number + 1)
 
 
 def test_cancel_over_a_line_that_comes_back(far: Far, transport: SSHTransport) -> None:
     heard: list[Event] = []
     supervision = supervise(transport, heard, "echo x; sleep 60")
-    job = Job(supervision.follow)
+    call = Call(supervision.follow)
     until(lambda: out(heard) == b"x\n")
     far.pull()
-    cancel = Job(supervision.cancel)
+    cancel = Call(supervision.cancel)
     time.sleep(1)
     far.plug()
     assert cancel.wait(20) and not isinstance(cancel.result(), Failure)
-    assert job.wait(20) and job.result().state is RunState.CANCELLED
+    assert call.wait(20) and call.result().state is RunState.CANCELLED
 
 
 # -- whole commands --------------------------------------------------------------------------------------------

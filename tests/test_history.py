@@ -20,7 +20,7 @@ from dgummy.chooser import Wish
 from dgummy.cluster import Cluster
 from dgummy.errors import UsageError
 from dgummy.events import Event, Notice, RunEnded
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.history import Query, Seen, exit_code, result_of
 from dgummy.intake import RunOptions
 from dgummy.ledger_rows import RunRow
@@ -451,7 +451,7 @@ def test_waiting_through_a_host_that_goes_and_comes_back(own_lab: NodeLab) -> No
     heard: list[Event] = []
     with own_lab.cluster(own_lab.project(), heard, timeouts=Timeouts(reconnect_s=90)) as cluster:
         row = start(cluster, "sleep 2; exit 8")
-        waiting = Job(lambda: wait(cluster.history, [row]), "wait")
+        waiting = Call(lambda: wait(cluster.history, [row]), "wait")
         dlab.stop(own_lab.lab, "node-1")
         until(lambda: [event for event in heard if isinstance(event, Notice) and "asking again" in event.text], 60)
         assert not waiting.wait(1)
@@ -475,7 +475,7 @@ def test_a_host_that_stays_away_is_given_up(own_lab: NodeLab) -> None:
 
 def test_waiting_for_one_that_has_no_host_yet(cluster: Cluster, node_lab: NodeLab) -> None:
     row = write(cluster, client_pid=os.getpid(), state=RunState.PENDING)
-    waiting = Job(lambda: wait(cluster.history, [row]), "wait")
+    waiting = Call(lambda: wait(cluster.history, [row]), "wait")
     assert not waiting.wait(0.7)
     cluster.journal.update(row.run_id, state=RunState.UNREACHABLE, reason="no host", ended_at=now())
     found, _ = waiting.result()

@@ -265,6 +265,7 @@ def test_a_folder_that_is_gone_is_said_to_be(desk: Desk) -> None:
 
 
 def test_what_is_old_goes_and_the_rest_stays(desk: Desk) -> None:
+    desk.there().mkdir(exist_ok=True)
     old, young = isolated(desk), isolated(desk)
     grow_old(desk, old)
     log = desk.nodes.home_of("node-1") / ".local/state/dgummy/workspaces.log"

@@ -49,6 +49,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
     ),
     Floor.DECISIONS: (
         "dgummy.agents",
+        "dgummy.arguments",
         "dgummy.asking",
         "dgummy.asking.courtesies",
         "dgummy.asking.doubts",
@@ -291,6 +292,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.cli",
         "dgummy.demonstration",
         "dgummy.doctoring",
+        "dgummy.invokefiles",
         "dgummy.lab",
         "dgummy.lab.build",
         "dgummy.lab.figures",
@@ -357,6 +359,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
         "dgummy.cli",
         "dgummy.api",
         "dgummy.app",
+        "dgummy.invokefiles",
         "dgummy.transport.runner",
         "dgummy.transport.local",
         "dgummy.transport.dcmd",

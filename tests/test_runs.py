@@ -18,7 +18,7 @@ import pytest
 
 from dgummy import lab as dlab
 from dgummy.events import Event, Notice, Output, RunStarted
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.lab.processes import run_processes, table
 from dgummy.model import Failure, FailureKind, Host, RunState
 from dgummy.remote import compose
@@ -183,8 +183,8 @@ def test_two_clients_follow_one_run(place: Place) -> None:
     run_id = fresh_id()
     command = f"echo ran >>{place.home}/two; for i in 1 2 3 4; do echo $i; sleep 0.2; done; exit 3"
     heard: tuple[list[Event], list[Event]] = ([], [])
-    jobs = [Job(place.supervise(command, run_id, heard=one).follow) for one in heard]
-    endings = [job.result() for job in jobs]
+    calls = [Call(place.supervise(command, run_id, heard=one).follow) for one in heard]
+    endings = [call.result() for call in calls]
     assert [ending.exit_code for ending in endings] == [3, 3]
     assert [stream(one, "out") for one in heard] == [b"1\n2\n3\n4\n"] * 2
     assert (place.home / "two").read_text() == "ran\n"
@@ -251,11 +251,11 @@ def test_connections_that_are_killed_lose_nothing(own: Place) -> None:
     assert own.made is not None
     heard: list[Event] = []
     supervision = own.supervise(f"echo x >>started; {NUMBERS}", heard=heard)
-    job = Job(supervision.follow)
+    call = Call(supervision.follow)
     cuts = 0
-    while not job.wait(0.7) and cuts < 4:
+    while not call.wait(0.7) and cuts < 4:
         cuts += own.made.cut_connections("node-1") > 0
-    ending = job.result()
+    ending = call.result()
     assert cuts >= 2
     assert (ending.state, ending.exit_code) == (RunState.FAILED, 9)
     assert stream(heard, "out") == NUMBERS_OUT and stream(heard, "err") == NUMBERS_ERR
@@ -267,13 +267,13 @@ def test_connections_that_are_killed_lose_nothing(own: Place) -> None:
 def test_a_follower_that_is_killed_is_replaced(place: Place) -> None:
     """The shell that follows for us dies of KILL; the run and the connection do not."""
     heard: list[Event] = []
-    job = Job(place.supervise(NUMBERS, heard=heard).follow)
+    call = Call(place.supervise(NUMBERS, heard=heard).follow)
     killed = 0
-    while not job.wait(0.6) and killed < 3:
+    while not call.wait(0.6) and killed < 3:
         for pid in followers(place.home):
             killed += 1
             os.kill(pid, signal.SIGKILL)
-    assert job.result().exit_code == 9 and killed
+    assert call.result().exit_code == 9 and killed
     assert stream(heard, "out") == NUMBERS_OUT and stream(heard, "err") == NUMBERS_ERR
 
 
@@ -291,12 +291,12 @@ def followers(home: Path) -> list[int]:
 def test_a_node_that_goes_away_and_comes_back(own: Place) -> None:
     assert own.made is not None
     heard: list[Event] = []
-    job = Job(own.supervise(NUMBERS, heard=heard).follow)
+    call = Call(own.supervise(NUMBERS, heard=heard).follow)
     until(lambda: b"line 20\n" in stream(heard, "out"))
     dlab.stop(own.made.lab, "node-1")
-    assert not job.wait(1.5)
+    assert not call.wait(1.5)
     dlab.start(own.made.lab, "node-1")
-    assert job.result().exit_code == 9
+    assert call.result().exit_code == 9
     assert stream(heard, "out") == NUMBERS_OUT and stream(heard, "err") == NUMBERS_ERR
 
 
@@ -314,7 +314,7 @@ def test_a_node_that_hangs_and_recovers(own: Place) -> None:
     assert own.made is not None
     heard: list[Event] = []
     timeouts = Timeouts(connect_s=1, script_s=5, silence_s=6, reconnect_s=30, kill_s=2)
-    job = Job(own.supervise(NUMBERS, heard=heard, timeouts=timeouts).follow)
+    call = Call(own.supervise(NUMBERS, heard=heard, timeouts=timeouts).follow)
     until(lambda: b"line 20\n" in stream(heard, "out"))
     frozen = freeze(own.made, "node-1")
     until(lambda: "nothing heard for" in notices(heard), 12)
@@ -322,8 +322,8 @@ def test_a_node_that_hangs_and_recovers(own: Place) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
     dlab.start(own.made.lab, "node-1")
-    assert job.wait(30)
-    assert job.result().exit_code == 9
+    assert call.wait(30)
+    assert call.result().exit_code == 9
     assert stream(heard, "out") == NUMBERS_OUT and stream(heard, "err") == NUMBERS_ERR
 
 
@@ -332,11 +332,11 @@ def test_a_node_that_never_comes_back_is_lost(own: Place) -> None:
     heard: list[Event] = []
     timeouts = Timeouts(connect_s=1, script_s=5, silence_s=6, reconnect_s=2, kill_s=2)
     supervision = own.supervise("echo x; sleep 30", heard=heard, timeouts=timeouts)
-    job = Job(supervision.follow)
+    call = Call(supervision.follow)
     until(lambda: stream(heard, "out") == b"x\n")
     dlab.stop(own.made.lab, "node-1")
-    assert job.wait(20)
-    ending = job.result()
+    assert call.wait(20)
+    ending = call.result()
     assert ending.state is RunState.LOST and ending.not_started is None
     assert "may still go on on node-1" in ending.reason
     assert supervision.offsets == {"out": 2, "err": 0}
@@ -348,13 +348,13 @@ def test_many_quiet_interruptions_do_not_add_up(own: Place) -> None:
     assert own.made is not None
     heard: list[Event] = []
     timeouts = Timeouts(connect_s=1, script_s=5, silence_s=8, reconnect_s=3, kill_s=2)
-    job = Job(own.supervise("sleep 9; exit 4", heard=heard, timeouts=timeouts).follow)
+    call = Call(own.supervise("sleep 9; exit 4", heard=heard, timeouts=timeouts).follow)
     for _ in range(3):
-        if job.wait(2.5):
+        if call.wait(2.5):
             break
         own.made.cut_connections("node-1")
-    assert job.wait(20)
-    assert job.result().exit_code == 4, job.result()
+    assert call.wait(20)
+    assert call.result().exit_code == 4, call.result()
 
 
 def test_a_client_that_is_killed_finds_its_run_again(own: Place) -> None:
@@ -394,23 +394,23 @@ def test_a_client_that_is_killed_finds_its_run_again(own: Place) -> None:
 def test_a_restarted_host_is_lost(own: Place) -> None:
     assert own.made is not None
     heard: list[Event] = []
-    job = Job(own.supervise("echo before; sleep 60", heard=heard).follow)
+    call = Call(own.supervise("echo before; sleep 60", heard=heard).follow)
     until(lambda: stream(heard, "out") == b"before\n")
     dlab.reboot(own.made.lab, "node-1")
-    assert job.wait(20)
-    assert job.result().state is RunState.LOST
-    assert "restarted" in job.result().reason
+    assert call.wait(20)
+    assert call.result().state is RunState.LOST
+    assert "restarted" in call.result().reason
     assert not own.active()
 
 
 def test_a_killed_supervisor_is_lost_and_not_run_again(place: Place) -> None:
     run_id = fresh_id()
     heard: list[Event] = []
-    job = Job(place.supervise("echo x; sleep 60", run_id, heard=heard).follow)
+    call = Call(place.supervise("echo x; sleep 60", run_id, heard=heard).follow)
     supervisor, command = place.pids(run_id)
     os.kill(supervisor, signal.SIGKILL)
-    assert job.wait(10)
-    assert job.result().state is RunState.LOST and "supervisor" in job.result().reason
+    assert call.wait(10)
+    assert call.result().state is RunState.LOST and "supervisor" in call.result().reason
     again = place.supervise("echo y", run_id).follow()
     assert again.state is RunState.LOST
     os.killpg(command, signal.SIGKILL)
@@ -418,12 +418,12 @@ def test_a_killed_supervisor_is_lost_and_not_run_again(place: Place) -> None:
 
 def test_a_run_folder_that_is_removed(place: Place) -> None:
     run_id = fresh_id()
-    job = Job(place.supervise("sleep 60", run_id).follow)
+    call = Call(place.supervise("sleep 60", run_id).follow)
     _, command = place.pids(run_id)
     subprocess.run(["rm", "-rf", str(place.home / ".local/state/dgummy/runs" / run_id)], check=True)
     try:
-        assert job.wait(10)
-        assert job.result().state is RunState.LOST
+        assert call.wait(10)
+        assert call.result().state is RunState.LOST
     finally:
         os.killpg(command, signal.SIGKILL)
 
@@ -433,13 +433,13 @@ def test_a_run_folder_that_is_removed_while_nobody_looks(own: Place) -> None:
     assert own.made is not None
     run_id = fresh_id()
     heard: list[Event] = []
-    job = Job(own.supervise("echo x; sleep 60", run_id, heard=heard).follow)
+    call = Call(own.supervise("echo x; sleep 60", run_id, heard=heard).follow)
     until(lambda: stream(heard, "out"))
     dlab.stop(own.made.lab, "node-1")
     subprocess.run(["rm", "-rf", str(own.home / ".local/state/dgummy/runs" / run_id)], check=True)
     dlab.start(own.made.lab, "node-1")
-    assert job.wait(10)
-    assert job.result().state is RunState.LOST and "removed" in job.result().reason
+    assert call.wait(10)
+    assert call.result().state is RunState.LOST and "removed" in call.result().reason
 
 
 def test_a_state_folder_that_cannot_be_written(own: Place) -> None:
@@ -561,12 +561,12 @@ def test_a_time_limit(place: Place) -> None:
 def test_cancel(place: Place) -> None:
     run_id = fresh_id()
     supervision = place.supervise("trap '' TERM; sleep 60 & sleep 60", run_id)
-    job = Job(supervision.follow)
+    call = Call(supervision.follow)
     _, command = place.pids(run_id)
     answer = supervision.cancel()
     assert isinstance(answer, Answer) and answer.first("exit").startswith("130 cancelled"), answer
-    assert job.wait(5)
-    assert (job.result().state, job.result().exit_code) == (RunState.CANCELLED, 130)
+    assert call.wait(5)
+    assert (call.result().state, call.result().exit_code) == (RunState.CANCELLED, 130)
     left = [process for process in table().values() if process.pgid == command]
     assert not left
     again = supervision.cancel()
@@ -587,27 +587,27 @@ def test_cancel_while_the_connection_is_broken(own: Place) -> None:
     assert own.made is not None
     run_id = fresh_id()
     supervision = own.supervise("sleep 60", run_id)
-    job = Job(supervision.follow)
+    call = Call(supervision.follow)
     own.pids(run_id)
     dlab.stop(own.made.lab, "node-1")
     reply = supervision.cancel()
     assert isinstance(reply, Failure)
     dlab.start(own.made.lab, "node-1")
     assert isinstance(supervision.cancel(), Answer)
-    assert job.wait(15)
-    assert job.result().state is RunState.CANCELLED
+    assert call.wait(15)
+    assert call.result().state is RunState.CANCELLED
 
 
 def test_detach_leaves_it_running(own: Place) -> None:
     assert own.made is not None
     run_id = fresh_id()
     supervision = own.supervise("sleep 60", run_id)
-    job = Job(supervision.follow)
+    call = Call(supervision.follow)
     own.pids(run_id)
     supervision.detach()
     own.made.cut_connections("node-1")
-    assert job.wait(10)
-    assert job.result().state is RunState.LOST and "left to run on" in job.result().reason
+    assert call.wait(10)
+    assert call.result().state is RunState.LOST and "left to run on" in call.result().reason
     assert run_id in own.active()
 
 

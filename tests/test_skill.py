@@ -9,9 +9,13 @@ import json
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ from invoke.parser import Parser
 from cli_lab import Desk, open_desk, validate
 from dgummy import __version__, api, calling, skill
 from dgummy.cli import make_program
-from dgummy.errors import ConfigError, UsageError
+from dgummy.errors import ArgumentError, ConfigError, UsageError
 from dgummy.render import skill as screen
 from dgummy.skillrules import DOCUMENT, NO_FILE, Manifest, Standing, is_older, judge
 from dgummy.tasks import ns
@@ -251,6 +255,41 @@ def test_removing_takes_what_is_ours_and_leaves_the_rest(folder: Path) -> None:
     assert skill.remove(folder).removed == ()
 
 
+def test_removing_follows_no_link_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    skill.install(folder)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "d_wrapper.cpython-311.pyc").touch()
+    (folder / "scripts" / "__pycache__").symlink_to(theirs)
+    assert skill.remove(folder).left == ("scripts",)
+    assert files(theirs) == {"d_wrapper.cpython-311.pyc"} and files(folder) == {"scripts/__pycache__"}
+
+
+def test_a_folder_named_like_a_compiled_script_does_not_stop_the_removal(folder: Path) -> None:
+    skill.install(folder)
+    (folder / "scripts" / "__pycache__" / "d_wrapper.x.pyc").mkdir(parents=True)
+    assert skill.remove(folder).left == ("scripts",) and files(folder) == set()
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("name", [skill.MANIFEST, "scripts"])
+def test_what_is_in_the_way_is_told_before_anything_is_touched(folder: Path, name: str, force: bool) -> None:
+    skill.install(folder)
+    place = folder / name
+    if name == "scripts":
+        shutil.rmtree(place)
+        place.touch()
+    else:
+        place.unlink()
+        (place / "mine").mkdir(parents=True)
+    (folder / "SKILL.md").write_text("mine\n")
+    before = files(folder)
+    for refused in (skill.install, skill.remove):
+        with pytest.raises(UsageError, match=f"{place} is no (file|folder)"):
+            refused(folder, force=force)
+        assert files(folder) == before
+
+
 def test_a_manifest_that_names_other_files_reaches_none_of_them(folder: Path, tmp_path: Path) -> None:
     skill.install(folder)
     (tmp_path / "victim").write_text("x")
@@ -307,6 +346,33 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match="cannot write"):
         skill.install(tmp_path / "file" / skill.NAME)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+@pytest.mark.parametrize("name", [".", "scripts"])
+@pytest.mark.parametrize("what", ["install", "remove"])
+def test_of_what_may_not_be_written_nothing_is_done_by_halves(folder: Path, name: str, what: str) -> None:
+    skill.install(folder)
+    for path in (folder / "SKILL.md", folder / "scripts" / "d_wrapper.py"):
+        path.write_text("mine\n")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o777)
+    (folder / name).chmod(0o555)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    call = f"""
+import os, sys
+from pathlib import Path
+from dgummy import skill, errors
+os.chdir(sys.argv[1])  # nobody else may go through the folders above it
+os.setresuid(65534, 65534, 65534)
+try:
+    skill.{what}(Path(), force=True)
+except errors.ConfigError as error:
+    print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", call, folder], cwd=REPO, capture_output=True, text=True)
+    assert done.stdout.endswith(f" {name}: Permission denied\n"), done.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_a_file_in_the_folders_place(folder: Path) -> None:
@@ -428,6 +494,174 @@ def test_a_program_that_is_too_old_is_told_apart(folder: Path, tmp_path: Path) -
     assert "pip install --upgrade distributed-gummy" in done.stderr
 
 
+@pytest.mark.parametrize("answer", ["5", "[]", "{}", '{"error": 5}', '{"error": {"message": "x"}}', ""])
+def test_another_program_of_that_name_is_told_in_two_lines(folder: Path, tmp_path: Path, answer: str) -> None:
+    skill.install(folder)
+    (tmp_path / "dgummy").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (tmp_path / "dgummy").chmod(0o755)
+    done = bare_python(folder, "scripts/d_wrapper.py", "get_load_metrics", path=f"{tmp_path}:/usr/bin:/bin")
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 2)
+    assert done.stderr.startswith(f"{tmp_path / 'dgummy'} does not answer as expected: exit code 0\n")
+
+
+def test_a_program_whose_environment_is_gone_is_told_in_two_lines(folder: Path, tmp_path: Path) -> None:
+    skill.install(folder)
+    (tmp_path / "dgummy").write_text("#!/no/such/python\n")
+    (tmp_path / "dgummy").chmod(0o755)
+    done = bare_python(folder, "scripts/d_wrapper.py", "get_load_metrics", path=f"{tmp_path}:/usr/bin:/bin")
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 2)
+    assert done.stderr.startswith(f"{tmp_path / 'dgummy'} does not start: ") and "pip install" in done.stderr
+
+
+TALKATIVE = """#!/bin/sh
+trap 'head -c 300000 /dev/zero; exit 130' INT
+cat >/dev/null
+touch "$0.ready"
+while :; do sleep 0.1; done
+"""
+
+
+def test_ctrl_c_hears_the_program_out(folder: Path, tmp_path: Path) -> None:
+    skill.install(folder)
+    program, ready = tmp_path / "dgummy", tmp_path / "dgummy.ready"
+    program.write_text(TALKATIVE)
+    program.chmod(0o755)
+    words = [sys.executable, "-S", "scripts/d_wrapper.py", "get_load_metrics"]
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(folder)}
+    with subprocess.Popen(words, cwd=folder, env=env, start_new_session=True, stderr=subprocess.PIPE) as called:
+        try:
+            until = time.monotonic() + 20
+            while not ready.exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            os.killpg(called.pid, signal.SIGINT)
+            _, err = called.communicate(timeout=20)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(called.pid, signal.SIGKILL)
+    assert (called.returncode, err) == (130, b"")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the program dgummy, as pipx makes it: its Python is not the one that the scripts run with."""
+    place = tmp_path_factory.mktemp("bin")
+    call = "from dgummy.cli import main; main()"
+    python = shlex.quote(sys.executable)
+    (place / "dgummy").write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {python} -c "{call}" "$@"\n')
+    (place / "dgummy").chmod(0o755)
+    return place
+
+
+WRONG = """
+from pathlib import Path
+from scripts import d_wrapper, orchestrate_gummy
+from scripts.orchestrate_gummy import *
+
+def tried(name, *given, **named):
+    function = getattr(orchestrate_gummy, name, None) or getattr(d_wrapper, name)
+    try:
+        return function(*given, **named)
+    except ValueError as error:
+        assert isinstance(error, DgummyError) and type(error).__name__ == "ArgumentError", error
+        assert (error.argument, error.code, bool(error.remedy)) == (str(error).split(":")[0], 64, True), error
+        return str(error)
+
+for name, given in CASES:
+    print(tried(name, *given))
+for named in ({"require": None}, {"require": "os=linux"}, {"group": ["a"]}):
+    print(tried("select_optimal_host", **named))
+for named in ({"timeout_s": -1}, {"timeout_s": float("inf")}, {"timeout_s": True}, {"env": 5}, {"env": {"A": None}}):
+    print(tried("run_remote_command", "node-1", "true", **named))
+print(tried("get_load_metrics", refresh="no"))
+print(tried("run_remote_command", "node-1", "\\ud800"))
+for value in (object(), {1}, b"x"):
+    print(tried("sync_and_execute_gummy", "node-1", value).split(":")[0])
+print(tried("parallel_gummy_tasks", [{"task": "x", "project_dir": Path("/nowhere")}])[0]["reason"])
+"""
+CASES = [
+    ("parallel_gummy_tasks", [[{"task": "x"}, {"task": "x", "hots": "node-1"}]], "tasks[1]: there is no key 'hots'"),
+    ("parallel_gummy_tasks", [None], "tasks: expected a list of maps, got nothing"),
+    ("parallel_gummy_tasks", ["x"], "tasks: expected a list of maps, got 'x'"),
+    ("parallel_gummy_tasks", [{"task": "x"}], "tasks: expected a list of maps, got a map"),
+    ("parallel_gummy_tasks", [["x"]], "tasks[0]: expected a map, got 'x'"),
+    ("parallel_gummy_tasks", [[{}]], "tasks[0]: has no task"),
+    ("parallel_gummy_tasks", [[{"task": None}]], "tasks[0]['task']: expected text, got nothing"),
+    ("parallel_gummy_tasks", [[{"task": "x", "host": 5}]], "tasks[0]['host']: expected a host's name, got 5"),
+    ("select_optimal_host", [["database"]], "task_type: expected text, got a list"),
+    ("select_optimal_host", [None, "node-1"], "exclude: expected a list of texts, got 'node-1'"),
+    ("select_optimal_host", [None, [None]], "exclude[0]: expected text, got nothing"),
+    ("sync_and_execute_gummy", [None, "x"], "host: expected a host's name, got nothing"),
+    ("sync_and_execute_gummy", [" ", "x"], "host: expected a host's name, got ' '"),
+    ("sync_and_execute_gummy", ["node-1", 5], "task: expected text, got 5"),
+    ("sync_and_execute_gummy", ["node-1", "x", 5], "project_dir: expected text, got 5"),
+    ("d_run", [{}, "x"], "host: expected a host's name, got nothing"),
+    ("d_run", ["node-1", ["a", "b"]], "command: expected text, got a list"),
+    ("sync_directory", ["node-1", "a\0b"], "path: expected a folder's path, got 'a\\x00b'"),
+]
+OTHER_WRONG = [
+    "require: expected a list of texts, got nothing",
+    "require: expected a list of texts, got 'os=linux'",
+    "group: expected text, got a list",
+    "timeout_s: expected a number of seconds above 0, got -1",
+    "timeout_s: expected a number of seconds above 0, got inf",
+    "timeout_s: expected a number of seconds above 0, got true",
+    "env: expected a map of names to texts, got 5",
+    "env['A']: expected text, got nothing",
+    "refresh: expected True or False, got 'no'",
+    "command: expected text, got '\\ud800'",
+    *["task"] * 3,
+    "there is no folder /nowhere",
+]
+
+
+@pytest.mark.parametrize("has_package", [True, False])
+def test_arguments_of_the_wrong_kind_are_refused_alike_with_the_package_and_through_the_program(
+    folder: Path, program: Path, has_package: bool
+) -> None:
+    skill.install(folder)
+    script = WRONG.replace("CASES", repr([(name, given) for name, given, _ in CASES]))
+    path = "" if has_package else f"{program}:/usr/bin:/bin"
+    words = [sys.executable, *([] if has_package else ["-S"]), "-c", script]
+    env = {"HOME": str(folder), "PATH": path, "PYTHONPATH": str(REPO) if has_package else ""}
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [*(said for _, _, said in CASES), *OTHER_WRONG]
+
+
+def test_every_argument_of_the_api_is_checked() -> None:
+    for function in skill.FUNCTIONS:
+        called = getattr(api, function)
+        parameters = inspect.signature(called).parameters.values()
+        fitting = {"host": "node-1", "task": "x", "command": "x"}
+        needed = {one.name: fitting.get(one.name) for one in parameters if one.default is one.empty}
+        for one in parameters:
+            with pytest.raises(ArgumentError) as refused:
+                called(**{**needed, one.name: object()})
+            assert refused.value.argument == one.name
+
+
+def test_as_a_program_what_is_wrong_is_told_in_two_lines(folder: Path, program: Path) -> None:
+    skill.install(folder)
+    path = f"{program}:/usr/bin:/bin"
+    script = str(folder / "scripts" / "orchestrate_gummy.py")
+    for words, said in (
+        ((), "name a function\nusage: "),
+        (("nonsense",), "there is no function nonsense\nusage: "),
+    ):
+        done = bare_python(folder, script, *words, path=path)
+        assert (done.returncode, done.stderr[: len(said)]) == (64, said)
+    for given, said in (
+        ('{"tasks": [{"task": "x", "hots": "a"}]}', "tasks[0]: there is no key 'hots'\ndid you mean host? the keys"),
+        ('{"tasks": 5}', "tasks: expected a list of maps, got 5\nwrite "),
+        ('{"task": 5}', "missing a required argument: 'tasks'\nusage: "),
+        ("[", "Expecting value"),
+        ("5", ""),
+    ):
+        done = bare_python(Path("/"), "-I", script, "parallel_gummy_tasks", given, path=path)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (64, "", 2), done.stderr
+        assert done.stderr.startswith(said)
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with open_desk(tmp_path_factory.mktemp("skill")) as made:
@@ -477,7 +711,7 @@ print(json.dumps([
     ids=["program-only", "package"],
 )
 def test_the_scripts_run_from_the_folder_they_were_installed_in(
-    desk: Desk, tmp_path: Path, has_package: bool, script: str, expected: list[Any]
+    desk: Desk, program: Path, has_package: bool, script: str, expected: list[Any]
 ) -> None:
     """As an agent runs them: with a Python that has dgummy, and with one that finds the program on PATH only."""
     assert desk.inv("skill.install").code == 0
@@ -486,13 +720,8 @@ def test_the_scripts_run_from_the_folder_they_were_installed_in(
     if has_package:
         words, env = [sys.executable, "-c", script], desk.environment()
     else:
-        program = tmp_path / "dgummy"
-        call = "from dgummy.cli import main; main()"
-        python = shlex.quote(sys.executable)
-        program.write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {python} -c "{call}" "$@"\n')
-        program.chmod(0o755)
         words = [sys.executable, "-S", "-c", script]
-        env = desk.environment({"PYTHONPATH": None, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        env = desk.environment({"PYTHONPATH": None, "PATH": f"{program}:{os.environ['PATH']}"})
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected

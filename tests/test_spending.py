@@ -21,7 +21,7 @@ from dgummy.chooser import Wish
 from dgummy.costs import Price
 from dgummy.errors import ExitCode
 from dgummy.events import Event, Notice
-from dgummy.fanout import Job
+from dgummy.fanout import Call
 from dgummy.intake import RunOptions
 from dgummy.ledger import Ledger
 from dgummy.ledger_rows import RunRow
@@ -404,11 +404,11 @@ def test_one_over_its_own_cap_is_only_warned_of_and_what_it_costs_counts_meanwhi
     caps = BudgetSettings(per_task_usd=0.0005, per_day_usd=1e6)
     try:
         with node_lab.cluster(project, heard, budget=caps) as cluster:
-            job = Job(lambda: cluster.task("change something", "task", Wish(hosts=("node-1",)), RunOptions()))
+            call = Call(lambda: cluster.task("change something", "task", Wish(hosts=("node-1",)), RunOptions()))
             (row,) = until(lambda: [r for r in node_lab.ledger() if r.state is RunState.RUNNING], 10)
-            while not job.wait(0.1) and not any(seen):
+            while not call.wait(0.1) and not any(seen):
                 seen.append(_cost(node_lab, row.run_id))
-            result = job.result()
+            result = call.result()
     finally:
         dlab.set_gummy(node_lab.lab, "node-1", step_s=0)
     assert result.state is RunState.OK, result

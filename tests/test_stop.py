@@ -8,7 +8,7 @@ import time
 import pytest
 
 from dgummy import unattended
-from dgummy.fanout import Crew, Job, interruptible
+from dgummy.fanout import Call, Crew, interruptible
 from dgummy.stop import HOST_GRACE_S, DeadlinePassed, Stop
 
 
@@ -26,22 +26,22 @@ def test_a_host_ends_a_run_by_itself_soon_after_the_deadline() -> None:
     assert limit_s is not None and 490 < limit_s <= 500 + HOST_GRACE_S
 
 
-def test_waiting_ends_with_the_job() -> None:
+def test_waiting_ends_with_the_call() -> None:
     stop, gate = Stop(), threading.Event()
-    job = Job(gate.wait)
-    assert stop.wait_for(job, 0.05) is False
+    call = Call(gate.wait)
+    assert stop.wait_for(call, 0.05) is False
     gate.set()
-    assert stop.wait_for(job, 5) is True
-    assert stop.wait_for(job) is True  # and at once for what is done
+    assert stop.wait_for(call, 5) is True
+    assert stop.wait_for(call) is True  # and at once for what is done
 
 
 @pytest.mark.parametrize("ask", ["cancel", "leave"])
 def test_waiting_ends_when_something_is_asked_for(ask: str) -> None:
     stop, gate = Stop(), threading.Event()
-    job = Job(gate.wait)
+    call = Call(gate.wait)
     threading.Timer(0.1, getattr(stop, ask)).start()
     began = time.monotonic()
-    assert stop.wait_for(job, 10) is False
+    assert stop.wait_for(call, 10) is False
     assert time.monotonic() - began < 5
     gate.set()
 
@@ -50,10 +50,10 @@ def test_what_was_asked_for_before_is_not_heard_again() -> None:
     """The first Ctrl-C cancels; the wait for the end of that is broken off by the second one only."""
     stop, gate = Stop(), threading.Event()
     stop.cancel()
-    job = Job(gate.wait)
-    assert stop.wait_for(job, 0.05) is False
+    call = Call(gate.wait)
+    assert stop.wait_for(call, 0.05) is False
     threading.Timer(0.1, gate.set).start()
-    assert stop.wait_for(job, 10) is True
+    assert stop.wait_for(call, 10) is True
 
 
 def test_the_first_reason_stays() -> None:
@@ -82,14 +82,14 @@ def test_ctrl_c_cancels_then_leaves_then_gets_through() -> None:
             asked.append((stop.cancelled, stop.left))
             raise KeyboardInterrupt
 
-    original = Job.__init__
+    original = Call.__init__
 
-    def patched(self: Job[None], *args: object, **kwargs: object) -> None:
+    def patched(self: Call[None], *args: object, **kwargs: object) -> None:
         original(self, *args, **kwargs)  # type: ignore[arg-type]
         self._done = Impatient()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Job, "__init__", patched)
+        patch.setattr(Call, "__init__", patched)
         with pytest.raises(KeyboardInterrupt):
             interruptible(threading.Event().wait, stop)
     assert asked == [(False, False), (True, False), (True, True)]
@@ -97,14 +97,14 @@ def test_ctrl_c_cancels_then_leaves_then_gets_through() -> None:
 
 def test_what_comes_before_anybody_waits_cancels_what_had_begun() -> None:
     stop, began = Stop(), threading.Event()
-    original = Job.__init__
+    original = Call.__init__
 
-    def interrupted(self: Job[None], *args: object, **kwargs: object) -> None:
+    def interrupted(self: Call[None], *args: object, **kwargs: object) -> None:
         original(self, *args, **kwargs)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Job, "__init__", interrupted)
+        patch.setattr(Call, "__init__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             interruptible(began.set, stop)
     assert stop.cancelled

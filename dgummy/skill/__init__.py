@@ -12,7 +12,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EEXIST
+from errno import EACCES, EEXIST
 from pathlib import Path
 
 from dgummy import __version__
@@ -137,16 +137,17 @@ def document(found: SkillState) -> str:
 def install(folder: Path, *, force: bool = False) -> Installed:
     """Put the skill into a folder, or bring the one that is there up to date; where nothing is to be done, do nothing.
 
-    UsageError, and nothing is changed, if the folder is a link or holds something else; without `force` also if the
-    user edited a file, or a newer version is there. ConfigError if it cannot be written.
+    UsageError, and nothing is changed, if it cannot be such a folder (a link, a file) or holds something else; without
+    `force` also if the user edited a file, or a newer version is there. ConfigError if it cannot be written.
     """
     before = state(folder)
-    _refuse_links(before, "skill.install")
+    _refuse_place(before, "skill.install")
     if not force:
         _refuse_to_replace(before)
     if before.is_whole:
         return Installed(before)
     try:
+        _check_writable(folder)
         return _write(before)
     except OSError as error:
         raise _cannot("write", folder, error) from error
@@ -155,11 +156,11 @@ def install(folder: Path, *, force: bool = False) -> Installed:
 def remove(folder: Path, *, force: bool = False) -> Removed:
     """Take the skill's own files away, and its folders if nothing else is in them; what the user added stays.
 
-    UsageError, and nothing is changed, if the folder is a link or holds something else; without `force` also if the
-    user edited a file.
+    UsageError, and nothing is changed, if it cannot be such a folder (a link, a file) or holds something else; without
+    `force` also if the user edited a file.
     """
     before = state(folder)
-    _refuse_links(before, "skill.remove")
+    _refuse_place(before, "skill.remove")
     if before.standing is Standing.FOREIGN:
         raise UsageError(f"{folder} is no skill that dgummy installed", "remove it yourself if it is not wanted")
     if before.edited and not force:
@@ -170,24 +171,35 @@ def remove(folder: Path, *, force: bool = False) -> Removed:
     if manifest is None:
         return Removed(before)
     try:
+        _check_writable(folder)
         return _delete(before, manifest)
     except OSError as error:
         raise _cannot("change", folder, error) from error
 
 
-def _refuse_links(before: SkillState, command: str) -> None:
+def _refuse_place(before: SkillState, command: str) -> None:
     folder = before.folder
     if before.leads_to is not None:
         raise UsageError(
             f"{folder} is a link to {before.leads_to}", f"name that folder if it is meant: {command} --to …"
         )
-    scripts = folder / "scripts"
+    scripts, manifest = folder / "scripts", folder / MANIFEST
     if scripts.is_symlink():
         raise UsageError(
             f"{scripts} is a link to {os.path.realpath(scripts)}", "put a folder in its place, or take it away"
         )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder", "name another one: --to DIR")
+    for path, is_right, kind in ((scripts, scripts.is_dir(), "folder"), (manifest, manifest.is_file(), "file")):
+        if path.exists() and not is_right:
+            raise UsageError(f"{path} is no {kind}", "move it away, whatever it is: dgummy needs that name")
+
+
+def _check_writable(folder: Path) -> None:
+    """PermissionError before anything is touched, where half of it could not be done."""
+    for place in (folder, folder / "scripts"):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(place))
 
 
 def _refuse_to_replace(before: SkillState) -> None:
@@ -275,21 +287,29 @@ def _reserved(path: Path, *, is_folder: bool) -> Path:
 
 def _delete(before: SkillState, manifest: Manifest) -> Removed:
     folder, removed = before.folder, []
-    for name in manifest.files:
+    # The document first, so that no agent finds it without the scripts.
+    for name in sorted(manifest.files, key=lambda name: name != DOCUMENT):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             continue
         with suppress(FileNotFoundError):
             path.unlink()
             removed.append(name)
-        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-            compiled.unlink()
+        _forget_compiled(path)
     (folder / MANIFEST).unlink()
     for place in (folder / "scripts" / "__pycache__", folder / "scripts", folder):
         with suppress(OSError):  # not empty, or not there
             place.rmdir()
     left = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     return Removed(before, tuple(sorted(removed)), tuple(left))
+
+
+def _forget_compiled(script: Path) -> None:
+    cache = script.parent / "__pycache__"
+    if not cache.is_symlink():  # what a link leads to is not ours
+        for compiled in cache.glob(f"{script.stem}.*.pyc"):
+            if compiled.is_file() or compiled.is_symlink():
+                compiled.unlink()
 
 
 def _manifest(folder: Path) -> Manifest | None:

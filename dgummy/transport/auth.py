@@ -27,7 +27,7 @@ from paramiko.pkey import PublicBlob, UnknownKeyType
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.keyfiles import Certificate, KeyFile, certificates, read_key_file
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 from dgummy.transport.sshconfig import SSHTarget, agent_socket
 
 AGENT_TIMEOUT_S = 10.0
@@ -139,7 +139,7 @@ class Login(AuthStrategy):
             raise AuthenticationException("the server closed the connection")
 
     def _banner(self, text: str) -> None:
-        shown = "\n".join(filter(None, (one_line(line) for line in text[:_MAX_BANNER_CHARS].splitlines())))
+        shown = "\n".join(filter(None, (printable(line) for line in text[:_MAX_BANNER_CHARS].splitlines())))
         match = _URL.search(shown)
         url = match.group() if match else ""
         self.report.url = self.report.url or url
@@ -169,7 +169,7 @@ class Login(AuthStrategy):
         try:
             key = _load(file.path)
         except _LOAD_ERRORS as error:
-            self.report.unreadable.append(f"{file.path} ({one_line(str(error)) or type(error).__name__})")
+            self.report.unreadable.append(f"{file.path} ({printable(str(error)) or type(error).__name__})")
             return
         own = certificates([f"{file.path}-cert.pub"])
         yield from _with_certificates(file.path, key, key.asbytes(), own + certs)
@@ -202,7 +202,7 @@ def _certifies(key: AgentKey, public_blob: bytes) -> bool:
 
 
 def _agent_label(key: AgentKey) -> str:
-    return f"agent key {one_line(key.comment) or key.get_name()}"
+    return f"agent key {printable(key.comment) or key.get_name()}"
 
 
 class AuthSession(AuthHandler):

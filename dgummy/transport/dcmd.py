@@ -24,7 +24,7 @@ from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Pushed, R
 from dgummy.transport.dcall import Bounds, Called, call
 from dgummy.transport.dfind import Found
 from dgummy.transport.dscript import D_FAILED, REMEDY, SSH_KINDS, DScript, NotStartedError
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 from dgummy.transport.rsync_text import classify
 from dgummy.transport.runner import COMMAND
 
@@ -96,7 +96,7 @@ class DCommand:
         if words is None or (dry and not self.found.dry_run):
             return Failure(FailureKind.SYNC, f"{self.found.path} has no {'dry run' if words else 'sync'}", REMEDY)
         if not path.is_absolute() or not path.is_dir():
-            return Failure(FailureKind.SYNC, f"{one_line(str(path))} is no folder", "name one that is there")
+            return Failure(FailureKind.SYNC, f"{printable(str(path))} is no folder", "name one that is there")
         refused = _refused(host)
         if refused is not None:
             return refused
@@ -160,7 +160,7 @@ def _call_failure(argv: Sequence[str], called: Called) -> Failure:
     told = split_run(_text(called.stdout), _text(called.stderr))
     said = told.error or " | ".join(last_lines(told.err) or last_lines(told.out))
     kind = FailureKind.TIMED_OUT if called.timed_out else D_FAILED
-    return Failure(kind, f"{_shown(argv)}: {_how(called)}" + (f": {one_line(said)}" if said else ""), REMEDY)
+    return Failure(kind, f"{_shown(argv)}: {_how(called)}" + (f": {printable(said)}" if said else ""), REMEDY)
 
 
 def _sync_failure(argv: Sequence[str], called: Called, host: str) -> Failure:
@@ -179,7 +179,7 @@ def _how(called: Called) -> str:
 
 
 def _shown(argv: Sequence[str]) -> str:
-    return one_line(shlex.join([Path(argv[0]).name, *argv[1:]]))[:120]
+    return printable(shlex.join([Path(argv[0]).name, *argv[1:]]))[:120]
 
 
 def _text(raw: bytes) -> str:

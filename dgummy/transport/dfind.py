@@ -19,7 +19,7 @@ from dgummy.dhelp import USE_CASES, Dialect, Spoken, is_like_d, spoken_of
 from dgummy.dtext import last_lines
 from dgummy.errors import ConfigError
 from dgummy.transport.dcall import Bounds, call
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 from dgummy.transport.sshconfig_files import Store
 
 NAMES = ("dw", "d")
@@ -110,7 +110,7 @@ class _Search:
                 return found
         reason = self.reasons[-1][1] if self.reasons else "there is no such program"
         remedy = "set d.command to a `dw` (or remove it, to look on PATH), or set backend: ssh"
-        error = ConfigError(f"d.command: {one_line(name)}: {reason}", remedy)
+        error = ConfigError(f"d.command: {printable(name)}: {reason}", remedy)
         return NotFound(((name, reason),), error)
 
     def whole(self, name: str, *, why: str = "") -> Found | None:

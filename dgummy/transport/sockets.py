@@ -16,7 +16,7 @@ from typing import Any
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.base import Deadline
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 
 # A peer that vanished is noticed within about 20 seconds, idle or not.
 KEEPALIVE_IDLE_S = 10
@@ -78,7 +78,7 @@ def look_up(hostname: str, port: int, deadline: Deadline) -> list[tuple[int, Any
         raise ConnectError(Failure(FailureKind.DNS, f"looking up {hostname} takes too long", "check the name server"))
     if errors or not found:
         reason = getattr(errors[0], "strerror", None) if errors else None
-        detail = f"{one_line(hostname)}: {reason or 'no such name'}"
+        detail = f"{printable(hostname)}: {reason or 'no such name'}"
         raise ConnectError(
             Failure(FailureKind.DNS, detail, f"check the name, or give {hostname} a HostName in ssh_config")
         )

@@ -20,7 +20,7 @@ from dgummy.model import Failure, FailureKind, Host
 from dgummy.transport.base import Answer, Deadline, FrameSink, Limits, Reached, Script
 from dgummy.transport.hostkeys import HostKeyQuestion
 from dgummy.transport.knownhosts import KnownHosts
-from dgummy.transport.plaintext import one_line
+from dgummy.transport.plaintext import printable
 from dgummy.transport.pool import Link, Pool, Shared
 from dgummy.transport.sockets import ConnectError, ProxyProcess, open_tcp
 from dgummy.transport.sshconfig import SSHTarget, expand_proxy_command
@@ -278,7 +278,7 @@ def _forward(jump: Open, hop: str, target: SSHTarget, deadline: Deadline) -> par
             timeout=deadline.remaining_s(),
         )
     except paramiko.ChannelException as error:
-        detail = f"jump host {hop} cannot reach {where}: {one_line(error.text)}"
+        detail = f"jump host {hop} cannot reach {where}: {printable(error.text)}"
         raise ConnectError(Failure(FailureKind.PROXY, detail, f"check that {hop} can reach it")) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         kind = FailureKind.TIMED_OUT if "Timeout" in str(error) else FailureKind.PROXY

@@ -20,7 +20,7 @@ from dgummy.transport.alarms import ALARMS, Alarm
 from dgummy.transport.auth import Login
 from dgummy.transport.base import Deadline, Reached
 from dgummy.transport.knownhosts import HostKeyRefusedError, KnownHosts
-from dgummy.transport.plaintext import last_line, one_line
+from dgummy.transport.plaintext import last_line, printable
 from dgummy.transport.sockets import ConnectError, ProxyProcess
 from dgummy.units import format_duration
 
@@ -270,7 +270,7 @@ class Attempt:
             )
         return Failure(
             FailureKind.DROPPED,
-            f"{where} broke off at {self._stage}: {one_line(str(error)) or type(error).__name__}",
+            f"{where} broke off at {self._stage}: {printable(str(error)) or type(error).__name__}",
             f"see what `ssh -v {self._target.name}` says",
         )
 

@@ -111,7 +111,7 @@ def _anchor(name: str) -> str:
 
 def _section(one: Command, common: list[Flag]) -> str:
     own = [flag for flag in one.flags if flag not in common]
-    shared = [flag.shown.partition(" ")[0] for flag in one.flags if flag in common]
+    shared = [re.sub(r"^-\w, | .*", "", flag.shown) for flag in one.flags if flag in common]
     parts = [f"## inv {one.name}", one.first_line, one.more, _examples(one)]
     if own:
         parts.append(_table(own))

@@ -1,8 +1,9 @@
 """What the `d` command is wrapped for: the load of hosts, who answers, syncing, running commands there.
 
 Thin over the package dgummy. Where this Python cannot import it but the program `dgummy` is on PATH (pipx, uv, another
-environment), each call goes through that. A host that cannot be reached raises SSHConnectionError, any other refusal
-DgummyError; both have `message`, `remedy` and `code`, the exit code that the command would have.
+environment), each call goes through that. A host that cannot be reached raises SSHConnectionError, an argument of the
+wrong kind ArgumentError (a ValueError too), any other refusal DgummyError; all have `message`, `remedy` and `code`, the
+exit code that the command would have.
 
 As a program: python3 scripts/d_wrapper.py get_load_metrics '{"refresh": true}' prints JSON.
 """
@@ -10,19 +11,19 @@ As a program: python3 scripts/d_wrapper.py get_load_metrics '{"refresh": true}' 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 INSTALL = "pip install distributed-gummy (or: pipx install distributed-gummy, uv tool install distributed-gummy)"
 UPGRADE = "pip install --upgrade distributed-gummy"
 
 try:
-    from dgummy.errors import DgummyError, SSHConnectionError
+    from dgummy.errors import ArgumentError, DgummyError, SSHConnectionError
 except ImportError:
 
     class DgummyError(Exception):
@@ -31,6 +32,13 @@ except ImportError:
         def __init__(self, message: str, remedy: str = "", *, code: int = 70) -> None:
             super().__init__(message)
             self.message, self.remedy, self.code = message, remedy, code
+
+    class ArgumentError(DgummyError, ValueError):
+        """A function was given something of the wrong kind; `argument` names it."""
+
+        def __init__(self, argument: str, message: str, remedy: str = "") -> None:
+            super().__init__(message, remedy, code=64)  # type: ignore[arg-type]
+            self.argument = argument
 
     class SSHConnectionError(DgummyError, ConnectionError):
         """A host could not be reached over SSH; `host` names it."""
@@ -50,9 +58,9 @@ def get_host_status(*, refresh: bool = False) -> dict[str, dict[str, Any]]:
     return call("get_host_status", refresh=refresh)
 
 
-def sync_directory(host: str, path: str | None = None) -> dict[str, Any]:
+def sync_directory(host: str, path: Any = None) -> dict[str, Any]:
     """Bring a project to a host: `{'host', 'ok', 'reason', 'remote_dir', 'files', 'bytes', …}`."""
-    return call("sync_directory", host=host, path=_text(path))
+    return call("sync_directory", host=host, path=path)
 
 
 def run_remote_command(
@@ -64,7 +72,8 @@ def run_remote_command(
 
 def d_run(host: str | dict[str, Any], command: str) -> dict[str, Any]:
     """`run_remote_command`, which also takes what `select_optimal_host` returned."""
-    return run_remote_command(host["host"] if isinstance(host, dict) else host, command)
+    name = host.get("host") if isinstance(host, dict) else host
+    return call("run_remote_command", host=name, command=command, timeout_s=None, env=None)
 
 
 def call(function: str, **arguments: Any) -> Any:
@@ -77,46 +86,67 @@ def call(function: str, **arguments: Any) -> Any:
 def main(*functions: Any) -> None:
     """Call one of the functions as a program: FUNCTION, then its arguments as a JSON object."""
     known = {function.__name__: function for function in functions}
-    words = sys.argv[1:]
     try:
-        name, arguments = words[0], json.loads(words[1] if len(words) > 1 else "{}")
-        function = known[name]
-        result = function(**arguments)
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+        function, arguments = _asked(known, sys.argv[1:])
+    except (TypeError, ValueError, RecursionError) as error:
         sys.stderr.write(f"{error}\nusage: {sys.argv[0]} {'|'.join(known)} ['{{\"argument\": …}}']\n")
         sys.exit(64)
+    try:
+        result = function(**arguments)
     except DgummyError as error:
         sys.stderr.write(f"{error.message}\n{error.remedy}\n")
         sys.exit(int(error.code))
-    sys.stdout.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    document = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
+    sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace"))  # whatever the locale is
+
+
+def _asked(known: dict[str, Any], words: list[str]) -> tuple[Any, dict[str, Any]]:
+    """The function that is meant, and its arguments. TypeError or ValueError if they do not fit."""
+    if not words or words[0] not in known:
+        raise ValueError(f"there is no function {words[0]}" if words else "name a function")
+    arguments = json.loads(words[1] if len(words) > 1 else "{}")
+    inspect.signature(known[words[0]]).bind(**arguments)
+    return known[words[0]], arguments
 
 
 def _through_program(program: str, function: str, arguments: dict[str, Any]) -> Any:
     """Let the program call the function: arguments on its stdin, which others cannot see, the result on its stdout."""
-    process = subprocess.Popen(
-        [program, "skill.call", function], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    given = json.dumps({name: _plain(name, value) for name, value in arguments.items()}).encode()
     try:
-        out, err = process.communicate(json.dumps(arguments).encode())
+        process = subprocess.Popen(
+            [program, "skill.call", function], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:  # left behind by an environment that is gone, say
+        raise DgummyError(f"{program} does not start: {error.strerror}", f"install it anew: {INSTALL}") from None
+    try:
+        out, err = process.communicate(given)
     except KeyboardInterrupt:
-        process.wait()  # it ends what it started first
+        process.communicate()  # it ends what it started first, and may have much to say
         raise
     try:
         answer = json.loads(out)
-    except ValueError:
+        refused = answer.get("error")
+        if refused is None:
+            return answer["result"]
+        message, remedy, code = refused["message"], refused["remedy"] or "", refused["exit_code"]
+    except (ValueError, AttributeError, KeyError, TypeError):
         said = err.decode("utf-8", "replace").strip() or f"exit code {process.returncode}"
         raise DgummyError(f"{program} does not answer as expected: {said}", f"upgrade it: {UPGRADE}") from None
-    if "error" in answer:
-        error = answer["error"]
-        message, remedy, code = error["message"], error["remedy"] or "", error["exit_code"]
-        if error.get("host"):
-            raise SSHConnectionError(error["host"], message, remedy, code=code)
-        raise DgummyError(message, remedy, code=code)
-    return answer["result"]
+    if refused.get("host"):
+        raise SSHConnectionError(refused["host"], message, remedy, code=code)
+    if refused.get("argument"):
+        raise ArgumentError(refused["argument"], message, remedy)
+    raise DgummyError(message, remedy, code=code)
 
 
-def _text(path: object) -> str | None:
-    return None if path is None else str(path)
+def _plain(name: str, value: Any) -> Any:
+    """An argument as JSON has it; a path is text there."""
+    try:
+        return json.loads(json.dumps(value, default=os.fspath))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(name, f"{name}: {error}", "give text, numbers, lists and maps") from None
 
 
 def _find_program() -> str:
@@ -124,7 +154,8 @@ def _find_program() -> str:
     try:
         importlib.import_module("dgummy.api")
     except ImportError as error:
-        places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path.home() / ".local" / "bin")])
+        own = os.path.expanduser("~/.local/bin")  # noqa: PTH111 - pathlib's is an error without a home
+        places = os.pathsep.join([os.environ.get("PATH", os.defpath), own])
         found = shutil.which("dgummy", path=places)
         if found is None:
             missing = f"{sys.executable} has no dgummy ({error}), and there is no program dgummy on PATH"

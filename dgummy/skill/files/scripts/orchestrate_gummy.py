@@ -8,14 +8,18 @@ As a program: python3 scripts/orchestrate_gummy.py select_optimal_host '{"task_t
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 if __package__:
-    from .d_wrapper import DgummyError, SSHConnectionError, _text, call, d_run, main
-else:  # run as a program
-    from d_wrapper import DgummyError, SSHConnectionError, _text, call, d_run, main
+    from .d_wrapper import ArgumentError, DgummyError, SSHConnectionError, call, d_run, main
+else:  # run as a program; python3 -I does not look beside it
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    from d_wrapper import ArgumentError, DgummyError, SSHConnectionError, call, d_run, main
 
 __all__ = [
+    "ArgumentError",
     "DgummyError",
     "SSHConnectionError",
     "d_run",
@@ -35,7 +39,7 @@ def select_optimal_host(
 
     `score` is 0 to 1, lower is better; `cpu`, `mem` and `io` are per cent. What cannot be known is None.
     """
-    return call("select_optimal_host", task_type=task_type, exclude=exclude, group=group, require=list(require))
+    return call("select_optimal_host", task_type=task_type, exclude=exclude, group=group, require=require)
 
 
 def sync_and_execute_gummy(
@@ -45,13 +49,12 @@ def sync_and_execute_gummy(
 
     `{'run_id', 'state', 'exit_code', 'stdout_tail', …}`; `state` is "ok" only if success was proven.
     """
-    return call("sync_and_execute_gummy", host=host, task=task, project_dir=_text(project_dir), timeout_s=timeout_s)
+    return call("sync_and_execute_gummy", host=host, task=task, project_dir=project_dir, timeout_s=timeout_s)
 
 
 def parallel_gummy_tasks(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Several tasks at once, each `{'task': …}` with `host`, `task_type`, `project_dir` if wanted. Results in order."""
-    plain = [{name: value if value is None else str(value) for name, value in task.items()} for task in tasks]
-    return call("parallel_gummy_tasks", tasks=plain)
+    return call("parallel_gummy_tasks", tasks=tasks)
 
 
 def monitor_all_specialists() -> dict[str, list[dict[str, Any]]]:
