@@ -11,7 +11,7 @@
 A sentence counts as read if its intent is the expected one, and the hosts, group, exclusions, command and tasks that
 the table names; a task may be off by a word. One that is to be unsure counts if nothing would be run. `near` tells in
 how many of the unsure ones, where the table names two readings, both are shown.
-Limit: 95 % of `open` and of `held`.
+Limit: 95 % of `open` and of `kept`; 90 % of `held`, which is older and small.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DATA = Path(__file__).parents[1] / "tests" / "data" / "asking"
 TABLES = ("open", "held", "later", "rounds", "kept", "roundabout")
 UNSEEN = ("held", "kept")
 """What the rules were not written for: its failures are not told."""
-LIMITS = {"open": 0.95, "held": 0.95}
+LIMITS = {"open": 0.95, "kept": 0.95, "held": 0.9}
 NAMES = Names(
     ("node-1", "node-2", "node-3", "node-4", "mac-mini", "buildbox"),
     {"dev": ("node-1", "node-2", "node-3", "node-4"), "mac": ("mac-mini",), "ci": ("buildbox", "node-4")},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgummy.asking.terms import CLUSTER, EVERY, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE
+from dgummy.asking.terms import CLUSTER, EVERY, HOSTS, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE
 
 _WISH = (
     r"(?:i(?:'d| would)? (?:want|like|need|love) |(?:could|can|may|might|shall) (?:we|i) (?:get|have) "
@@ -78,6 +78,12 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:name|give me the name|tell me the name|say the name) of the", "name the"),
     (r"(?:,| -|:) ?(⟦h\d+⟧)(?: please| pls| if possible)?[.!]*$", r", on \1"),
     (r",? nowhere else(?=[:,.;])", ""),
+    (
+        rf"^(?:apart from|except(?: for)?|with the exception of|excluding|other than"
+        rf"|aside from) ({HOSTS}),? ({EVERY}.*)$",
+        r"\2 except \1",
+    ),
+    (r"^there(?:'s| is| are) (?:an? )?(.+?) to (?:hand out|share out|do|be done|spread|distribute)\b", r"\1"),
     (r"^share (?:with me )?the (?=(?:list|status|overview|load|state)\b)", "show the "),
     (
         r"^[^:⟦?]{3,60}(?::|,| -+|;|\.+) (?=(?:which|what|who|how|is|are) (?=.*\b(?:up|down|alive|online|offline"

@@ -95,7 +95,7 @@ _FRAME_BEHIND = re.compile(
 _NOT_OURS = re.compile(
     r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order (?:a|an|some|me|us)"
     r"|buy|play"
-    r"|sing|call|email|e-mail|phone|text|marry|hate|love|congratulate)\b",
+    r"|sing|call(?! off)|email|e-mail|phone|text|marry|hate|love|congratulate)\b",
     re.IGNORECASE,
 )
 _HAS = re.compile(
@@ -104,7 +104,8 @@ _HAS = re.compile(
     re.IGNORECASE,
 )
 _NAMELESS = re.compile(
-    r"(?:out |up |my |the |all |these |gummy |agent |our )*(?:tasks|work|jobs|load)?(?: ?(?:evenly|optimally|out"
+    r"(?:out |up |my |the |all |remaining |other |pending |open |these |gummy |agent |our )*(?:tasks|work|jobs"
+    r"|load)?(?: ?(?:evenly|optimally|out"
     r"|up|well))*",
     re.IGNORECASE,
 )

@@ -8,7 +8,7 @@ _HARM = re.compile(
     r"\b(?:wip(?:ed?|ing)|eras(?:ed?|ing)|destroy(?:ed|ing)?|nuk(?:ed?|ing)|rm -\w+|reboot(?:ed|ing)?|shut ?down"
     r"|shut (?:it|them|that|those) down|power ?off"
     r"|turn off|switch off|uninstall"
-    r"|factory reset|sudo"
+    r"|factory reset|sudo|reinstall (?:linux|windows|ubuntu|debian|macos|the (?:os|operating system|system))"
     r"|mkfs|dd if)\b"
     r"|\bformat (?:the|all|every|my) (?:\w+ )?(?:disks?|drives?|partitions?)\b"
     r"|\b(?:kill|terminate|stop) (?:all|every|everything|(?:the|that|my|this) (?!(?:[\w-]+ )*(?:runs?|jobs?|tasks?)\b)"

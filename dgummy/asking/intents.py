@@ -44,18 +44,13 @@ def _order(frame: Frame) -> Understood:
         return doubt
     if place.here:
         return Understood((frame.reading(Intent.LOCAL, work.text, is_command=work.is_command, hosts=()),))
-    spread = re.match(
-        r"(?:load[- ]balance|balance|spread|distribute|share|split|divide|parallelise|parallelize|farm"
-        r"|orchestrate)\b",
-        frame.core,
-        re.IGNORECASE,
-    )
     listed = _is_listed(frame)
-    several = parts(work, looking=listed or place.each or not place.named or spread is not None, listed=listed)
-    if len(several) > 1 and not (place.named or spread or listed) and (why := _why_not_several(frame, several)):
-        near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
-        return Understood(near, why)
-    if place.each or (len(several) > 1 and (spread or listed or not place.named)) or spreads(frame, work):
+    spread = _SPREAD.match(frame.core) is not None
+    several = parts(work, looking=listed or place.each or not place.named or spread, listed=listed)
+    if (doubtful := _doubt_of_several(frame, work, several, told=listed or spread)) is not None:
+        return doubtful
+    many = len(several) > 1 and (spread or listed or not place.named)
+    if place.each or many or spreads(frame, work):
         return _distributed(frame, several)
     if not place.named:
         return _nowhere(frame, work)
@@ -68,26 +63,13 @@ _STRAY_PLACE = re.compile(
     r"\b(?:local|remote|remotely|locally|laptop|cluster|(?:this|my|other) (?:machine|host|node|box|computer))\b",
     re.IGNORECASE,
 )
+_SPREAD = re.compile(
+    r"(?:load[- ]balance|balance|spread|distribute|share|split|divide|parallelise|parallelize|farm|orchestrate)\b",
+    re.IGNORECASE,
+)
 _IN_ORDER = re.compile(r"\b(?:then|first|afterwards|after that|before|finally|or)\b", re.IGNORECASE)
-
-
-def _why_not_several(frame: Frame, several: tuple[str, ...]) -> str:
-    """What is against tasks being several, each for a host of its own, where nothing but `and` says so."""
-    if _STRAY_PLACE.search(frame.core):
-        return "it speaks of a place in a way that is not understood"
-    if _IN_ORDER.search(frame.core):
-        return "it names several tasks, and an order of them"
-    if re.search(
-        r"\b(?:in parallel|simultaneously|concurrently|at once|at the same time)\b", frame.whole, re.IGNORECASE
-    ):
-        return ""
-    if not all(is_verb(text.split()[0].lower()) for text in several):
-        return "it does not say where, nor what is to be done"
-    if any(len(text.split()) < 2 for text in several):
-        return "it does not say where, nor if it is one task or several"
-    return ""
-
-
+_AT_ONCE = re.compile(r"\b(?:in parallel|simultaneously|concurrently|at once|at the same time)\b", re.IGNORECASE)
+_CHECKS = re.compile(r"\b(?:tests?|testing|checks?|suite)$", re.IGNORECASE)
 _LIST = re.compile(
     r"^:|^[^:]*\b(?:these|those|the following)\b[^:]*:|^(?:distribute|(?:load[- ])?balance|paralleli[sz]e|spread"
     r"|farm out"
@@ -99,6 +81,33 @@ _LIST = re.compile(
 def _is_listed(frame: Frame) -> bool:
     """Whether a list of tasks follows: behind a colon, or behind a word that is for several."""
     return any(_LIST.match(text) is not None for text in (frame.said.rest, frame.whole))
+
+
+def _doubt_of_several(frame: Frame, work: Work, several: tuple[str, ...], *, told: bool) -> Understood | None:
+    """What is against spreading tasks, or one that is to be spread. `told`: the sentence says that they are several."""
+    if len(several) > 1 and not (frame.place.named or told) and (why := _why_not_several(frame, several)):
+        near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
+        return Understood(near, why)
+    one_of_many = _SPREAD.match(frame.core) is not None and frame.place.everywhere and len(several) == 1
+    if one_of_many and not (spreads(frame, work) or work.is_command or _CHECKS.search(work.text or "")):
+        near = (frame.reading(Intent.DISTRIBUTE, texts=several), frame.reading(Intent.FANOUT, work.text))
+        return Understood(near, "it names one task, and speaks of several")
+    return None
+
+
+def _why_not_several(frame: Frame, several: tuple[str, ...]) -> str:
+    """What is against tasks being several, each for a host of its own, where nothing but `and` says so."""
+    if _STRAY_PLACE.search(frame.core):
+        return "it speaks of a place in a way that is not understood"
+    if _IN_ORDER.search(frame.core):
+        return "it names several tasks, and an order of them"
+    if _AT_ONCE.search(frame.whole):
+        return ""
+    if not all(is_verb(text.split()[0].lower()) for text in several):
+        return "it does not say where, nor what is to be done"
+    if any(len(text.split()) < 2 for text in several):
+        return "it does not say where, nor if it is one task or several"
+    return ""
 
 
 def _placed(frame: Frame, work: Work) -> Reading:

@@ -93,7 +93,8 @@ _EACH = (
     rf"one (?:good |suitable |free )?{ONE_MACHINE} each",
     r"\bone (?:each|per (?:host|node|machine|box))\b",
     rf"(?:on |use |pick |choose )?(?:the )?{SUPERLATIVE} (?:{MACHINE} )?(?:for )?each(?: of them)?(?: of these)?",
-    rf"(?:{_ON}|for) (?:the |their )?{SUPERLATIVE} (?:available |free )?(?:hosts|nodes|machines|boxes"
+    rf"(?:distributed |spread )?(?:{_ON}|for|over|among) (?:the |their )?{SUPERLATIVE} (?:available "
+    rf"|free )?(?:hosts|nodes|machines|boxes"
     rf"|servers)\b(?: for (?:them|each|that|it|the job))?",
     rf"{_ON} (?:the |whichever |whatever )?(?:hosts|nodes|machines|boxes|servers|ones) (?:(?:that"
     rf"|which) )?(?:are |seem |look |is )?"
@@ -159,7 +160,8 @@ _ASIDE = (
     r"|(?<!^)\b(?:to|for|of|on|about|by|when|while) (?:pick|choos|select|find|determin|prefer|detect|rank|list"
     r"|show|distribut|runn|spread|sync|balanc|schedul)ing\b[^,;:]*?"
     r"(?=[,;:.!?]|\s-\s|$)"
-    r"|(?<!^)\b(?:how (?:to|do|can|does|should|we|i|you|it)|about (?:running|using|how)|(?:that|which|who) (?:pick"
+    r"|(?<!^)\b(?:how (?:to|do|can|does|should|we|i|you|it|the|our|gummy|specialists?|agents?|hosts?|nodes?"
+    r"|machines?)|about (?:running|using|how)|(?:that|which|who) (?:pick"
     r"|choose|find|run|list"
     r"|show|select|return|report|count|check|decide|sync|print)s?)\b"
     r"[^,;:]*?(?=[,;:.!?]|\s-\s|$)"

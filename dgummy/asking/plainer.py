@@ -103,6 +103,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^on the best host (?:gets|takes|does) (.+)$", r"run \1 on the best host"),
     (r"^(?:let|have|make|get) everywhere (?:do |run )?(?P<rest>.+)$", r"run \g<rest> everywhere"),
+    (rf"^(?P<where>(?:on|across|over) {EVERY}),? (?P<rest>(?!and\b|but\b)\w+ [^,]+)$", r"\g<rest> \g<where>"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
     (rf"^(?P<where>{EVERY})(?:,? (?:please|pls|plz))?\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (

@@ -22,7 +22,8 @@ _ASKS = re.compile(
     r"|running)\b|logs?\b|retry\b|rerun\b"
     r"|the (?:output|logs?|results?|history)\b|open (?:the |my )?(?:logs?|output)\b|keep (?:tail|follow|watch)ing\b"
     r"|copy (?:the |my )?(?:results?|changes|artifacts?|output)\b|on which\b|(?:stream|page|cat|read) (?:the "
-    r"|my )?(?:logs?|output)\b|hold on\b|sit tight\b|(?:my|the) (?:\d+|three|five|ten|twenty)\b|runs\b|(?:end"
+    r"|my )?(?:logs?|output)\b|call off\b|hold on\b|sit tight\b|(?:my|the) (?:\d+|three|five|ten|twenty)\b"
+    r"|runs\b|(?:end"
     r"|terminate|halt) (?:the|my|that) (?:\w+ )?(?:run|job)\b|i(?:'d| would)? (?:want|need|like) (?:the "
     r"|my )?(?:output|results?|changes|logs?|artifacts?|files)\b|pick up (?:the |my )?(?:results?|changes"
     r"|artifacts?)\b|(?:try|run|do) (?:the "
@@ -169,7 +170,7 @@ _RUNS_MEANT = (
     r"|(?:everything|all|anything)(?: that)? ran\b|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve"
     r"| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i"
-    r"|we)(?:'ve| have)? (?:got |still )?running\b|have (?:i|we) (?:got )?running\b|(?:i|we"
+    r"|we)(?:'ve| have)? (?:got |still |been )?running\b|have (?:i|we) (?:got |been )?running\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)"
     r"|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"
@@ -195,7 +196,7 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
         r"\b(?:when|once|as soon as)\b.*\b(?:finish|done|over|end|complete)",
         r"(?:run|runs|job|jobs)\b",
     ),
-    ("cancel", r"^(?:cancel|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
+    ("cancel", r"^(?:cancel|call off|stop|kill|abort|end|terminate|halt)\b|\b(?:kill|cancel|abort|stop) it$", r"(?!)"),
     (
         "collect",
         r"^(?:collect|fetch|copy|pick up|bring (?:back|home|me)|bring|get|pull|download|grab"
@@ -205,6 +206,7 @@ _RUN_QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ),
     ("cancel", r"^(?:cancel|stop|kill|abort)\b.*\b(?:i|we) (?:started|launched|ran)\b", ""),
     ("retry", r"^(?:try|run|do) (?:the |my )?(?:last|previous) (?:run|job|task) (?:again|once more|over)\b", ""),
+    ("runs", r"^(?:the |my )?runs (?:of|from|since) \w+", ""),
     ("runs", r"\bhistory\b", r"runs?\b"),
     ("runs", rf"^(?:{SHOW} )?(?:me )?(?:the |my )?runs? (?:overview|list|history|status)$", ""),
     (
@@ -269,7 +271,7 @@ _LOAD = (
     r"|load averages?|headroom|swap|disk|how hard|working(?! on)|free (?:memory|ram|cpu))"
 )
 _UP = (
-    r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead|unreachable|connected"
+    r"(?:up|down|online|offline|alive|reachable|available|responding|awake|dead(?![- ]links?)|unreachable|connected"
     r"|reach|ping|status|state"
     r"|healthy|health|availability|connectivity|come back|back|overview|currently use|on right now"
     r"|answer(?:ing)?|respond|running ok|(?:drop(?:ped)?|fallen|fell) (?:off|out)|gone|disappear(?:ed)?|missing"

@@ -181,7 +181,7 @@ _ANOTHER = re.compile(
 _HEADS = (
     re.compile(
         r"^[^:;]*\b(?:tasks|jobs|things|pieces of work|items|chores|works|todos|to-dos|errands"
-        r"|tickets)\b[^:;,.]*(?:;|,? namely|[:.,])\s*",
+        r"|tickets)\b[^:;,.]*(?:;|,? namely|[:.,]|\s+-+(?=\s))\s*",
         re.IGNORECASE,
     ),
     re.compile(r"^[^:]*\b(?:these|those|them|following|up)\b[^:]*:\s*", re.IGNORECASE),
@@ -212,11 +212,20 @@ def parts(work: Work, *, looking: bool, listed: bool = False) -> tuple[str, ...]
     return tuple(pieces) if _are_several(pieces, listed=listed or head is not None) else (tidy(body),)
 
 
+_TWO_NOUNS = re.compile(
+    r"[\w-]+ (?:work|jobs?|tasks?|tests?|suite|upgrade|review|rewrite|refactor|refactoring|fix|cleanup|tuning"
+    r"|audit|redesign"
+    r"|migration|check|export|import|docs|build|training|update|bug|polish|feature|page)",
+    re.IGNORECASE,
+)
+"""`testing work`, `index tuning`: names of work, though they begin like a verb."""
+
+
 def _are_several(pieces: list[str], *, listed: bool) -> bool:
     """Whether pieces are tasks of their own: none leans back on another, and they are alike."""
     if len(pieces) < 2 or any(re.search(r"\b(?:it|its|them|that)\b", piece) for piece in pieces[1:]):
         return False
-    verbs = [is_verb(_first(piece)) for piece in pieces]
+    verbs = [is_verb(_first(piece)) and _TWO_NOUNS.fullmatch(piece) is None for piece in pieces]
     # "index" and "cache" are verbs and names of things; only the first piece tells which kind of list it is.
     return listed or all(verbs) or (not verbs[0] and all(len(piece.split()) >= 2 for piece in pieces))
 
@@ -237,6 +246,8 @@ def _bare(piece: str) -> str:
 
 def is_verb(word: str) -> bool:
     """Whether a word is a verb by which tasks begin, in its plain form or as `adding`."""
+    if len(word) >= 7 and word.endswith(("ise", "ize", "ify")):
+        return True
     stem = word.removesuffix("ing")
     return word in VERBS or (stem != word and (stem in VERBS or f"{stem}e" in VERBS or stem[:-1] in VERBS))
 

@@ -85,7 +85,8 @@ _ASIDE = (
     r"^do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)(?: yet)?\s*[,;:.-]+ ?(?:only "
     r"|just |but )*"
     r"|(?:,|;|\.|:|-)? ?(?:but |and )?(?:do(?:n'?t| not) (?:start|run|do|launch|execute) (?:anything|it|that|them)[^:]*"
-    r"|\bi'll .*|without (?:executing|running|starting|launching)(?: it| anything| them| that)?|dry run)\s*[:,;-]?"
+    r"|\bi'll .*|(?:run|start|do|launch) nothing(?: yet)?|without (?:executing|running|starting|launching)(?: it"
+    r"| anything| them| that)?|dry run)\s*[:,;-]?"
 )
 _NOUN_OF_WORK = r"(?:the )?(?:task|job)(?= ⟦| ')"
 _GOES = r"(?:go(?:ing)?|goes|run|land|end up|fit|belong|be run|be put|be done|be executed|be placed|fare|live|happen)"
@@ -105,7 +106,8 @@ _WITH_ROOM = (
 _AFTER = (
     rf"(?:should|would|could|can|shall|ought to|ought|might|will|do|does|must|to)\b(?: (?:i|you|we|it|one|they"
     rf"|(?:the )?(?:scheduler|balancer|dgummy|tool))\b)?"
-    rf"|{_IS}(?!\w)(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home|{ONE_MACHINE})\b)?|{_FITTING}\b"
+    rf"|(?:is|are) going to\b|{_IS}(?!\w)(?: the)?(?: {_FITTING})?(?: (?:one|choice|place|home"
+    rf"|{ONE_MACHINE})\b)?|{_FITTING}\b"
     rf"|(?:it )?makes? (?:the )?most sense|{_WITH_ROOM}|(?:has|have|is there) room\b|suits?\b|fits?\b"
     rf"|(?:{_TAKES}|{_GOES})\b(?= |$)|(?:that|who|for|to|on|with|by|then|as to|about|where|which|what|i|you|we"
     rf"|it|them|they)\b"
