@@ -163,7 +163,13 @@ FIT = HereFacts(
     [
         ({}, []),
         ({"ssh": ""}, [("ssh", "problem", "any")]),
+        ({"ssh": Trouble("ssh does not answer", "ssh -V")}, [("ssh", "problem", "any")]),
         ({"git": ""}, [("git", "hint", "")]),
+        ({"git": Trouble("git does not answer", "git --version")}, [("git", "problem", "sync")]),
+        ({"d": Trouble("d does not answer", "d --help")}, [("d", "hint", "")]),
+        ({"d": None}, []),
+        ({"silent_agents": ("/a",), "agent_keys": None}, [("keys", "hint", "")]),
+        ({"silent": {"folders": "ls -ld /s", "keys": "ls /k"}}, [("keys", "problem", ""), ("folders", "problem", "")]),
         ({"rsync": Trouble("no rsync", "apt install rsync")}, [("rsync", "problem", "sync")]),
         ({"config": Trouble("grups: unknown", "groups"), "readable": False}, [("config", "problem", "any")]),
         ({"config": Trouble("no group dev", "groups: a")}, [("config", "problem", "any")]),
@@ -273,7 +279,7 @@ def test_what_is_shown() -> None:
     assert screen.text(report) == (
         "this machine\n  ! git: git not found\n      no branch\n      → apt install git\n"
         "node-1 (takes no synced work)\n  ✗ rsync: rsync not found\n      no sync\n      → apt install rsync\n"
-        "✗ 3 checks, 2 findings (1 problem, 1 hint)"
+        "not looked at: node-2\n✗ 3 checks, 2 findings (1 problem, 1 hint)"
     )
     assert "✓ port: answers" in screen.text(report, verbose=True)
     assert screen.text(Report((here.done(),))).endswith("✓ 1 check, 1 finding (1 hint)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -204,6 +205,28 @@ def test_what_is_left_on_a_host_is_a_hint_and_tidied(desk: Desk) -> None:
     mended = doctor(desk, "--host", "node-2", "--fix", "--yes")
     assert found(mended) == {("node-2", "old-runs")}
     assert not (state / "probe.123").exists() and path.exists() and state.stat().st_mode & 0o777 == 0o750
+
+
+def test_without_ssh_no_host_is_looked_at_and_that_is_said_once(desk: Desk, tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{tools_without(tmp_path / 'tools', 'ssh')}"
+    done = desk.inv("doctor", "--json", env={"PATH": path})
+    document = done.document("doctor")
+    assert (done.code, found(document)) == (1, {("here", "ssh")})
+    assert [(one["host"], bool(one["checks"])) for one in document["places"]][:3] == [
+        ("here", True), ("node-1", False), ("node-2", False)
+    ]  # fmt: skip
+    assert "not looked at: node-1, node-2" in desk.inv("doctor", env={"PATH": path}).out
+
+
+def test_a_d_that_hangs_is_told_where_it_would_be_used(desk: Desk, tmp_path: Path) -> None:
+    program = tmp_path / "dw"
+    program.write_text(f"#!/bin/sh\necho >>'{tmp_path}/asked'\nsleep 60\n")
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    by_ssh = desk.inv("doctor", "--json", "--host", "node-1", env=env).document("doctor")
+    assert not (tmp_path / "asked").exists() and found(by_ssh) == set()
+    either = desk.inv("doctor", "--json", "--backend", "auto", "--host", "node-1", env=env).document("doctor")
+    assert found(either) == {("here", "d")} and "dw --help" in finding(either, "d")["fix"]
 
 
 def refusal(done: Result) -> tuple[int, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,9 +18,12 @@ from dgummy.findings import HERE, Finding, Mending, Repair, Severity, Work
 from dgummy.gate import VERDICT_S, Verdict
 from dgummy.ledger import Ledger as OpenLedger
 from dgummy.ledger_schema import SCHEMA_VERSION
+from dgummy.liveness import process_began_at
 from dgummy.model import Failure, FailureKind
 from dgummy.selfcheck import Scene
+from dgummy.transport import rsync
 from dgummy.transport.base import Answer
+from dgummy.transport.dfind import NotFound
 from dgummy.transport.framing import Fact
 from dgummy.transport.sshconfig import SSHTarget
 from dgummy.verdicts import Verdicts
@@ -132,6 +137,45 @@ def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert look(tmp_path).tailnet == Tailnet("Running", "", known)
     program.write_text("#!/bin/sh\nexit 1\n")
     assert look(tmp_path).tailnet == Tailnet()
+
+
+def test_a_program_that_hangs_is_told_as_that_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selfcheck, "ASK_S", 0.3)
+    monkeypatch.setattr(rsync, "VERSION_S", 0.3)
+    pids = tmp_path / "pids"
+    for name in ("git", "rsync", "ssh-add"):
+        (tmp_path / name).write_text(f"#!/bin/sh\nsleep 60 & echo $! >>'{pids}'\nsleep 60\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'libcrypto.so.3: not found' >&2\nexit 127\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    way = SSHTarget("n", "n", "ana", identity_agent="/agent")
+    facts = look(tmp_path, targets={"n": [way]})
+    told = {one.check: one for one in diagnosis_here.examine(facts).findings}
+    assert f"git does not answer: {tmp_path}/git --version: no end within 0.3 s" in told["git"].what
+    assert "rsync does not answer" in told["rsync"].what and "not found" not in told["git"].what + told["rsync"].what
+    assert told["ssh"].what == f"{tmp_path}/ssh does not run: libcrypto.so.3: not found"
+    assert told["keys"].what == "the ssh agent at /agent does not answer"
+    assert len(pids.read_text().split()) == 3
+    assert not [pid for pid in map(int, pids.read_text().split()) if process_began_at(pid, NOW)]
+
+
+def test_what_does_not_answer_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    hung = threading.Event()
+    began = time.monotonic()
+
+    def find_d() -> NotFound:
+        hung.wait(30)
+        return NotFound()
+
+    scene = Scene(dict(os.environ), tmp_path / "state", tmp_path / "memo", tmp_path, find_d=find_d)
+    facts = selfcheck.look(scene, patience_s=2)
+    assert time.monotonic() - began < 10 and list(facts.silent) == ["d"] and facts.git
+    found = [one for one in diagnosis_here.examine(facts).findings if one.check == "d"]
+    assert ["command -v d" in one.fix and one.is_problem for one in found] == [True]
+    hung.set()
 
 
 # -- mending ---------------------------------------------------------------------------------------------------------
