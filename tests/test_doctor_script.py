@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from dgummy import vitals
+from dgummy.liveness import process_began_at
 from dgummy.vitals import Program, Vitals
-from remote_scripts import Box, Heard, MakeBox
+from remote_scripts import KINDS, Box, Heard, MakeBox
 
 SECRET = "sk-ant-do-not-show-me"
 PROGRAMS = ("rsync", "git", "jq", "gummy", "claude")
@@ -52,6 +54,36 @@ def test_it_tells_what_a_host_has(box: Box) -> None:
     assert str(login) in told.login_path and str(login) not in told.path
     assert (told.uncollected, told.old_runs, told.temporary) == ({}, 0, 0)
     assert sorted(path.name for path in box.state.iterdir()) in (["login-path"], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("without", [(), ("setsid",)])
+def test_a_version_without_an_end_is_cut_off_and_all_of_it_killed(
+    make_box: MakeBox, kind: str, without: tuple[str, ...]
+) -> None:
+    box = make_box(kind, *without)
+    pids = box.home / "pids"
+    tool(box.bin, "claude", f"trap '' PIPE TERM; sleep 60 & echo $! $$ >'{pids}'; while :; do echo 1.2.3; done")
+    tool(box.bin, "rsync", "echo 'rsync 3.2.7'; seq 100000; sleep 60 & exit 3")
+    began = time.monotonic()
+    told, _ = look(box)
+    assert time.monotonic() - began < 15
+    assert (told.versions["claude"].status, told.versions["claude"].text) == (137, "1.2.3")
+    assert (told.versions["rsync"].status, told.versions["rsync"].text) == (3, "rsync 3.2.7")
+    left = [int(pid) for pid in pids.read_text().split()]
+    if kind != "busybox" or not without:  # it is without perl there
+        assert not [pid for pid in left if process_began_at(pid, datetime.now(timezone.utc))]
+    assert not [path for path in box.state.iterdir() if path.name.startswith("doctor.")]
+
+
+def test_a_state_folder_that_is_a_link_is_looked_at_itself(make_box: MakeBox) -> None:
+    box = make_box("dash")
+    there = box.home / "there"
+    there.mkdir(mode=0o700)
+    there.chmod(0o770)
+    box.state.parent.mkdir(parents=True)
+    box.state.symlink_to(there)
+    assert look(box)[0].state_mode.startswith("drwxrwx---")
 
 
 def test_it_finds_a_login_and_tells_nobody_what_it_is(box: Box) -> None:

@@ -27,7 +27,7 @@ doctor() {
     doctor_read_login
     doctor_programs "$@"
     [ -z "$doctor_cli" ] || doctor_agent_login
-    rm -f "$doctor_file" "$doctor_file.version"
+    [ "$doctor_file" = /dev/null ] || rm -f "$doctor_file" "$doctor_file.version" "$doctor_file.status"
     fact doctor-end ok
 }
 
@@ -40,7 +40,7 @@ doctor_state() {
         fact state "failed ${doctor_said:-it cannot be written to}"
     else
         # shellcheck disable=SC2012 # ls tells a mode everywhere
-        doctor_said=$(ls -ldn "$DG_STATE")
+        doctor_said=$(ls -ldn "$DG_STATE/.")
         fact state "ok ${doctor_said%% *}"
         return
     fi
@@ -111,17 +111,28 @@ doctor_elsewhere() {
     done
 }
 
-# doctor_version PROGRAM: "version NAME STATUS TEXT" of one on the PATH of runs; the first line, three seconds at most.
+# doctor_version PROGRAM: "version NAME STATUS TEXT" of one on the PATH of runs; the first line, three seconds at most. Of what
+# it prints the beginning is kept; the rest is read, else it would end for that.
 doctor_version() {
     PATH=$doctor_runs
-    if on_path "$1"; then
-        limited 3 "$FOUND" --version </dev/null >"$doctor_file.version" 2>/dev/null
-        doctor_status=$?
-        doctor_line=
-        { read -r doctor_line <"$doctor_file.version"; } 2>/dev/null
-        fact version "$1 $doctor_status $doctor_line"
-    fi
+    on_path "$1"
     PATH=$doctor_plain
+    [ -n "$FOUND" ] && [ "$doctor_file" != /dev/null ] || return 0
+    rm -f "$doctor_file.status"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    limited 3 /bin/sh -c '{
+        PATH=$2 "$0" --version
+        echo "$?" >"$1.status"
+    } </dev/null 2>/dev/null | {
+        dd bs=4096 count=1 >"$1.version"
+        cat <&3 >/dev/null &
+    } 3<&0' "$FOUND" "$doctor_file" "$doctor_runs" >/dev/null 2>&1
+    doctor_status=$? doctor_line=
+    {
+        read -r doctor_status <"$doctor_file.status"
+        read -r doctor_line <"$doctor_file.version"
+    } 2>/dev/null
+    fact version "$1 $doctor_status $doctor_line"
 }
 
 doctor_variables='ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN'

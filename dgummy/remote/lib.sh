@@ -131,24 +131,39 @@ group_alive() {
     }
 }
 
-# limited SECONDS COMMAND…: run it, but not for longer. Its output must go to a file: a pipe may be held open for ever.
+# limited SECONDS COMMAND…: run it, without input, but not for longer: then it is killed with all that it started. What it
+# leaves behind when it ends by itself stays. Its output must go to a file: a pipe may be held open for ever.
 limited() {
-    if have timeout; then
-        timeout -k 1 "$@"
-        return
-    fi
-    limit_s=$1
+    limit_s=$1 limit_group=-
     shift
-    "$@" &
+    if have setsid; then
+        set -- setsid "$@"
+    elif have perl; then
+        # shellcheck disable=SC2016 # perl's own variables
+        set -- perl -e 'setpgrp; exec { $ARGV[0] } @ARGV; exit 127' "$@"
+    else
+        limit_group=
+    fi
+    "$@" </dev/null &
     limited_pid=$!
     (
-        sleep "$limit_s"
-        kill -KILL "$limited_pid"
-    ) >/dev/null 2>&1 &
+        while [ "$limit_s" -gt 0 ]; do # by seconds: killed, we leave a sleep behind
+            sleep 1
+            limit_s=$((limit_s - 1))
+        done
+        kill -KILL "$limit_group$limited_pid"
+    ) </dev/null >/dev/null 2>&1 &
     limit_pid=$!
     wait "$limited_pid"
     limited_status=$?
-    kill "$limit_pid" 2>/dev/null
+    while kill -0 "$limited_pid" 2>/dev/null; do # a signal that the caller traps ends the wait
+        wait "$limited_pid"
+        limited_status=$?
+    done
+    {
+        kill "$limit_pid"
+        wait "$limit_pid"
+    } 2>/dev/null
     return "$limited_status"
 }
 
@@ -168,7 +183,7 @@ resolve_dir() {
 # known_login_path.
 login_path() {
     LOGIN_PATH=
-    [ -d "$DG_STATE" ] || mkdir -p "$DG_STATE"
+    [ -d "$DG_STATE" ] || (umask 077 && mkdir -p "$DG_STATE")
     login_file=$DG_STATE/login-path.$$
     true 2>/dev/null >"$login_file.began"
     (
