@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dgummy import diagnosis_here, repairs, selfcheck
+from dgummy import diagnosis_here, fanout, repairs, selfcheck
 from dgummy.diagnosis_here import HereFacts, Ledger, Tailnet
 from dgummy.findings import HERE, Finding, Mending, Repair, Severity, Work
 from dgummy.gate import VERDICT_S, Verdict
@@ -239,3 +239,13 @@ def test_verdicts_are_kept_for_a_while_and_for_these_hosts(tmp_path: Path) -> No
     assert set(kept.known(NOW + timedelta(seconds=VERDICT_S + 1))) == {"o"}  # each has an age of its own
     kept.remember([Verdict("n", later)], later)
     assert set(kept.known(later)) == {"o"}
+
+
+def test_doctors_at_once_lose_no_verdict(tmp_path: Path) -> None:
+    hosts = [f"n{number}" for number in range(12)]
+
+    def remember(host: str) -> None:
+        Verdicts(tmp_path / "state", ["x"]).remember([Verdict(host, NOW, ((Work.AGENT, "w"),))], NOW)
+
+    fanout.in_order(hosts, remember, jobs=len(hosts))
+    assert sorted(Verdicts(tmp_path / "state", ["x"]).known(NOW)) == sorted(hosts)
