@@ -29,8 +29,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of ours. `problem` is "" or why it cannot be used; others may write to it if `is_open`.
+    """A folder of ours. `problem` is "" or why it cannot be used.
 
+    Others may write to it if `is_open`, and see what is in it if `is_seen`.
     below: from where on the way to it is ours (`Repair`), "" if it may be a folder that the user made for more than us.
     """
 
@@ -39,6 +40,7 @@ class Folder:
     exists: bool = True
     ours: bool = True
     is_open: bool = False
+    is_seen: bool = False
     problem: str = ""
     below: str = ""
 
@@ -259,6 +261,9 @@ def _folder(notes: Notes, folder: Folder) -> None:
         repair = Repair(Mending.PRIVATE, folder.path, folder.below) if folder.below else None
         fix = f"chmod go-w {path}" if repair else f"set state_dir to a folder of yours alone; or chmod go-w {path}"
         notes.problem(folder.name, f"{folder.path} can be written to by others", _PRIVATE_WHY, fix, repair=repair)
+    elif folder.is_seen and folder.name == "state-folder":
+        why = "what was sent to hosts, and what runs printed, is kept there"
+        notes.hint(folder.name, f"{folder.path} can be looked into by others", why, f"chmod go= {path}")
     else:
         notes.ok(folder.name, f"{folder.path}{'' if folder.exists else ' (will be made)'}")
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from dgummy.errors import ConfigError, UsageError
 from dgummy.hostset import check_name
+from dgummy.textfiles import make_folder
 
 DEFAULT_GROUP = "dev"
 
@@ -181,9 +182,7 @@ def tailscale_status(timeout_s: float) -> dict[str, Any] | None:
 def write_new(path: Path, text: str) -> None:
     """Write a new file, mode 0600, in folders of mode 0700. UsageError if anything is there already."""
     try:
-        for folder in reversed([path.parent, *path.parent.parents]):
-            if not folder.exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
         there = Path(str(error.filename or path))

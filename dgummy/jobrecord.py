@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from dgummy.textfiles import make_folder
+
 MAX_LOG_BYTES = 1024 * 1024
 KEPT_LOGS = 3
 _TAIL_BYTES = 65536
@@ -57,7 +59,7 @@ class JobFiles:
 
     def keep(self, **changes: object) -> None:
         """Change the record. OSError if that cannot be written."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.log.parent)
         temporary = self.record_path.with_name(f".{self.record_path.name}.{os.getpid()}")
         try:
             temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(self.record(), **changes)))
@@ -89,7 +91,7 @@ class JobFiles:
     @contextmanager
     def opened(self) -> Iterator[int]:
         """The log, to be added to, as a file descriptor. OSError if it cannot be."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.log.parent)
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor

@@ -19,6 +19,7 @@ from errno import EACCES, EAGAIN
 from pathlib import Path
 
 from dgummy.errors import ConfigError, TryAgainError, UsageError
+from dgummy.textfiles import make_folder
 from dgummy.transport.plaintext import one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -119,7 +120,7 @@ def shown_command(words: Sequence[str]) -> str:
 
 def _open(path: Path) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         what = f"the lock {path} cannot be made: {error.strerror}"

@@ -21,6 +21,7 @@ from dgummy.cronline import Entry, Job
 from dgummy.cronstore import Crontab, Timers, no_cron, stores
 from dgummy.errors import ConfigError, DgummyError, ExitCode, RefusedError, TryAgainError, UsageError
 from dgummy.jobrecord import JobFiles, LastRun
+from dgummy.textfiles import make_folder
 from dgummy.transport.plaintext import one_line
 from dgummy.wording import suggestion
 
@@ -223,7 +224,7 @@ class Jobs:
     def _alone(self) -> Iterator[None]:
         """One change of tables at a time."""
         folder = self._place.state_dir / "cron"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -253,10 +253,10 @@ def folder(name: str, path: Path, below: str = "") -> Folder:
     if not stat.S_ISDIR(info.st_mode):
         return Folder(name, str(path), problem="it is no folder")
     ours = info.st_uid == os.geteuid()
-    is_open = bool(info.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    is_open, is_seen = bool(info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)), bool(info.st_mode & 0o055)
     usable = os.access(path, os.W_OK | os.X_OK)
     problem = "it cannot be written to" if ours and not usable else ""
-    return Folder(name, str(path), ours=ours, is_open=is_open, problem=problem, below=below)
+    return Folder(name, str(path), ours=ours, is_open=is_open, is_seen=is_seen, problem=problem, below=below)
 
 
 def _existing(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Files that others read while we write them, and what stands in the place of a file and is none."""
+"""Files that others read while we write them, folders for us alone, and what is no file although it has a name."""
 
 from __future__ import annotations
 
@@ -47,6 +47,17 @@ def replace_bytes(path: Path, content: bytes, *, mode: int) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for us alone, unless it is there, and so what is missing above it. OSError if it cannot be."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read_ordinary(path: Path, most: int = -1) -> bytes:

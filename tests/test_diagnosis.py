@@ -186,6 +186,8 @@ FIT = HereFacts(
         ({"agent_keys": None, "by_ssh": False}, []),
         ({"open_keys": ("/k",)}, [("keys", "problem", "sync")]),
         ({"folders": (Folder("cache-folder", "/c", is_open=True),)}, [("cache-folder", "problem", "")]),
+        ({"folders": (Folder("state-folder", "/s", is_seen=True),)}, [("state-folder", "hint", "")]),
+        ({"folders": (Folder("cache-folder", "/c", is_seen=True),)}, []),
         ({"folders": (Folder("cache-folder", "/c", ours=False),)}, [("cache-folder", "problem", "")]),
         (
             {

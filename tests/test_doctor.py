@@ -14,6 +14,7 @@ import pytest
 
 from cli_lab import Desk, Result, open_desk
 from dgummy import lab as dlab
+from dgummy.textfiles import make_folder
 
 pytestmark = pytest.mark.lab
 
@@ -125,7 +126,7 @@ def doctor(desk: Desk, *words: str) -> dict[str, Any]:
 
 
 def test_it_finds_eight_planted_faults_and_a_healed_lab_has_none(desk: Desk, tmp_path: Path) -> None:
-    (desk.lab.directory / "state/cache").mkdir(mode=0o700, parents=True)
+    make_folder(desk.lab.directory / "state/cache")
     with eight_faults(desk, tmp_path):
         document = doctor(desk)
         assert found(document) == FAULTS

@@ -6,13 +6,13 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from dgummy import diagnosis_here, fanout, repairs, selfcheck
+from dgummy import diagnosis_here, fanout, locks, repairs, selfcheck
 from dgummy.diagnosis_here import HereFacts, Ledger, Tailnet
 from dgummy.findings import HERE, Finding, Mending, Repair, Severity, Work
 from dgummy.gate import VERDICT_S, Verdict
@@ -26,6 +26,7 @@ from dgummy.transport.base import Answer
 from dgummy.transport.dfind import NotFound
 from dgummy.transport.framing import Fact
 from dgummy.transport.sshconfig import SSHTarget
+from dgummy.transport.sshconfig_files import Store
 from dgummy.verdicts import Verdicts
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
@@ -44,10 +45,36 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert selfcheck.folder("x", tmp_path / "file").problem == "it is no folder"
     assert selfcheck.folder("x", tmp_path / "file/below").problem
-    for mode, is_open in ((0o700, False), (0o755, False), (0o775, True), (0o702, True)):
+    modes = ((0o700, False, False), (0o755, False, True), (0o775, True, True), (0o702, True, False))
+    for mode, is_open, is_seen in modes:
         (tmp_path / "d").mkdir(exist_ok=True)
         (tmp_path / "d").chmod(mode)
-        assert selfcheck.folder("x", tmp_path / "d").is_open is is_open
+        seen = selfcheck.folder("x", tmp_path / "d")
+        assert (seen.is_open, seen.is_seen) == (is_open, is_seen)
+
+
+def by_verdict(state: Path) -> None:
+    Verdicts(state, ["x"]).remember([Verdict("n", NOW, ((Work.AGENT, "w"),))], NOW)
+
+
+def by_lock(state: Path) -> None:
+    with locks.held(state / "locks", "n", "x", NOW):
+        pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        by_verdict,
+        by_lock,
+        lambda state: OpenLedger.open(state / "runs.db").close(),
+        lambda state: Store(state / "cache/ssh.json").put({"n": {}}, "mark"),
+    ],
+)
+def test_whoever_makes_the_state_folder_makes_it_for_us_alone(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "above/state")
+    made = [path for path in (tmp_path / "above").rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "above", *made)} == {0o700}
 
 
 def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
