@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dgummy import diagnosis, diagnosis_here, fanout, gate, remote, selfcheck, vitals
+from dgummy import agents, diagnosis, diagnosis_here, fanout, gate, remote, selfcheck, vitals
 from dgummy.diagnosis import Measured, Patient
 from dgummy.diagnosis_here import Trouble
 from dgummy.errors import DgummyError
@@ -169,7 +169,10 @@ class Doctor:
             ["doctor"],
             "doctor",
             [patient.cli, str(days), str(diagnosis.OLD_RUNS_DAYS), *patient.programs],
-            variables={"DG_PATH_DIRS": ":".join(host.path_dirs)},
+            variables={
+                "DG_PATH_DIRS": ":".join(host.path_dirs),
+                "DG_LOGIN_VARIABLES": " ".join(agents.LOGIN_VARIABLES),
+            },
         )
         clock = _Clock(lambda: self._access.now().timestamp())
         answer = transport.run_script(host, script, Limits(total_s=HOST_S), clock)

@@ -325,9 +325,11 @@ def test_who_is_passed_over(host: Host, sample: Sample | None, needs: frozenset[
 def test_how_long_a_verdict_counts_and_for_what(age_s: float, needs: frozenset[Work], counts: bool) -> None:
     rsync = Finding("rsync", "n", Severity.PROBLEM, "rsync not found", "w", "f", (Work.SYNC,))
     said = gate.verdict("n", [LOGGED_OUT, rsync], NOW - timedelta(seconds=age_s))
-    assert said.stops == ((Work.AGENT, "claude is not logged in"),)  # a probe sees rsync itself
+    assert said.stops == ((Work.AGENT, "claude is not logged in", "agent-login"),)  # a probe sees rsync itself
     unfit = gate.hindrances([Host("n"), Host("m")], {"n": FULL}, needs, {"n": said}, tool="gummy", now=NOW)
     assert list(unfit) == (["n"] if counts else [])
+    lifted = gate.hindrances([Host("n")], {"n": FULL}, needs, {"n": said}, tool="gummy", now=NOW, brings_login=True)
+    assert lifted == {}
     if counts:
         assert unfit["n"].reason.startswith("claude is not logged in (inv doctor, 1 m 00 s ago")
     assert gate.hindrances([Host("n")], {}, frozenset(), {"n": said}, tool="gummy", now=NOW) == {}

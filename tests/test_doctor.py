@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -51,8 +52,10 @@ def moved(path: Path, to: Path) -> Iterator[None]:
     """A file that is somewhere else for a while."""
     to.parent.mkdir(parents=True, exist_ok=True)
     path.rename(to)
-    yield
-    to.rename(path)
+    try:
+        yield
+    finally:
+        to.rename(path)
 
 
 @contextmanager
@@ -179,6 +182,18 @@ def test_a_host_whose_agent_is_not_logged_in_gets_no_tasks_until_it_is(desk: Des
         assert refused.code == 69 and "inv doctor --host node-1 looks again" in refused.err.splitlines()[-1], refused
         assert desk.inv("task", "--no-sync", "--dry", "x", *others).code == 69
         assert "not logged in" not in desk.inv("pick", "--host", "node-1").out  # it is about agents alone
+        everywhere = desk.inv("fanout", "--task", "x", "--no-sync", "--dry", "--exclude", "node-3,node-4,node-5,node-6")
+        assert everywhere.code == 0 and "✗ node-1: passed over: claude is not logged in" in everywhere.out, everywhere
+        assert "would run on 1: x" in everywhere.out
+        results = desk.inv("fanout", "--task", "x", "--dry", "--json", *others)
+        assert results.code == 69 and "not logged in" in json.loads(results.out)["results"][0]["reason"], results
+        assert (
+            "passed over: node-1: claude is not logged in"
+            in desk.inv("fanout", "--task", "x", "--no-sync", "--exclude", "node-3,node-4,node-5,node-6").err
+        )
+        key = desk.inv("task", "--no-sync", "--dry", "--env", "ANTHROPIC_API_KEY=x", "x", *others)
+        assert key.code == 0 and "not logged in" not in key.out + key.err, key
+        assert desk.inv("task", "--no-sync", "--dry", "--env", "ANTHROPIC_API_KEY=", "x", *others).code == 69
         for words in (("pick", "--agent"), ("task", "--no-sync", "--dry", "x"), ("task", "--no-sync", "--detach", "x")):
             named = desk.inv(*words, "--host", "node-1")
             assert named.code == 0 and "taken at your word" in named.out + named.err, named

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dgummy import vitals
+from dgummy.agents import LOGIN_VARIABLES
 from dgummy.liveness import process_began_at
 from dgummy.vitals import Program, Vitals
 from remote_scripts import KINDS, Box, Heard, MakeBox
@@ -27,7 +28,8 @@ def tool(folder: Path, name: str, text: str = "") -> Path:
 
 
 def look(box: Box, **variables: str) -> tuple[Vitals, Heard]:
-    heard = box.call(["doctor"], "doctor", "claude", "7", "30", *PROGRAMS, **variables)
+    names = {"DG_LOGIN_VARIABLES": " ".join(LOGIN_VARIABLES)}
+    heard = box.call(["doctor"], "doctor", "claude", "7", "30", *PROGRAMS, **names, **variables)
     assert heard.status == 0 and heard.stderr == "", heard
     assert SECRET not in repr(heard)
     return vitals.read(heard.facts), heard

@@ -54,7 +54,7 @@ def test_folders(tmp_path: Path) -> None:
 
 
 def by_verdict(state: Path) -> None:
-    Verdicts(state, ["x"]).remember([Verdict("n", NOW, ((Work.AGENT, "w"),))], NOW)
+    Verdicts(state, ["x"]).remember([Verdict("n", NOW, ((Work.AGENT, "w", "c"),))], NOW)
 
 
 def by_lock(state: Path) -> None:
@@ -169,8 +169,8 @@ def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_program_that_hangs_is_told_as_that_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selfcheck, "ASK_S", 0.3)
-    monkeypatch.setattr(rsync, "VERSION_S", 0.3)
+    monkeypatch.setattr(selfcheck, "ASK_S", 2.0)
+    monkeypatch.setattr(rsync, "VERSION_S", 2.0)
     pids = tmp_path / "pids"
     for name in ("git", "rsync", "ssh-add"):
         (tmp_path / name).write_text(f"#!/bin/sh\nsleep 60 & echo $! >>'{pids}'\nsleep 60\n")
@@ -181,7 +181,7 @@ def test_a_program_that_hangs_is_told_as_that_and_leaves_nothing_behind(
     way = SSHTarget("n", "n", "ana", identity_agent="/agent")
     facts = look(tmp_path, targets={"n": [way]})
     told = {one.check: one for one in diagnosis_here.examine(facts).findings}
-    assert f"git does not answer: {tmp_path}/git --version: no end within 0.3 s" in told["git"].what
+    assert f"git does not answer: {tmp_path}/git --version: no end within 2.0 s" in told["git"].what
     assert "rsync does not answer" in told["rsync"].what and "not found" not in told["git"].what + told["rsync"].what
     assert told["ssh"].what == f"{tmp_path}/ssh does not run: libcrypto.so.3: not found"
     assert told["keys"].what == "the ssh agent at /agent does not answer"
@@ -256,12 +256,12 @@ def test_only_what_is_ours_is_mended(tmp_path: Path) -> None:
 def test_verdicts_are_kept_for_a_while_and_for_these_hosts(tmp_path: Path) -> None:
     kept = Verdicts(tmp_path / "state", ["x"])
     assert kept.known(NOW) == {}
-    bad = Verdict("n", NOW, ((Work.AGENT, "not logged in"),))
+    bad = Verdict("n", NOW, ((Work.AGENT, "not logged in", "agent-login"),))
     kept.remember([bad, Verdict("m", NOW)], NOW)
     assert kept.known(NOW) == {"n": bad}
     assert Verdicts(tmp_path / "state", ["y"]).known(NOW) == {}
     later = NOW + timedelta(seconds=VERDICT_S / 2)
-    kept.remember([Verdict("o", later, ((Work.SYNC, "noisy"),))], later)
+    kept.remember([Verdict("o", later, ((Work.SYNC, "noisy", "shell-noise"),))], later)
     assert set(kept.known(later)) == {"n", "o"}
     assert set(kept.known(NOW + timedelta(seconds=VERDICT_S + 1))) == {"o"}  # each has an age of its own
     kept.remember([Verdict("n", later)], later)
@@ -272,7 +272,7 @@ def test_doctors_at_once_lose_no_verdict(tmp_path: Path) -> None:
     hosts = [f"n{number}" for number in range(12)]
 
     def remember(host: str) -> None:
-        Verdicts(tmp_path / "state", ["x"]).remember([Verdict(host, NOW, ((Work.AGENT, "w"),))], NOW)
+        Verdicts(tmp_path / "state", ["x"]).remember([Verdict(host, NOW, ((Work.AGENT, "w", "c"),))], NOW)
 
     fanout.in_order(hosts, remember, jobs=len(hosts))
     assert sorted(Verdicts(tmp_path / "state", ["x"]).known(NOW)) == sorted(hosts)

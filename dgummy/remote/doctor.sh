@@ -3,8 +3,8 @@
 # What may keep this host from taking work, in one round trip. Raw facts only: dgummy/vitals.py reads them. Nothing is
 # changed but files of ours, no credential is printed, nothing goes over the network.
 #
-# Variables from the caller: DG_PATH_DIRS (folders before the login PATH, with colons). Where the agent's program is looked
-# for, but for PATHs, is in doctor_folders.
+# Variables from the caller: DG_PATH_DIRS (folders before the login PATH, with colons), DG_LOGIN_VARIABLES (the names of those
+# by which the agent's program logs in).
 
 # doctor AGENT_CLI EXPIRE_DAYS OLD_DAYS PROGRAM…: everything. AGENT_CLI is the program that has to be logged in ("" for none).
 doctor() {
@@ -135,13 +135,10 @@ doctor_version() {
     fact version "$1 $doctor_status $doctor_line"
 }
 
-doctor_variables='ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN'
-doctor_variables="$doctor_variables CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_VERTEX CLAUDE_CODE_USE_FOUNDRY"
-
 # doctor_agent_login: how the agent's CLI would log in from a shell like ours: "HOW DETAIL"; "none" where nothing is found.
 # Names only: what they stand for stays where it is.
 doctor_agent_login() {
-    for doctor_name in $doctor_variables; do
+    for doctor_name in $DG_LOGIN_VARIABLES; do
         eval "doctor_value=\${$doctor_name-}"
         if [ -n "$doctor_value" ]; then
             doctor_value=
@@ -190,7 +187,7 @@ doctor_keychain() {
 doctor_login_variables() {
     # shellcheck disable=SC2016 # expanded by the inner shell
     doctor_ask='/bin/sh -c '\''for n in $0; do eval "v=\${$n-}"; [ -z "$v" ] || printf "\ndg-name %s\n" "$n"; done'\'
-    limited 5 "${SHELL:-/bin/sh}" -l -c "$doctor_ask \"$doctor_variables\"" </dev/null >"$doctor_file" 2>/dev/null
+    limited 5 "${SHELL:-/bin/sh}" -l -c "$doctor_ask \"$DG_LOGIN_VARIABLES\"" </dev/null >"$doctor_file" 2>/dev/null
     doctor_found=
     while read -r doctor_word doctor_rest; do
         [ "$doctor_word" != dg-name ] || doctor_found=$doctor_rest
