@@ -36,4 +36,4 @@ class Dgummy(Program):
 
 def main() -> None:
     """Entry point of the program `dgummy`."""
-    sys.exit(run_bounded(make_program().run, as_json=False))
+    sys.exit(run_bounded(lambda: make_program().run(), as_json=False))
