@@ -152,7 +152,8 @@ def _config(notes: Notes, facts: HereFacts) -> None:
     if not facts.warnings and facts.config is None:
         notes.ok("config", f"good: {names(facts.config_files) or 'no file, all as built in'}")
     if facts.why_here:
-        notes.hint("hosts", facts.why_here, "all work is done on this machine", "inv config.init")
+        fix = "inv config.init shows what it finds; inv config.init --write makes the file, where there is none"
+        notes.hint("hosts", facts.why_here, "all work is done on this machine", fix)
     else:
         notes.ok("hosts", f"{format_count(facts.hosts, 'host')} offered")
 

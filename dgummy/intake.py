@@ -158,7 +158,7 @@ def refuse_a_copy(asked: RunOptions | Order, *, here: bool) -> None:
     if asked.isolate and here:
         raise UsageError(
             "--isolate makes a copy on a host, and on this machine a run is in the project's own folder",
-            "leave out --isolate, or offer hosts: inv config.init",
+            "leave out --isolate, or offer hosts: inv config.init --write",
         )
 
 

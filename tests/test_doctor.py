@@ -260,4 +260,5 @@ def test_names_and_settings_that_are_wrong(desk: Desk, tmp_path: Path) -> None:
     wrong.write_text("{}\n")
     done = desk.inv("doctor", "--json", env={"DGUMMY_CONFIG": str(wrong)})
     assert [one["host"] for one in done.document("doctor")["places"]] == ["here", "local"]
-    assert finding(done.document("doctor"), "hosts")["severity"] == "hint"
+    hosts = finding(done.document("doctor"), "hosts")
+    assert hosts["severity"] == "hint" and "inv config.init --write" in hosts["fix"]
