@@ -88,7 +88,7 @@ seed_copy() {
     if [ ! -f "$DG_WS/inode" ]; then
         inode_of "$DIR"
         printf '%s\n' "$INODE" >"$DG_WS/inode"
-        case $(ls -ld "$DG_COPY_OF/.") in
+        case $(ls -ld "$DG_COPY_OF") in
         d???------*) chmod go= "$DIR" ;;
         esac
     fi
