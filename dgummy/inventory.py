@@ -182,7 +182,9 @@ def _pool(inventory: Inventory, group: str | None, *, named: bool) -> tuple[str,
     if name in inventory.groups:
         return inventory.groups[name]
     if not inventory.groups:
-        raise ConfigError(f"group: no group is called {shown(name)}", "there are no groups yet: `inv config.init --write` offers some")
+        raise ConfigError(
+            f"group: no group is called {shown(name)}", "there are no groups yet: `inv config.init --write` offers some"
+        )
     remedy = suggestion(name, inventory.groups, noun="groups are")
     raise ConfigError(f"group: no group is called {shown(name)}", remedy)
 

@@ -294,6 +294,10 @@ def _ledger(path: Path) -> tuple[Ledger, Trouble]:
     """Look through the ledger without changing it; as far as there is time."""
     if not _is_there(path):
         return Ledger.NONE, Trouble("")
+    if not path.is_file():  # a named pipe would keep us waiting
+        return Ledger.UNUSABLE, Trouble(
+            f"{path} is no ordinary file", f"see what it is, and move it away: ls -ld {path}"
+        )
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=ASK_S)
     except sqlite3.Error as error:

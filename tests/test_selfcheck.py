@@ -89,6 +89,10 @@ def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
     assert newer.ledger is Ledger.UNUSABLE and "newer" in newer.ledger_trouble.what
     path.write_bytes(b"no database" * 1000)
     assert look(tmp_path).ledger is Ledger.DAMAGED and path.read_bytes().startswith(b"no database")
+    path.unlink()
+    os.mkfifo(path)
+    pipe = look(tmp_path)
+    assert pipe.ledger is Ledger.UNUSABLE and "no ordinary file" in pipe.ledger_trouble.what
 
 
 def test_caches(tmp_path: Path) -> None:
