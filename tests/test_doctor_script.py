@@ -13,7 +13,7 @@ from dgummy import vitals
 from dgummy.agents import LOGIN_VARIABLES
 from dgummy.liveness import process_began_at
 from dgummy.vitals import Program, Vitals
-from remote_scripts import KINDS, Box, Heard, MakeBox
+from remote_scripts import KINDS, Box, Heard, MakeBox, wait_for
 
 SECRET = "sk-ant-do-not-show-me"
 PROGRAMS = ("rsync", "git", "jq", "gummy", "claude")
@@ -74,7 +74,7 @@ def test_a_version_without_an_end_is_cut_off_and_all_of_it_killed(
     assert (told.versions["rsync"].status, told.versions["rsync"].text) == (3, "rsync 3.2.7")
     left = [int(pid) for pid in pids.read_text().split()]
     if kind != "busybox" or not without:  # it is without perl there
-        assert not [pid for pid in left if process_began_at(pid, datetime.now(timezone.utc))]
+        wait_for(lambda: not [pid for pid in left if process_began_at(pid, datetime.now(timezone.utc))])
     assert not [path for path in box.state.iterdir() if path.name.startswith("doctor.")]
 
 

@@ -28,6 +28,7 @@ from dgummy.transport.framing import Fact
 from dgummy.transport.sshconfig import SSHTarget
 from dgummy.transport.sshconfig_files import Store
 from dgummy.verdicts import Verdicts
+from remote_scripts import wait_for
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
 OURS = '{"schema_version":1,"entries":[]}'
@@ -190,7 +191,7 @@ def test_a_program_that_hangs_is_told_as_that_and_leaves_nothing_behind(
     assert told["ssh"].what == f"{tmp_path}/ssh does not run: libcrypto.so.3: not found"
     assert told["keys"].what == "the ssh agent at /agent does not answer"
     assert len(pids.read_text().split()) == 3
-    assert not [pid for pid in map(int, pids.read_text().split()) if process_began_at(pid, NOW)]
+    wait_for(lambda: not [pid for pid in map(int, pids.read_text().split()) if process_began_at(pid, NOW)])
 
 
 def test_what_does_not_answer_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
