@@ -12,8 +12,10 @@ import contextlib
 import json
 import os
 import re
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,20 +165,34 @@ def tailscale_status(timeout_s: float) -> dict[str, Any] | None:
         return None
     with process:
         try:
-            output, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            output = b""
+            output = _output(process, timeout_s)
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode != 0 or len(output) > _MAX_TAILSCALE_BYTES:
+    if process.returncode != 0:
         return None
     try:
         status = json.loads(output)
     except (ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None
+
+
+def _output(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
+    """What a program prints until it ends, b"" if that is too much, or takes too long."""
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    end, output = time.monotonic() + timeout_s, bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(output) <= _MAX_TAILSCALE_BYTES and selector.select(max(0.0, end - time.monotonic())):
+            chunk = os.read(process.stdout.fileno(), _MAX_TAILSCALE_BYTES)
+            output += chunk
+            if not chunk:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, end - time.monotonic()))
+                return bytes(output)
+    return b""
 
 
 def write_new(path: Path, text: str) -> None:
