@@ -11,6 +11,7 @@ import pytest
 
 from dgummy import vitals
 from dgummy.agents import LOGIN_VARIABLES
+from dgummy.fanout import Job
 from dgummy.liveness import process_began_at
 from dgummy.vitals import Program, Vitals
 from remote_scripts import KINDS, Box, Heard, MakeBox, wait_for
@@ -136,6 +137,15 @@ def test_a_state_folder_that_cannot_be_used(make_box: MakeBox, where: str) -> No
     told, _ = look(box)
     assert told.state_error in ("File exists", "Not a directory", "Permission denied")
     assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("dgummy-doctor.*"))
+
+
+def test_a_profile_that_never_stops_talking_fills_no_disk(box: Box) -> None:
+    (box.home / ".profile").write_text("i=0; while [ $i -lt 200000 ]; do echo noise; i=$((i + 1)); done\n")
+    largest = Job(lambda: look(box))
+    sizes = [0]
+    while not largest.wait(0.02):
+        sizes += [path.stat().st_size for path in box.state.glob("login-path.*") if path.exists()]
+    assert max(sizes) < 100_000 and largest.result()[0].login_told
 
 
 def test_a_login_shell_that_waits_for_somebody(make_box: MakeBox) -> None:

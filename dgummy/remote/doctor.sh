@@ -186,11 +186,16 @@ doctor_keychain() {
 # doctor_login_variables: whether the login shell sets what our shell does not have.
 doctor_login_variables() {
     # shellcheck disable=SC2016 # expanded by the inner shell
-    doctor_ask='/bin/sh -c '\''for n in $0; do eval "v=\${$n-}"; [ -z "$v" ] || printf "\ndg-name %s\n" "$n"; done'\'
-    limited 5 "${SHELL:-/bin/sh}" -l -c "$doctor_ask \"$DG_LOGIN_VARIABLES\"" </dev/null >"$doctor_file" 2>/dev/null
+    doctor_ask='/bin/sh -c '\''for n in $0; do eval "v=\${$n-}"; [ -z "$v" ] || echo "$n"; done >"$DG_TELL"'\'
+    true >"$doctor_file"
+    (
+        DG_TELL=$doctor_file
+        export DG_TELL
+        limited 5 "${SHELL:-/bin/sh}" -l -c "$doctor_ask \"$DG_LOGIN_VARIABLES\""
+    ) </dev/null >/dev/null 2>&1
     doctor_found=
-    while read -r doctor_word doctor_rest; do
-        [ "$doctor_word" != dg-name ] || doctor_found=$doctor_rest
+    while read -r doctor_word; do
+        doctor_found=$doctor_word
     done 2>/dev/null <"$doctor_file"
     [ -n "$doctor_found" ] && fact agent-login "login-variable $doctor_found"
 }

@@ -186,17 +186,21 @@ login_path() {
     [ -d "$DG_STATE" ] || (umask 077 && mkdir -p "$DG_STATE")
     login_file=$DG_STATE/login-path.$$
     true 2>/dev/null >"$login_file.began"
+    true 2>/dev/null >"$login_file"
     (
         # A profile may start something that stays (an agent for keys, say): it must not keep the values of --env.
         for login_name in ${DG_ENV_NAMES-}; do
             unset "DG_E_$login_name"
         done
+        # What a profile prints goes nowhere: it may never stop.
+        DG_TELL=$login_file
+        export DG_TELL
         # shellcheck disable=SC2016 # expanded by the inner shell
-        limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "\ndg-path %s\n" "$PATH"'\'
-    ) </dev/null >"$login_file" 2>/dev/null
+        limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "dg-path %s\n" "$PATH" >"$DG_TELL"'\'
+    ) </dev/null >/dev/null 2>&1
     while read -r login_word login_rest; do
         [ "$login_word" = dg-path ] && LOGIN_PATH=$login_rest
-    done <"$login_file"
+    done 2>/dev/null <"$login_file"
     LOGIN_TOLD=${LOGIN_PATH:+yes}
     # What is newer than our beginning may have been read before it changed. What changes later is newer than this file.
     if [ -n "$LOGIN_PATH" ] &&
