@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dgummy import costs
@@ -22,6 +22,15 @@ SPECIALISTS_MODE = "task"
 SHOWN_CHANGES = 200
 AGENT_CLI = "claude"
 """What gummy starts, and what has to be logged in."""
+LOGIN_VARIABLES = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+)
+"""The variables by which it logs in, where nobody has."""
 _FILES = {
     "task": ("task.log", "task-report.md"),
     "plan": ("plan.log", "plan-report.md", "plan.md"),
@@ -65,6 +74,11 @@ def companions(tool: str) -> tuple[str, ...]:
 def logged_in_cli(tool: str) -> str:
     """The program whose login an agent's task depends on, "" if nobody knows."""
     return AGENT_CLI if tool in ("gummy", AGENT_CLI) else ""
+
+
+def brings_login(environ: Mapping[str, str]) -> bool:
+    """Whether these variables log it in, whatever its host has."""
+    return any(environ.get(name) for name in LOGIN_VARIABLES)
 
 
 def command_line(template: str, mode: str, text: str, verify: str | None = None) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dgummy.again import HANDED_OVER
+from dgummy.textfiles import make_folder
 
 PARENT = "DGUMMY_HANDED_OVER_BY"
 """The variable that tells such a client whose runs it takes over: a process id."""
@@ -18,7 +19,7 @@ _PROGRAM = "import sys; from dgummy.cli import main; sys.argv[0] = 'dgummy'; mai
 
 def start(words: Sequence[str], values: Mapping[str, str], *, cwd: Path, log: Path) -> int:
     """Start `dgummy WORDS…` in the background; gives back its process id. `values` are those of `--env`."""
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(log.parent)
     handed = {HANDED_OVER + name: value for name, value in values.items()}
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
         process = subprocess.Popen(

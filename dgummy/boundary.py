@@ -6,6 +6,7 @@ import atexit
 import functools
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -159,6 +160,7 @@ def _run(work: Callable[[], Any], *, as_json: bool) -> int:
             _note(error.message)
         return error.code
     except KeyboardInterrupt as pressed:
+        _leave_at_once_if_pressed_again()
         stopped = _interrupted(pressed)
         _complain(stopped, as_json=as_json)
         return int(stopped.code)
@@ -178,6 +180,20 @@ def _settle_notices(code: int) -> None:
 
         with suppress(OSError, DgummyError):
             HOLDING.end(well=code == 0)
+
+
+def _leave_at_once_if_pressed_again() -> None:
+    """Nothing is left to be done: another Ctrl-C need not be heard by whatever waits for connections at the end."""
+
+    def leave(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what has been printed may be waited for: until a third
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # it may be in the middle of being written to
+                stream.flush()
+        os._exit(ExitCode.INTERRUPTED)
+
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, leave)
 
 
 def _interrupted(pressed: KeyboardInterrupt) -> DgummyError:

@@ -26,7 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dgummy.model import HostReport, HostStatus
-from dgummy.textfiles import replace_bytes
+from dgummy.textfiles import make_folder, replace_bytes
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -263,7 +263,7 @@ def _check_replaceable(path: Path) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     info = folder.stat()
     if info.st_uid != os.geteuid():
         raise _Rejected("its folder belongs to another user", in_the_way=True)
@@ -285,5 +285,5 @@ def _store(path: Path, entry: _Entry, now: datetime) -> None:
         if not entries:
             raise _Rejected("more than fits into a cache", in_the_way=True)
         content = msgspec.json.encode(_File(SCHEMA_VERSION, entries))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     replace_bytes(path, content, mode=0o600)

@@ -34,7 +34,8 @@ class Wish:
     """What is asked of a host. `hosts` is a promise: one of these or none. `text` is what the type is derived from.
 
     `needs` are the kinds of work that it is, each of which wants something of a host (`dgummy.gate`). `insists`:
-    whoever named hosts means them, whatever `inv doctor` found there a while ago.
+    whoever named hosts means them, whatever `inv doctor` found there a while ago. `brings_login`: the agent needs none
+    there.
     """
 
     hosts: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Wish:
     requires: tuple[str, ...] = ()
     needs: frozenset[Work] = frozenset()
     insists: bool = True
+    brings_login: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,9 @@ class Chooser:
 
         def hindered(verdicts: Mapping[str, Verdict]) -> dict[str, Unfit]:
             tool = self._settings.agent.tool
-            return gate.hindrances(hosts, samples, wish.needs, verdicts, tool=tool, now=self._now())
+            return gate.hindrances(
+                hosts, samples, wish.needs, verdicts, tool=tool, now=self._now(), brings_login=wish.brings_login
+            )
 
         unfit = hindered(self._verdicts())
         able = (one for one in candidates if one.host.name not in unfit and one.host.name not in (excluded or {}))

@@ -39,4 +39,4 @@ class Dgummy(Program):
 
 def main() -> None:
     """Entry point of the program `dgummy`."""
-    sys.exit(run_bounded(make_program().run, as_json="--json" in words_around_dashes()[0]))
+    sys.exit(run_bounded(lambda: make_program().run(), as_json="--json" in words_around_dashes()[0]))

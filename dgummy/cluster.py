@@ -189,7 +189,8 @@ class Cluster:
         self.force = options.force
         intake.refuse_a_copy(options, here=self.is_here(wish))
         look = self.homes([wish]) if mode == SPECIALISTS_MODE and not options.isolate else None
-        picked = self.pick(intake.fit_for(wish, self.settings, agent=bool(mode), sync=options.sync), look=look)
+        wish = intake.fit_for(wish, self.settings, agent=bool(mode), sync=options.sync, environ=options.env)
+        picked = self.pick(wish, look=look)
         host = self.inventory.hosts.get(picked.choice.host or "")
         if not options.sync or host is None or self.is_here(wish):
             return Plan(picked, None)

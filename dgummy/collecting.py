@@ -23,6 +23,7 @@ from dgummy.ledger_rows import NEVER_BEGAN, RunRow, RunUpdate
 from dgummy.luggage import Luggage, Porter
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host, RunResult, RunState
 from dgummy.runfolder import RunFolder
+from dgummy.textfiles import make_folder
 from dgummy.unpacking import unpack
 from dgummy.work import Base, Homecoming, WorkState, decode_base
 
@@ -215,7 +216,7 @@ class Collector:
         return Porter(self._harvester, self._access.settings, self._state_dir, host, row, request, folder)
 
     def _scratch(self) -> tempfile.TemporaryDirectory[str]:
-        self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._state_dir)
         return tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._state_dir)
 
     def _blank(self, row: RunRow) -> Homecoming:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -29,8 +29,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of ours. `problem` is "" or why it cannot be used; others may write to it if `is_open`.
+    """A folder of ours. `problem` is "" or why it cannot be used.
 
+    Others may write to it if `is_open`, and see what is in it if `is_seen`.
     below: from where on the way to it is ours (`Repair`), "" if it may be a folder that the user made for more than us.
     """
 
@@ -39,6 +40,7 @@ class Folder:
     exists: bool = True
     ours: bool = True
     is_open: bool = False
+    is_seen: bool = False
     problem: str = ""
     below: str = ""
 
@@ -77,21 +79,23 @@ class Tailnet:
 class HereFacts:
     """What was found on this machine. None, "" and () stand for what is not there.
 
-    config: what is wrong with the settings, which may be `readable` all the same. rsync: what there is, or the trouble
-    with it. by_ssh: whether any host is looked at over ssh. wants_tailnet: hosts whose names lead into a tailnet.
-    agent_keys: how many keys the agent has, None without an agent. key_files: private keys that ssh would offer;
-    open_keys: those that others may read. broken_caches, strange_caches: that cannot be read, in places of ours but not
-    ours, each with the reason. disk: where it was measured.
+    config: what is wrong with the settings, which may be `readable` all the same. ssh, git, rsync, d: what there is, or
+    the trouble with it; d is None where nobody wants it. by_ssh: whether any host is looked at over ssh. wants_tailnet:
+    hosts whose names lead into a tailnet. agent_keys: how many keys the agents have, None without one that answers;
+    silent_agents: those that do not. key_files: private keys that ssh would offer; open_keys: those that others may
+    read. broken_caches, strange_caches: that cannot be read, in places of ours but not ours, each with the reason. disk
+    was measured there. silent: the checks that gave no answer in time, each with what to try by hand.
     """
 
     python: str
-    ssh: str = ""
-    git: str = ""
+    ssh: str | Trouble = ""
+    git: str | Trouble = ""
     rsync: str | Trouble = ""
-    d: str | None = None
+    d: str | Trouble | None = None
     tailnet: Tailnet | None = None
     wants_tailnet: tuple[str, ...] = ()
     agent_keys: int | None = None
+    silent_agents: tuple[str, ...] = ()
     key_files: tuple[str, ...] = ()
     open_keys: tuple[str, ...] = ()
     config: Trouble | None = None
@@ -108,6 +112,7 @@ class HereFacts:
     ledger_trouble: Trouble = field(default_factory=lambda: Trouble(""))
     disk_free_bytes: int | None = None
     disk: str = ""
+    silent: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_on_tailnet(hostname: str) -> bool:
@@ -126,17 +131,13 @@ def examine(facts: HereFacts) -> Checkup:
     notes = Notes(HERE)
     notes.ok("python", facts.python)
     _config(notes, facts)
-    _programs(notes, facts)
-    if facts.d is not None:
-        notes.ok("d", facts.d)
-    _tailscale(notes, facts)
-    _keys(notes, facts)
-    for folder in facts.folders:
-        if not any(folder.path.startswith(f"{other.path}/") for other in facts.folders if other.problem):
-            _folder(notes, folder)
-    _caches(notes, facts)
-    _ledger(notes, facts)
-    _disk(notes, facts)
+    for name, step in _STEPS.items():
+        if name in facts.silent:
+            why = "what hangs for this hangs for every command that needs it"
+            fix = f"see whether this hangs too: {facts.silent[name]}"
+            notes.problem(name, "no answer; it was waited for in vain", why, fix)
+        else:
+            step(notes, facts)
     return notes.done()
 
 
@@ -151,26 +152,46 @@ def _config(notes: Notes, facts: HereFacts) -> None:
     if not facts.warnings and facts.config is None:
         notes.ok("config", f"good: {names(facts.config_files) or 'no file, all as built in'}")
     if facts.why_here:
-        notes.hint("hosts", facts.why_here, "all work is done on this machine", "inv config.init")
+        fix = "inv config.init shows what it finds; inv config.init --write makes the file, where there is none"
+        notes.hint("hosts", facts.why_here, "all work is done on this machine", fix)
     else:
         notes.ok("hosts", f"{format_count(facts.hosts, 'host')} offered")
 
 
-def _programs(notes: Notes, facts: HereFacts) -> None:
-    if facts.ssh:
+def _ssh(notes: Notes, facts: HereFacts) -> None:
+    why = "how to reach a host is what `ssh -G` says, and rsync goes over it; no host can be looked at"
+    if isinstance(facts.ssh, Trouble):
+        notes.problem("ssh", facts.ssh.what, why, f"see what is wrong: {facts.ssh.fix}", Work.ANY)
+    elif facts.ssh:
         notes.ok("ssh", facts.ssh)
     else:
-        why = "how to reach a host is what `ssh -G` says, and rsync goes over it"
         notes.problem("ssh", "ssh not found", why, "install OpenSSH's client: openssh-client, or openssh", Work.ANY)
+
+
+def _rsync(notes: Notes, facts: HereFacts) -> None:
     if isinstance(facts.rsync, Trouble):
         notes.problem("rsync", facts.rsync.what, "no project can be brought to a host", facts.rsync.fix, Work.SYNC)
     else:
         notes.ok("rsync", facts.rsync)
-    if facts.git:
+
+
+def _git(notes: Notes, facts: HereFacts) -> None:
+    if isinstance(facts.git, Trouble):
+        why = "no project of git's can be listed, so none is brought to a host"
+        notes.problem("git", facts.git.what, why, f"see what is wrong: {facts.git.fix}", Work.SYNC)
+    elif facts.git:
         notes.ok("git", facts.git)
     else:
         why = "every file is sent, ignored or not, and what runs change comes home as files, not as a branch"
         notes.hint("git", "git not found", why, "install git")
+
+
+def _d(notes: Notes, facts: HereFacts) -> None:
+    if isinstance(facts.d, Trouble):
+        fix = f"see what it waits for: {facts.d.fix}; or set backend: ssh"
+        notes.hint("d", facts.d.what, "every command asks it again, and waits for it before it goes on by ssh", fix)
+    elif facts.d is not None:
+        notes.ok("d", facts.d)
 
 
 def _tailscale(notes: Notes, facts: HereFacts) -> None:
@@ -188,6 +209,8 @@ def _tailscale(notes: Notes, facts: HereFacts) -> None:
     logged_out = tailnet.state == "NeedsLogin"
     what = "tailscale is logged out" if logged_out else f"tailscale is not up ({tailnet.state or 'it does not answer'})"
     fix = f"visit {tailnet.login_url}" if tailnet.login_url else "sudo tailscale up"
+    if not tailnet.state:
+        fix = "see what it says: tailscale status"
     if hosts:
         notes.problem("tailscale", what, f"{hosts} can be reached over the tailnet only", fix)
     else:
@@ -198,7 +221,10 @@ def _keys(notes: Notes, facts: HereFacts) -> None:
     for path in facts.open_keys:
         why = "ssh refuses to use such a key, and rsync goes over ssh"
         notes.problem("keys", f"{path} can be read by others", why, f"chmod 600 {shlex.quote(path)}", Work.SYNC)
-    if facts.open_keys or not facts.by_ssh:
+    for socket in facts.silent_agents:
+        why = "every login asks it first, and waits"
+        notes.hint("keys", f"the ssh agent at {socket} does not answer", why, "see whether it hangs: ssh-add -l")
+    if facts.open_keys or facts.silent_agents or not facts.by_ssh:
         return
     seen = [] if facts.agent_keys is None else [f"agent with {format_count(facts.agent_keys, 'key')}"]
     seen += [f"key file {path}" for path in facts.key_files]
@@ -208,6 +234,15 @@ def _keys(notes: Notes, facts: HereFacts) -> None:
         why = "only Tailscale SSH and user certificates let one in without"
         what = "the ssh agent has no keys" if facts.agent_keys == 0 else "there is no ssh agent"
         notes.hint("keys", f"{what}, and there is no key file", why, "ssh-keygen, then ssh-copy-id HOST")
+
+
+def _folders(notes: Notes, facts: HereFacts) -> None:
+    for folder in facts.folders:
+        if not any(folder.path.startswith(f"{other.path}/") for other in facts.folders if other.problem):
+            _folder(notes, folder)
+    _caches(notes, facts)
+    _ledger(notes, facts)
+    _disk(notes, facts)
 
 
 def _folder(notes: Notes, folder: Folder) -> None:
@@ -227,6 +262,9 @@ def _folder(notes: Notes, folder: Folder) -> None:
         repair = Repair(Mending.PRIVATE, folder.path, folder.below) if folder.below else None
         fix = f"chmod go-w {path}" if repair else f"set state_dir to a folder of yours alone; or chmod go-w {path}"
         notes.problem(folder.name, f"{folder.path} can be written to by others", _PRIVATE_WHY, fix, repair=repair)
+    elif folder.is_seen and folder.name == "state-folder":
+        why = "what was sent to hosts, and what runs printed, is kept there"
+        notes.hint(folder.name, f"{folder.path} can be looked into by others", why, f"chmod go= {path}")
     else:
         notes.ok(folder.name, f"{folder.path}{'' if folder.exists else ' (will be made)'}")
 
@@ -270,6 +308,17 @@ def _disk(notes: Notes, facts: HereFacts) -> None:
     fix = f"df -h {shlex.quote(facts.disk)}; inv runs.prune --older {OLD_RUNS_DAYS}d"
     why = "the ledger, and what comes home, are written there"
     notes.problem("disk", f"only {format_bytes(free)} free at {facts.disk}", why, fix)
+
+
+_STEPS: Mapping[str, Callable[[Notes, HereFacts], None]] = {
+    "ssh": _ssh,
+    "rsync": _rsync,
+    "git": _git,
+    "d": _d,
+    "tailscale": _tailscale,
+    "keys": _keys,
+    "folders": _folders,
+}
 
 
 def dependents(hostnames: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ import contextlib
 import json
 import os
 import re
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 
 from dgummy.errors import ConfigError, UsageError
 from dgummy.hostset import check_name
+from dgummy.textfiles import make_folder
 
 DEFAULT_GROUP = "dev"
 
@@ -162,14 +165,12 @@ def tailscale_status(timeout_s: float) -> dict[str, Any] | None:
         return None
     with process:
         try:
-            output, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            output = b""
+            output = _output(process, timeout_s)
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode != 0 or len(output) > _MAX_TAILSCALE_BYTES:
+    if process.returncode != 0:
         return None
     try:
         status = json.loads(output)
@@ -178,12 +179,26 @@ def tailscale_status(timeout_s: float) -> dict[str, Any] | None:
     return status if isinstance(status, dict) else None
 
 
+def _output(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
+    """What a program prints until it ends, b"" if that is too much, or takes too long."""
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    end, output = time.monotonic() + timeout_s, bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(output) <= _MAX_TAILSCALE_BYTES and selector.select(max(0.0, end - time.monotonic())):
+            chunk = os.read(process.stdout.fileno(), _MAX_TAILSCALE_BYTES)
+            output += chunk
+            if not chunk:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, end - time.monotonic()))
+                return bytes(output)
+    return b""
+
+
 def write_new(path: Path, text: str) -> None:
     """Write a new file, mode 0600, in folders of mode 0700. UsageError if anything is there already."""
     try:
-        for folder in reversed([path.parent, *path.parent.parents]):
-            if not folder.exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
         there = Path(str(error.filename or path))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dgummy import diagnosis, diagnosis_here, fanout, gate, remote, selfcheck, vitals
+from dgummy import agents, diagnosis, diagnosis_here, fanout, gate, remote, selfcheck, vitals
 from dgummy.diagnosis import Measured, Patient
+from dgummy.diagnosis_here import Trouble
 from dgummy.errors import DgummyError
 from dgummy.findings import HERE, Checkup, Report, Work
 from dgummy.model import LOCAL_HOST, Failure, FailureKind, Host
@@ -25,6 +26,8 @@ HOST_S = 20.0
 """So long a host that let us in may take over its check-up; the time to connect comes before."""
 
 Resolve = Callable[[str], "SSHTarget"]
+PREPARE_S = 15.0
+"""So long the state folder may take over what it keeps of ssh's configuration; what ssh takes comes on top."""
 _LEFT_BEHIND_S = 5.0
 _DAY_S = 86_400.0
 
@@ -66,18 +69,43 @@ class Doctor:
         `scene` says what of this machine is to be looked at, given how its hosts are reached.
         """
         hosts = self.hosts(wish)
-        self._cluster.connect()
-        targets = self._targets(hosts)
+        known = self._how_to_reach(hosts)
+        targets = known or {}
         here = fanout.Call(lambda: selfcheck.look(scene(targets)), HERE)
         patience_s = self._settings.timeouts.connect_s + HOST_S + _LEFT_BEHIND_S
-        found = self._look_at_all(hosts, targets, patience_s)
-        now = self._access.now()
-        examined = [one for one in found if Work.ANY not in one.unfit_for]
-        self._cluster.verdicts.remember([gate.verdict(one.place, one.findings, now) for one in examined], now)
+        looked_at = [host for host in hosts if known is not None or host.name == LOCAL_HOST]
+        found = {one.place: one for one in self._look_at_all(looked_at, targets, patience_s)}
+        self._remember(found.values())
         facts = here.result()
-        ways = {name: [way.hostname.lower().rstrip(".") for way in several] for name, several in targets.items()}
-        told = [diagnosis_here.with_tailnet(one, ways.get(one.place, ()), facts.tailnet) for one in found]
-        return Report((diagnosis_here.examine(facts), *told))
+        if known is None and not facts.silent and facts.ssh and not isinstance(facts.ssh, Trouble):
+            facts = replace(facts, silent={"ssh": f"ssh -G {hosts[0].ssh_names()[0]}"})
+        ways = {
+            name: [way.hostname.lower().rstrip(".") for way in several] for name, several in (targets or {}).items()
+        }
+        told = [diagnosis_here.with_tailnet(one, ways.get(one.place, ()), facts.tailnet) for one in found.values()]
+        unseen = [Checkup(host.name) for host in hosts if host.name not in found]
+        return Report((diagnosis_here.examine(facts), *told, *unseen))
+
+    def _how_to_reach(self, hosts: Sequence[Host]) -> dict[str, Sequence[SSHTarget]] | None:
+        """How ssh would reach each host; None where this machine has no ssh that says so, and none can be looked at."""
+
+        def prepare() -> dict[str, Sequence[SSHTarget]]:
+            self._cluster.connect()
+            return self._targets(hosts)
+
+        ssh = selfcheck.ask_ssh()
+        if not ssh or isinstance(ssh, Trouble):
+            return None
+        call = fanout.Call(prepare)
+        return call.result() if call.wait(PREPARE_S + len(hosts)) else None
+
+    def _remember(self, found: Iterable[Checkup]) -> None:
+        """Keep the verdicts, unless the folder for them does not answer."""
+        now = self._access.now()
+        fresh = [gate.verdict(one.place, one.findings, now) for one in found if Work.ANY not in one.unfit_for]
+        call = fanout.Call(lambda: self._cluster.verdicts.remember(fresh, now))
+        if call.wait(_LEFT_BEHIND_S):
+            call.result()
 
     def hosts(self, wish: Wish) -> tuple[Host, ...]:
         """The hosts that are to be looked at; this machine where work is done here."""
@@ -141,7 +169,10 @@ class Doctor:
             ["doctor"],
             "doctor",
             [patient.cli, str(days), str(diagnosis.OLD_RUNS_DAYS), *patient.programs],
-            variables={"DG_PATH_DIRS": ":".join(host.path_dirs)},
+            variables={
+                "DG_PATH_DIRS": ":".join(host.path_dirs),
+                "DG_LOGIN_VARIABLES": " ".join(agents.LOGIN_VARIABLES),
+            },
         )
         clock = _Clock(lambda: self._access.now().timestamp())
         answer = transport.run_script(host, script, Limits(total_s=HOST_S), clock)

@@ -80,7 +80,7 @@ class Passed(msgspec.Struct, frozen=True):
 
 
 class Checkup(msgspec.Struct, frozen=True):
-    """All checks of one place, in the order in which they were made."""
+    """All checks of one place, in the order in which they were made; none if it was not looked at."""
 
     place: str
     passed: tuple[Passed, ...] = ()
@@ -117,6 +117,11 @@ class Report(msgspec.Struct, frozen=True):
     def problems(self) -> tuple[Finding, ...]:
         """The findings that hinder work."""
         return tuple(finding for finding in self.findings if finding.is_problem)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The places that were not looked at: this machine lacks what that takes."""
+        return tuple(one.place for one in self.checkups if not one.checks)
 
     @property
     def repairable(self) -> tuple[Finding, ...]:

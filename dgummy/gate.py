@@ -29,21 +29,24 @@ LOOKS_AGAIN = "looks again"
 DOUBTFUL = "named, and taken at your word"
 """Begins the reason of a choice that `inv doctor` speaks against."""
 
-LASTING = frozenset({"shell-noise", "agent-login", "agent-start"})
+LOGIN = "agent-login"
+"""The check that speaks against nobody whose task brings a login along."""
+
+LASTING = frozenset({"shell-noise", LOGIN, "agent-start"})
 """The checks of `inv doctor` that no probe makes."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What `inv doctor` found on a host at a time: the work that it stops, each with one line."""
+    """What `inv doctor` found on a host at a time: the work that it stops, each with one line, and the check."""
 
     host: str
     measured_at: datetime
-    stops: tuple[tuple[Work, str], ...] = ()
+    stops: tuple[tuple[Work, str, str], ...] = ()
 
 
 def verdict(host: str, findings: Iterable[Finding], now: datetime) -> Verdict:
     """What of a check-up is to be remembered."""
-    stops = [(work, one.what) for one in findings if one.check in LASTING for work in one.stops]
+    stops = [(work, one.what, one.check) for one in findings if one.check in LASTING for work in one.stops]
     return Verdict(host, now, tuple(stops))
 
 
@@ -62,10 +65,12 @@ def hindrance(
     tool: str,
     verdict: Verdict | None,
     now: datetime,
+    brings_login: bool = False,
 ) -> Unfit | None:
     """Why a host cannot take work of these kinds; None if nothing is known against it.
 
-    `tool` is the agent's program. What was not measured is held against nobody. This machine has the project already.
+    `tool` is the agent's program; `brings_login`: what logs it in comes with the task. What was not measured is held
+    against nobody. This machine has the project already.
     """
     needs = set(needs) - ({Work.SYNC} if host.name == LOCAL_HOST else set())
     if sample is not None and sample.knows_runs:
@@ -75,7 +80,7 @@ def hindrance(
         lacks = _no_sync(host, sample) if Work.SYNC in needs else ""
         if lacks:
             return Unfit(Work.SYNC, f"{lacks} (inv doctor --host {host.name})")
-    return _remembered(needs, verdict, now)
+    return _remembered(needs, verdict, now, {LOGIN} if brings_login else ())
 
 
 def _no_sync(host: Host, sample: Sample) -> str:
@@ -99,11 +104,14 @@ def _no_agent(host: Host, sample: Sample, tool: str) -> str:
     return f"lacks {', '.join(lacks)}, which {tool} starts" if lacks and has_tool else ""
 
 
-def _remembered(needs: Collection[Work], verdict: Verdict | None, now: datetime) -> Unfit | None:
+def _remembered(
+    needs: Collection[Work], verdict: Verdict | None, now: datetime, lifted: Collection[str]
+) -> Unfit | None:
     age_s = (now - verdict.measured_at).total_seconds() if verdict is not None else -1.0
     if verdict is None or not 0 <= age_s <= VERDICT_S:
         return None
-    found = next(((work, what) for work, what in verdict.stops if work in needs), None)
+    stops = (one for one in verdict.stops if one[0] in needs and one[2] not in lifted)
+    found = next(stops, None)
     if found is None:
         return None
     look = f"inv doctor, {format_duration(age_s)} ago; inv doctor --host {verdict.host} {LOOKS_AGAIN}"
@@ -118,12 +126,21 @@ def hindrances(
     *,
     tool: str,
     now: datetime,
+    brings_login: bool = False,
 ) -> dict[str, Unfit]:
     """Why hosts cannot take work of these kinds, by name; those that can are not in it."""
     if not needs:
         return {}
     reasons = {
-        host.name: hindrance(host, samples.get(host.name), needs, tool=tool, verdict=verdicts.get(host.name), now=now)
+        host.name: hindrance(
+            host,
+            samples.get(host.name),
+            needs,
+            tool=tool,
+            verdict=verdicts.get(host.name),
+            now=now,
+            brings_login=brings_login,
+        )
         for host in hosts
     }
     return {name: reason for name, reason in reasons.items() if reason is not None}

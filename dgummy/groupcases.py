@@ -11,7 +11,7 @@ from dgummy import again, background, fanout, intake, locks
 from dgummy.errors import TryAgainError
 from dgummy.grouprecords import GroupResult
 from dgummy.groupwork import GroupOptions, GroupWork
-from dgummy.model import RunState, SyncResult
+from dgummy.model import Host, RunState, SyncResult
 from dgummy.orders import Order
 
 if TYPE_CHECKING:
@@ -35,14 +35,15 @@ class Groups:
         self._cluster.force = force
         intake.refuse_a_copy(order, here=self._cluster.is_here(order.wish))
         hosts = self._cluster.hosts_for(order.wish)
-        if not order.sync or self._cluster.is_here(order.wish):
-            return [SyncResult(host.name, ok=True) for host in hosts]
-        syncer = self._cluster.syncer()
-        return fanout.in_order(
-            hosts,
-            lambda host: syncer.would_send(host, isolate=order.isolate),
-            jobs=self._cluster.settings.jobs,
-        )
+        in_the_way = self._work(order).in_the_way(order, hosts)
+        syncer = self._cluster.syncer() if order.sync and not self._cluster.is_here(order.wish) else None
+
+        def plan(host: Host) -> SyncResult:
+            if host.name in in_the_way:
+                return SyncResult(host.name, ok=False, failure=in_the_way[host.name])
+            return syncer.would_send(host, isolate=order.isolate) if syncer else SyncResult(host.name, ok=True)
+
+        return fanout.in_order(hosts, plan, jobs=self._cluster.settings.jobs)
 
     def spread(self, orders: Sequence[Order], group: GroupOptions, *, force: bool = False) -> GroupResult:
         """Carry out different orders, each on the host that suits it best, as hosts have room."""

@@ -67,6 +67,15 @@ class GroupWork:
         orders = [replace(order, label=host.name, wish=replace(order.wish, hosts=(host.name,))) for host in fit]
         return self._pinned(orders, fit, picked, options)
 
+    def in_the_way(self, order: Order, hosts: Sequence[Host]) -> dict[str, Failure]:
+        """Why some of these hosts would not get it, by name."""
+        picked = self._look_at(order, hosts)
+        if picked is None:
+            return {}
+        silent = {one.host: one.failure for one in picked.observation.reports if one.failure is not None}
+        remedy = "ask for less, or use another host"
+        return silent | {name: Failure(FailureKind.UNFIT, why, remedy) for name, why in _lacking(picked).items()}
+
     def pinned(self, orders: Sequence[Order], hosts: Sequence[Host], options: GroupOptions) -> GroupResult:
         """Run each order on the host beside it, and nowhere else."""
         self._check_purse(orders)
@@ -203,11 +212,7 @@ class GroupWork:
     def _fit(self, hosts: Sequence[Host], picked: Pick | None) -> list[Host]:
         if picked is None:
             return list(hosts)
-        lacking = {
-            verdict.host: verdict.reason
-            for verdict in picked.choice.verdicts
-            if verdict.obstacle is Obstacle.REQUIREMENT
-        }
+        lacking = _lacking(picked)
         fit = [host for host in hosts if host.name not in lacking]
         reasons = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
         if not fit:
@@ -287,12 +292,15 @@ class GroupWork:
         self._emit(event)
 
 
+def _lacking(picked: Pick) -> dict[str, str]:
+    """What hosts lack for it, by name."""
+    return {one.host: one.reason for one in picked.choice.verdicts if one.obstacle is Obstacle.REQUIREMENT}
+
+
 def _in_the_way(picked: Pick, name: str) -> Failure | None:
     """Why a host cannot get its run: it did not answer, or lacks what is required."""
     report = picked.observation.of(name)
     if report is not None and report.failure is not None:
         return report.failure
-    verdict = next((one for one in picked.choice.verdicts if one.host == name), None)
-    if verdict is None or verdict.obstacle is not Obstacle.REQUIREMENT:
-        return None
-    return Failure(FailureKind.UNFIT, f"{name} {verdict.reason}", "ask for less, or use another host")
+    reason = _lacking(picked).get(name)
+    return Failure(FailureKind.UNFIT, f"{name} {reason}", "ask for less, or use another host") if reason else None

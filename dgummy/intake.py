@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dgummy import agents
@@ -76,18 +76,24 @@ def task_order(text: str, mode: str, wish: Wish, options: RunOptions, settings: 
     return _as_asked(order, options, settings, collect=settings.collect.when)
 
 
-def fit_for(wish: Wish, settings: Settings, *, agent: bool, sync: bool) -> Wish:
-    """A wish for hosts that can take that kind of work: for an agent, or such that the project is brought there."""
+def fit_for(
+    wish: Wish, settings: Settings, *, agent: bool, sync: bool, environ: Mapping[str, str] | None = None
+) -> Wish:
+    """A wish for hosts that can take that kind of work: for an agent, or such that the project is brought there.
+
+    `environ`: the variables that the work gets, by which an agent may log in.
+    """
     needs = ([Work.AGENT] if agent else []) + ([Work.SYNC] if sync else [])
     requires = (*wish.requires, settings.agent.tool) if agent else wish.requires
-    return replace(wish, requires=requires, needs=frozenset(needs))
+    brings_login = agents.brings_login(environ or {})
+    return replace(wish, requires=requires, needs=frozenset(needs), brings_login=brings_login)
 
 
 def _as_asked(order: Order, options: RunOptions, settings: Settings, *, collect: str) -> Order:
     """An order with the options that commands and tasks have in common; `collect` is what holds if nothing is said."""
     return replace(
         order,
-        wish=fit_for(order.wish, settings, agent=bool(order.mode), sync=options.sync),
+        wish=fit_for(order.wish, settings, agent=bool(order.mode), sync=options.sync, environ=options.env),
         sync=options.sync,
         timeout_s=options.timeout_s,
         env=options.env,
@@ -154,7 +160,7 @@ def refuse_a_copy(asked: RunOptions | Order, *, here: bool) -> None:
     if asked.isolate and here:
         raise UsageError(
             "--isolate makes a copy on a host, and on this machine a run is in the project's own folder",
-            "leave out --isolate, or offer hosts: inv config.init",
+            "leave out --isolate, or offer hosts: inv config.init --write",
         )
 
 

@@ -182,7 +182,9 @@ def _pool(inventory: Inventory, group: str | None, *, named: bool) -> tuple[str,
     if name in inventory.groups:
         return inventory.groups[name]
     if not inventory.groups:
-        raise ConfigError(f"group: no group is called {shown(name)}", "there are no groups yet: run `inv config.init`")
+        raise ConfigError(
+            f"group: no group is called {shown(name)}", "there are no groups yet: `inv config.init --write` offers some"
+        )
     remedy = suggestion(name, inventory.groups, noun="groups are")
     raise ConfigError(f"group: no group is called {shown(name)}", remedy)
 
@@ -205,7 +207,7 @@ def _unknown(
             f"to offer it for work, add it to a group in your config.yaml: groups: {{{target}: [{name}]}}",
         )
     if not pool:
-        return UnknownHostError(message, "no host was offered yet: run `inv config.init`")
+        return UnknownHostError(message, "no host was offered yet: `inv config.init --write` offers some")
     close = suggest(name, pool)
     if close:
         return UnknownHostError(message, f"did you mean {close}?")

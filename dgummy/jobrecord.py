@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from dgummy.textfiles import make_folder
+
 FOLDER = "cron"
 """Where in the state folder all this is."""
 MAX_LOG_BYTES = 1024 * 1024
@@ -63,16 +65,16 @@ class JobFiles:
         except (OSError, ValueError):
             return Record()
 
-    def make_folder(self) -> None:
+    def prepare(self) -> None:
         """Make the folder that all of it is in, the user's alone. OSError if it cannot be made."""
         folder = self.log.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         if self.state_dir is not None and folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
 
     def keep(self, **changes: object) -> None:
         """Change the record. OSError if that cannot be written."""
-        self.make_folder()
+        self.prepare()
         data = msgspec.json.encode(msgspec.structs.replace(self.record(), **changes))
         temporary = self.record_path.with_name(f".{self.record_path.name}.{os.getpid()}")
         try:
@@ -107,7 +109,7 @@ class JobFiles:
     @contextmanager
     def opened(self) -> Iterator[int]:
         """The log, to be added to, as a file descriptor. OSError if it cannot be."""
-        self.make_folder()
+        self.prepare()
         descriptor = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor

@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dgummy.errors import ConfigError, TryAgainError
+from dgummy.textfiles import make_folder
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -125,7 +126,7 @@ def open_database(path: Path, *, vfs: str = "", thorough: bool = False) -> tuple
             connection = _open_current(path, vfs)
             if connection is not None:
                 return connection, ()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         with _locked(path.with_suffix(".lock")):
             return _open_or_make(path, vfs)
     except (sqlite3.Error, OSError) as error:

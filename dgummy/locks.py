@@ -20,6 +20,7 @@ from errno import EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, ENOTDIR
 from pathlib import Path
 
 from dgummy.errors import ConfigError, TryAgainError, UsageError
+from dgummy.textfiles import make_folder
 from dgummy.transport.plaintext import printable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -128,7 +129,7 @@ def shown_command(words: Sequence[str]) -> str:
 
 def _open(path: Path) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(path, error) from error

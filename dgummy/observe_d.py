@@ -18,6 +18,7 @@ from dgummy.inventory import Inventory
 from dgummy.model import Failure, FailureKind, Host, HostReport, HostStatus, Sample
 from dgummy.observe import Observation, Observer, StatusObservation
 from dgummy.settings import Settings
+from dgummy.textfiles import make_folder
 from dgummy.transport.dcmd import DCommand, DTransport
 
 SLOW_FACTOR = 3.0
@@ -169,7 +170,7 @@ class DObserver(Observer):
         if self._told_slow.exists():
             return
         try:
-            self._told_slow.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._told_slow.parent)
             self._told_slow.touch(exist_ok=True)
         except OSError:
             return

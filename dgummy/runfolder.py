@@ -15,6 +15,7 @@ from typing import IO
 
 from dgummy.errors import TryAgainError
 from dgummy.syncplan import is_safe_name
+from dgummy.textfiles import make_folder
 from dgummy.work import Brought, Kind
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -39,7 +40,7 @@ class RunFolder:
             raise ValueError(f"{one.path!r} leads out of the folder")
         *folders, name = one.path.split(b"/")
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path)
             place, at = os.fsencode(self.path), os.open(self.path, _FOLDER)
             try:
                 for wanted in folders:

@@ -233,7 +233,7 @@ _UNTESTED = "nothing was written (cron.add --force writes it all the same)"
 def _check_writable(files: JobFiles) -> None:
     """ConfigError if nothing can be kept of a job."""
     try:
-        files.make_folder()
+        files.prepare()
         reason = "" if os.access(files.log.parent, os.W_OK | os.X_OK) else "it is not ours to write"
     except OSError as error:
         reason = str(error.strerror)

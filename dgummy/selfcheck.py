@@ -1,35 +1,40 @@
 """Look at this machine as a place to work from: programs, settings, keys, folders, the ledger, the disk.
 
-Programs are asked for a few seconds at most, and nothing goes over the network but what they do themselves.
+Programs are asked for a few seconds at most, and nothing goes over the network but what they do themselves. Nothing is
+waited for longer than LOOK_S: a folder on a file system whose server is gone may never answer.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
+import shlex
 import shutil
 import sqlite3
 import stat
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from dgummy import __version__, diagnosis_here, discovery, layers, owncaches
+from dgummy import __version__, diagnosis_here, discovery, fanout, layers, owncaches
 from dgummy.diagnosis_here import BadCache, Folder, HereFacts, Ledger, Tailnet, Trouble
 from dgummy.ledger_schema import SCHEMA_VERSION, is_damaged
 from dgummy.model import Failure
 from dgummy.settings import Settings
 from dgummy.transport import rsync
+from dgummy.transport.dcall import Bounds, call
+from dgummy.transport.dfind import Found, NotFound
 from dgummy.transport.keyfiles import read_key_file
 from dgummy.transport.plaintext import last_line, printable
 from dgummy.transport.sshconfig import SSHTarget, agent_socket
 
 ASK_S = 3.0
 LOOK_THROUGH_S = 3.0
+LOOK_S = 15.0
+"""So long all of it may take. It is done at once, and what is not done by then is told."""
 _MAX_PEERS = 5000
 
 
@@ -38,7 +43,7 @@ class Scene:
     """What is to be looked at.
 
     home: the user's folder, below which nothing of ours is a link. cache_files: those that the settings name.
-    targets: the ways of each host, as far as ssh can tell them. d: what there is of it, None if nobody looked.
+    targets: the ways of each host, as far as ssh can tell them. find_d: looks for it, None where it is not wanted.
     config: what is wrong with the settings; readable: whether they could be read all the same.
     """
 
@@ -48,7 +53,7 @@ class Scene:
     home: Path
     cache_files: tuple[Path, ...] = ()
     targets: Mapping[str, Sequence[SSHTarget]] | None = None
-    d: str | None = None
+    find_d: Callable[[], Found | NotFound] | None = None
     config: Trouble | None = None
     readable: bool = True
     config_files: tuple[str, ...] = ()
@@ -57,29 +62,33 @@ class Scene:
     why_here: str = ""
 
 
-def look(scene: Scene) -> HereFacts:
+def look(scene: Scene, patience_s: float = LOOK_S) -> HereFacts:
     """Look at all of it."""
     targets = scene.targets or {}
     ways = [target for several in targets.values() for target in several]
-    files = dict.fromkeys(path for target in ways for path in target.identity_files)
-    private = [path for path in files if (key := read_key_file(path)) is not None and not key.public_only]
+    files = list(dict.fromkeys(path for target in ways for path in target.identity_files))
     wanting = diagnosis_here.dependents(
         [(name, [one.hostname for one in several]) for name, several in targets.items()]
     )
-    broken, strange = _caches(scene)
-    ledger, trouble = _ledger(scene.state_dir / "runs.db")
-    disk = _existing(scene.state_dir)
+    facts, silent = _answers(
+        {
+            "ssh": lambda: {"ssh": ask_ssh()},
+            "git": lambda: {"git": _said("git", "--version")},
+            "rsync": lambda: {"rsync": _rsync()},
+            "d": lambda: {"d": _d(scene.find_d) if scene.find_d else None},
+            "tailscale": lambda: {"tailnet": _tailnet()},
+            "keys": lambda: _keys(files, ways, scene.environ),
+            "folders": lambda: _places(scene),
+        },
+        patience_s,
+    )
+    by_hand = {
+        "keys": shlex.join(["ls", "-lL", *files[:5]]),
+        "folders": shlex.join(["ls", "-ld", str(scene.state_dir), str(scene.memo_dir)]),
+    }
     return HereFacts(
         python=f"Python {platform.python_version()}, dgummy {__version__}",
-        ssh=_said(["ssh", "-V"]),
-        git=_said(["git", "--version"]),
-        rsync=_rsync(),
-        d=scene.d,
-        tailnet=_tailnet(),
         wants_tailnet=wanting,
-        agent_keys=_agent_keys(ways, scene.environ),
-        key_files=tuple(private),
-        open_keys=tuple(path for path in private if _others_read(path)),
         config=scene.config,
         readable=scene.readable,
         config_files=scene.config_files,
@@ -87,14 +96,40 @@ def look(scene: Scene) -> HereFacts:
         hosts=scene.hosts,
         by_ssh=bool(ways),
         why_here=scene.why_here,
-        folders=_folders(scene),
-        broken_caches=broken,
-        strange_caches=strange,
-        ledger=ledger,
-        ledger_trouble=trouble,
-        disk_free_bytes=_free(disk),
-        disk=str(disk),
+        silent={name: by_hand.get(name, f"command -v {name}") for name in silent},
+        **facts,
     )
+
+
+def _answers(checks: Mapping[str, Callable[[], dict[str, Any]]], patience_s: float) -> tuple[dict[str, Any], list[str]]:
+    """Make all checks at once: what they tell, and those that did not answer."""
+    end = time.monotonic() + patience_s
+    done = dict(
+        fanout.each(
+            list(checks),
+            lambda name: checks[name](),
+            jobs=len(checks),
+            patience_s=lambda: max(0.0, end - time.monotonic()),
+        )
+    )
+    told = {name: value for facts in done.values() for name, value in facts.items()}
+    return told, [name for name in checks if name not in done]
+
+
+def _places(scene: Scene) -> dict[str, Any]:
+    """What is in the file system."""
+    broken, strange = _caches(scene)
+    ledger, trouble = _ledger(scene.state_dir / "runs.db")
+    disk = _existing(scene.state_dir)
+    return {
+        "folders": _folders(scene),
+        "broken_caches": broken,
+        "strange_caches": strange,
+        "ledger": ledger,
+        "ledger_trouble": trouble,
+        "disk_free_bytes": _free(disk),
+        "disk": str(disk),
+    }
 
 
 def _folders(scene: Scene) -> tuple[Folder, ...]:
@@ -115,14 +150,24 @@ def _below(path: Path, scene: Scene) -> str:
     return str(below) if owncaches.is_ours(path, below) else ""
 
 
-def _said(argv: list[str]) -> str:
-    """The first line that a program says of itself, "" if it is not there, or says nothing in time."""
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+def ask_ssh() -> str | Trouble:
+    """What ssh says of itself; without one no host can be looked at."""
+    return _said("ssh", "-V")
+
+
+def _said(program: str, flag: str) -> str | Trouble:
+    """The first line that a program says of itself, "" if it is not there."""
+    path = shutil.which(program)
+    if path is None:
         return ""
-    lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-    return next((printable(line)[:100] for line in lines if line.strip()), "")
+    called = call([path, flag], Bounds(total_s=ASK_S))
+    lines = (called.stdout + called.stderr).decode("utf-8", "replace").splitlines()
+    first = next((printable(line)[:100] for line in lines if line.strip()), "")
+    if called.timed_out:
+        return Trouble(f"{program} does not answer: {path} {flag}: {called.problem}", f"{path} {flag}")
+    if called.problem or called.code != 0:
+        return Trouble(f"{path} does not run: {called.problem or first or called.code}", f"{path} {flag}")
+    return first
 
 
 def _rsync() -> str | Trouble:
@@ -130,6 +175,15 @@ def _rsync() -> str | Trouble:
     if isinstance(found, Failure):
         return Trouble(found.detail, found.remedy)
     return f"{found.kind} {'.'.join(map(str, found.version))} at {found.path}"
+
+
+def _d(find: Callable[[], Found | NotFound]) -> str | Trouble:
+    found = find()
+    if isinstance(found, Found):
+        return f"{found.path} speaks the {found.dialect.value} dialect"
+    if found.silent:
+        return Trouble(found.why, found.silent[0])
+    return found.why
 
 
 def _tailnet() -> Tailnet | None:
@@ -153,24 +207,28 @@ def _offline(peers: object) -> dict[str, str]:
     return found
 
 
-def _agent_keys(targets: Sequence[SSHTarget], environ: Mapping[str, str]) -> int | None:
-    """How many keys the agents have that ssh would ask; None if there are none, or none answers."""
-    counts = []
-    for socket in dict.fromkeys(agent_socket(target, environ) for target in targets):
-        if socket is None:
-            continue
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            done = subprocess.run(
-                ["ssh-add", "-l"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=ASK_S,
-                check=False,
-                env={**environ, "SSH_AUTH_SOCK": socket},
-            )
-            if done.returncode in (0, 1):  # 1: it has none; 2: nobody answers
-                counts.append(len(done.stdout.splitlines()) if done.returncode == 0 else 0)
-    return sum(counts) if counts else None
+def _keys(files: Sequence[str], ways: Sequence[SSHTarget], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The private keys that ssh would offer, and how many its agents have."""
+    private = [path for path in files if (key := read_key_file(path)) is not None and not key.public_only]
+    sockets = dict.fromkeys(socket for way in ways if (socket := agent_socket(way, environ)) is not None)
+    counts = {socket: _agent_keys(socket) for socket in sockets}
+    answered = [count for count in counts.values() if isinstance(count, int)]
+    return {
+        "agent_keys": sum(answered) if answered else None,
+        "silent_agents": tuple(socket for socket, count in counts.items() if isinstance(count, Trouble)),
+        "key_files": tuple(private),
+        "open_keys": tuple(path for path in private if _others_read(path)),
+    }
+
+
+def _agent_keys(socket: str) -> int | Trouble | None:
+    """How many keys an agent has; None if there is none."""
+    told = call(["ssh-add", "-l"], Bounds(total_s=ASK_S), variables={"SSH_AUTH_SOCK": socket})
+    if told.timed_out:
+        return Trouble(told.problem)
+    if told.code not in (0, 1):  # 1: it has none; 2: nobody answers
+        return None
+    return len(told.stdout.splitlines()) if told.code == 0 else 0
 
 
 def _others_read(path: str) -> bool:
@@ -195,10 +253,10 @@ def folder(name: str, path: Path, below: str = "") -> Folder:
     if not stat.S_ISDIR(info.st_mode):
         return Folder(name, str(path), problem="it is no folder")
     ours = info.st_uid == os.geteuid()
-    is_open = bool(info.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    is_open, is_seen = bool(info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)), bool(info.st_mode & 0o055)
     usable = os.access(path, os.W_OK | os.X_OK)
     problem = "it cannot be written to" if ours and not usable else ""
-    return Folder(name, str(path), ours=ours, is_open=is_open, problem=problem, below=below)
+    return Folder(name, str(path), ours=ours, is_open=is_open, is_seen=is_seen, problem=problem, below=below)
 
 
 def _existing(path: Path) -> Path:
@@ -236,6 +294,10 @@ def _ledger(path: Path) -> tuple[Ledger, Trouble]:
     """Look through the ledger without changing it; as far as there is time."""
     if not _is_there(path):
         return Ledger.NONE, Trouble("")
+    if not path.is_file():  # a named pipe would keep us waiting
+        return Ledger.UNUSABLE, Trouble(
+            f"{path} is no ordinary file", f"see what it is, and move it away: ls -ld {path}"
+        )
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=ASK_S)
     except sqlite3.Error as error:

@@ -20,6 +20,7 @@ from dgummy.gitcommand import Git, NoGitError, joined, records
 from dgummy.project import Project
 from dgummy.repository import Repository, open_at
 from dgummy.syncplan import Listing
+from dgummy.textfiles import make_folder
 from dgummy.work import Base, RepositoryBase
 
 # A copy of the index must stand alone, and a doubtful line end is no reason to send nothing.
@@ -64,7 +65,7 @@ def record(project: Project, listing: Listing, store: Path, now_ns: int) -> Base
         return Base(sent_at_ns=now_ns)
     if b"" not in repositories:
         return Base(sent_at_ns=now_ns)
-    store.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(store)
     prefixes = tuple(repositories)
     extra = frozenset(listing.extra)
     sent = by_repository((path for path in listing.paths if path not in extra), prefixes)

@@ -1,9 +1,11 @@
-"""Files that others read while we write them."""
+"""Files that others read while we write them, folders for us alone, and what is no file although it has a name."""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
+from errno import EINVAL
 from pathlib import Path
 
 from dgummy.errors import ConfigError, UsageError
@@ -45,6 +47,27 @@ def replace_bytes(path: Path, content: bytes, *, mode: int) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for us alone, unless it is there, and so what is missing above it. OSError if it cannot be."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def read_ordinary(path: Path, most: int = -1) -> bytes:
+    """Read an ordinary file, up to so many bytes. OSError for any other: a named pipe would keep us waiting."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(EINVAL, "not an ordinary file", str(path))
+    with open(descriptor, "rb") as file:
+        return file.read(most)
 
 
 def _why(path: Path) -> str:

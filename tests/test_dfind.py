@@ -157,7 +157,9 @@ esac
 def test_a_program_that_does_not_answer(place: Place, fault: str, timeout_s: float) -> None:
     place.install(help=fault)
     began = time.monotonic()
-    ((_, reason),) = place.missing(timeout_s=timeout_s).reasons
+    missing = place.missing(timeout_s=timeout_s)
+    ((_, reason),) = missing.reasons
+    assert missing.silent == ((f"{place.bin}/dw --help",) if fault == "hang" else ())
     assert time.monotonic() - began < 12
     assert "does not answer `dw --help`" in reason
     expected = {"hang": "no end within 1.5 s", "flood": "printed more than 262 KB", "signal": "killed by signal 9"}

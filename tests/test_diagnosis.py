@@ -163,7 +163,13 @@ FIT = HereFacts(
     [
         ({}, []),
         ({"ssh": ""}, [("ssh", "problem", "any")]),
+        ({"ssh": Trouble("ssh does not answer", "ssh -V")}, [("ssh", "problem", "any")]),
         ({"git": ""}, [("git", "hint", "")]),
+        ({"git": Trouble("git does not answer", "git --version")}, [("git", "problem", "sync")]),
+        ({"d": Trouble("d does not answer", "d --help")}, [("d", "hint", "")]),
+        ({"d": None}, []),
+        ({"silent_agents": ("/a",), "agent_keys": None}, [("keys", "hint", "")]),
+        ({"silent": {"folders": "ls -ld /s", "keys": "ls /k"}}, [("keys", "problem", ""), ("folders", "problem", "")]),
         ({"rsync": Trouble("no rsync", "apt install rsync")}, [("rsync", "problem", "sync")]),
         ({"config": Trouble("grups: unknown", "groups"), "readable": False}, [("config", "problem", "any")]),
         ({"config": Trouble("no group dev", "groups: a")}, [("config", "problem", "any")]),
@@ -180,6 +186,8 @@ FIT = HereFacts(
         ({"agent_keys": None, "by_ssh": False}, []),
         ({"open_keys": ("/k",)}, [("keys", "problem", "sync")]),
         ({"folders": (Folder("cache-folder", "/c", is_open=True),)}, [("cache-folder", "problem", "")]),
+        ({"folders": (Folder("state-folder", "/s", is_seen=True),)}, [("state-folder", "hint", "")]),
+        ({"folders": (Folder("cache-folder", "/c", is_seen=True),)}, []),
         ({"folders": (Folder("cache-folder", "/c", ours=False),)}, [("cache-folder", "problem", "")]),
         (
             {
@@ -273,7 +281,7 @@ def test_what_is_shown() -> None:
     assert screen.text(report) == (
         "this machine\n  ! git: git not found\n      no branch\n      → apt install git\n"
         "node-1 (takes no synced work)\n  ✗ rsync: rsync not found\n      no sync\n      → apt install rsync\n"
-        "✗ 3 checks, 2 findings (1 problem, 1 hint)"
+        "not looked at: node-2\n✗ 3 checks, 2 findings (1 problem, 1 hint)"
     )
     assert "✓ port: answers" in screen.text(report, verbose=True)
     assert screen.text(Report((here.done(),))).endswith("✓ 1 check, 1 finding (1 hint)")
@@ -317,16 +325,18 @@ def test_who_is_passed_over(host: Host, sample: Sample | None, needs: frozenset[
 def test_how_long_a_verdict_counts_and_for_what(age_s: float, needs: frozenset[Work], counts: bool) -> None:
     rsync = Finding("rsync", "n", Severity.PROBLEM, "rsync not found", "w", "f", (Work.SYNC,))
     said = gate.verdict("n", [LOGGED_OUT, rsync], NOW - timedelta(seconds=age_s))
-    assert said.stops == ((Work.AGENT, "claude is not logged in"),)  # a probe sees rsync itself
+    assert said.stops == ((Work.AGENT, "claude is not logged in", "agent-login"),)  # a probe sees rsync itself
     unfit = gate.hindrances([Host("n"), Host("m")], {"n": FULL}, needs, {"n": said}, tool="gummy", now=NOW)
     assert list(unfit) == (["n"] if counts else [])
+    lifted = gate.hindrances([Host("n")], {"n": FULL}, needs, {"n": said}, tool="gummy", now=NOW, brings_login=True)
+    assert lifted == {}
     if counts:
         assert unfit["n"].reason.startswith("claude is not logged in (inv doctor, 1 m 00 s ago")
     assert gate.hindrances([Host("n")], {}, frozenset(), {"n": said}, tool="gummy", now=NOW) == {}
     assert Verdict("n", NOW).stops == () and Mending.TIDY.value
 
 
-@pytest.mark.parametrize(("status", "severity"), [(124, "hint"), (137, "hint"), (143, "hint"), (127, "problem")])
+@pytest.mark.parametrize(("status", "severity"), [(137, "hint"), (127, "problem")])
 def test_an_agent_that_was_slow_to_start_is_no_reason_to_pass_a_host_over(status: int, severity: str) -> None:
     report = examine(changed(WELL, versions={"claude": Version(status, "")}))
     (found,) = report.findings

@@ -189,6 +189,13 @@ def test_a_tailscale_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert time.monotonic() - start < 3
 
 
+def test_a_tailscale_that_never_stops_talking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tailscale(tmp_path / "bin", "exec yes", monkeypatch)
+    began = time.monotonic()
+    assert tailscale_status(60) is None
+    assert time.monotonic() - began < 30  # not until time is up: all that it says would have to be kept
+
+
 def test_no_tailscale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert tailscale_status(5) is None

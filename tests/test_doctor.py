@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import pytest
 
 from cli_lab import Desk, Result, open_desk
 from dgummy import lab as dlab
+from dgummy.textfiles import make_folder
 
 pytestmark = pytest.mark.lab
 
@@ -49,8 +52,10 @@ def moved(path: Path, to: Path) -> Iterator[None]:
     """A file that is somewhere else for a while."""
     to.parent.mkdir(parents=True, exist_ok=True)
     path.rename(to)
-    yield
-    to.rename(path)
+    try:
+        yield
+    finally:
+        to.rename(path)
 
 
 @contextmanager
@@ -124,7 +129,7 @@ def doctor(desk: Desk, *words: str) -> dict[str, Any]:
 
 
 def test_it_finds_eight_planted_faults_and_a_healed_lab_has_none(desk: Desk, tmp_path: Path) -> None:
-    (desk.lab.directory / "state/cache").mkdir(mode=0o700, parents=True)
+    make_folder(desk.lab.directory / "state/cache")
     with eight_faults(desk, tmp_path):
         document = doctor(desk)
         assert found(document) == FAULTS
@@ -177,6 +182,18 @@ def test_a_host_whose_agent_is_not_logged_in_gets_no_tasks_until_it_is(desk: Des
         assert refused.code == 69 and "inv doctor --host node-1 looks again" in refused.err.splitlines()[-1], refused
         assert desk.inv("task", "--no-sync", "--dry", "x", *others).code == 69
         assert "not logged in" not in desk.inv("pick", "--host", "node-1").out  # it is about agents alone
+        everywhere = desk.inv("fanout", "--task", "x", "--no-sync", "--dry", "--exclude", "node-3,node-4,node-5,node-6")
+        assert everywhere.code == 0 and "✗ node-1: passed over: claude is not logged in" in everywhere.out, everywhere
+        assert "would run on 1: x" in everywhere.out
+        results = desk.inv("fanout", "--task", "x", "--dry", "--json", *others)
+        assert results.code == 69 and "not logged in" in json.loads(results.out)["results"][0]["reason"], results
+        assert (
+            "passed over: node-1: claude is not logged in"
+            in desk.inv("fanout", "--task", "x", "--no-sync", "--exclude", "node-3,node-4,node-5,node-6").err
+        )
+        key = desk.inv("task", "--no-sync", "--dry", "--env", "ANTHROPIC_API_KEY=x", "x", *others)
+        assert key.code == 0 and "not logged in" not in key.out + key.err, key
+        assert desk.inv("task", "--no-sync", "--dry", "--env", "ANTHROPIC_API_KEY=", "x", *others).code == 69
         for words in (("pick", "--agent"), ("task", "--no-sync", "--dry", "x"), ("task", "--no-sync", "--detach", "x")):
             named = desk.inv(*words, "--host", "node-1")
             assert named.code == 0 and "taken at your word" in named.out + named.err, named
@@ -206,6 +223,28 @@ def test_what_is_left_on_a_host_is_a_hint_and_tidied(desk: Desk) -> None:
     assert not (state / "probe.123").exists() and path.exists() and state.stat().st_mode & 0o777 == 0o750
 
 
+def test_without_ssh_no_host_is_looked_at_and_that_is_said_once(desk: Desk, tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{tools_without(tmp_path / 'tools', 'ssh')}"
+    done = desk.inv("doctor", "--json", env={"PATH": path})
+    document = done.document("doctor")
+    assert (done.code, found(document)) == (1, {("here", "ssh")})
+    assert [(one["host"], bool(one["checks"])) for one in document["places"]][:3] == [
+        ("here", True), ("node-1", False), ("node-2", False)
+    ]  # fmt: skip
+    assert "not looked at: node-1, node-2" in desk.inv("doctor", env={"PATH": path}).out
+
+
+def test_a_d_that_hangs_is_told_where_it_would_be_used(desk: Desk, tmp_path: Path) -> None:
+    program = tmp_path / "dw"
+    program.write_text(f"#!/bin/sh\necho >>'{tmp_path}/asked'\nsleep 60\n")
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    by_ssh = desk.inv("doctor", "--json", "--host", "node-1", env=env).document("doctor")
+    assert not (tmp_path / "asked").exists() and found(by_ssh) == set()
+    either = desk.inv("doctor", "--json", "--backend", "auto", "--host", "node-1", env=env).document("doctor")
+    assert found(either) == {("here", "d")} and "dw --help" in finding(either, "d")["fix"]
+
+
 def refusal(done: Result) -> tuple[int, str]:
     return done.code, done.err
 
@@ -221,4 +260,5 @@ def test_names_and_settings_that_are_wrong(desk: Desk, tmp_path: Path) -> None:
     wrong.write_text("{}\n")
     done = desk.inv("doctor", "--json", env={"DGUMMY_CONFIG": str(wrong)})
     assert [one["host"] for one in done.document("doctor")["places"]] == ["here", "local"]
-    assert finding(done.document("doctor"), "hosts")["severity"] == "hint"
+    hosts = finding(done.document("doctor"), "hosts")
+    assert hosts["severity"] == "hint" and "inv config.init --write" in hosts["fix"]

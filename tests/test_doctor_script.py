@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from dgummy import vitals
+from dgummy.agents import LOGIN_VARIABLES
+from dgummy.fanout import Call
+from dgummy.liveness import process_began_at
 from dgummy.vitals import Program, Vitals
-from remote_scripts import Box, Heard, MakeBox
+from remote_scripts import KINDS, Box, Heard, MakeBox, wait_for
 
 SECRET = "sk-ant-do-not-show-me"
 PROGRAMS = ("rsync", "git", "jq", "gummy", "claude")
@@ -25,7 +29,8 @@ def tool(folder: Path, name: str, text: str = "") -> Path:
 
 
 def look(box: Box, **variables: str) -> tuple[Vitals, Heard]:
-    heard = box.call(["doctor"], "doctor", "claude", "7", "30", *PROGRAMS, **variables)
+    names = {"DG_LOGIN_VARIABLES": " ".join(LOGIN_VARIABLES)}
+    heard = box.call(["doctor"], "doctor", "claude", "7", "30", *PROGRAMS, **names, **variables)
     assert heard.status == 0 and heard.stderr == "", heard
     assert SECRET not in repr(heard)
     return vitals.read(heard.facts), heard
@@ -52,6 +57,36 @@ def test_it_tells_what_a_host_has(box: Box) -> None:
     assert str(login) in told.login_path and str(login) not in told.path
     assert (told.uncollected, told.old_runs, told.temporary) == ({}, 0, 0)
     assert sorted(path.name for path in box.state.iterdir()) in (["login-path"], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("without", [(), ("setsid",)])
+def test_a_version_without_an_end_is_cut_off_and_all_of_it_killed(
+    make_box: MakeBox, kind: str, without: tuple[str, ...]
+) -> None:
+    box = make_box(kind, *without)
+    pids = box.home / "pids"
+    tool(box.bin, "claude", f"trap '' PIPE TERM; sleep 60 & echo $! $$ >'{pids}'; while :; do echo 1.2.3; done")
+    tool(box.bin, "rsync", "echo 'rsync 3.2.7'; seq 100000; sleep 60 & exit 3")
+    began = time.monotonic()
+    told, _ = look(box)
+    assert time.monotonic() - began < 15
+    assert (told.versions["claude"].status, told.versions["claude"].text) == (137, "1.2.3")
+    assert (told.versions["rsync"].status, told.versions["rsync"].text) == (3, "rsync 3.2.7")
+    left = [int(pid) for pid in pids.read_text().split()]
+    if kind != "busybox" or not without:  # it is without perl there
+        wait_for(lambda: not [pid for pid in left if process_began_at(pid, datetime.now(timezone.utc))])
+    assert not [path for path in box.state.iterdir() if path.name.startswith("doctor.")]
+
+
+def test_a_state_folder_that_is_a_link_is_looked_at_itself(make_box: MakeBox) -> None:
+    box = make_box("dash")
+    there = box.home / "there"
+    there.mkdir(mode=0o700)
+    there.chmod(0o770)
+    box.state.parent.mkdir(parents=True)
+    box.state.symlink_to(there)
+    assert look(box)[0].state_mode.startswith("drwxrwx---")
 
 
 def test_it_finds_a_login_and_tells_nobody_what_it_is(box: Box) -> None:
@@ -102,6 +137,15 @@ def test_a_state_folder_that_cannot_be_used(make_box: MakeBox, where: str) -> No
     told, _ = look(box)
     assert told.state_error in ("File exists", "Not a directory", "Permission denied")
     assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("dgummy-doctor.*"))
+
+
+def test_a_profile_that_never_stops_talking_fills_no_disk(box: Box) -> None:
+    (box.home / ".profile").write_text("i=0; while [ $i -lt 200000 ]; do echo noise; i=$((i + 1)); done\n")
+    largest = Call(lambda: look(box))
+    sizes = [0]
+    while not largest.wait(0.02):
+        sizes += [path.stat().st_size for path in box.state.glob("login-path.*") if path.exists()]
+    assert max(sizes) < 100_000 and largest.result()[0].login_told
 
 
 def test_a_login_shell_that_waits_for_somebody(make_box: MakeBox) -> None:

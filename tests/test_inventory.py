@@ -188,10 +188,10 @@ def test_a_default_group_that_d_has_not() -> None:
 def test_naming_things_where_there_are_none() -> None:
     with pytest.raises(UnknownHostError, match="node-1: no such host") as caught:
         select(Inventory(), ["node-1"])
-    assert "inv config.init" in caught.value.remedy
+    assert "inv config.init --write" in caught.value.remedy
     with pytest.raises(ConfigError) as no_group:
         select(Inventory(), group="dev")
-    assert "inv config.init" in no_group.value.remedy
+    assert "inv config.init --write" in no_group.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from dgummy import diagnosis_here, repairs, selfcheck
+from dgummy import diagnosis_here, fanout, locks, repairs, selfcheck
 from dgummy.diagnosis_here import HereFacts, Ledger, Tailnet
 from dgummy.findings import HERE, Finding, Mending, Repair, Severity, Work
 from dgummy.gate import VERDICT_S, Verdict
 from dgummy.ledger import Ledger as OpenLedger
 from dgummy.ledger_schema import SCHEMA_VERSION
+from dgummy.liveness import process_began_at
 from dgummy.model import Failure, FailureKind
 from dgummy.selfcheck import Scene
+from dgummy.transport import rsync
 from dgummy.transport.base import Answer
+from dgummy.transport.dfind import NotFound
 from dgummy.transport.framing import Fact
 from dgummy.transport.sshconfig import SSHTarget
+from dgummy.transport.sshconfig_files import Store
 from dgummy.verdicts import Verdicts
+from remote_scripts import wait_for
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
 OURS = '{"schema_version":1,"entries":[]}'
@@ -39,10 +46,36 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert selfcheck.folder("x", tmp_path / "file").problem == "it is no folder"
     assert selfcheck.folder("x", tmp_path / "file/below").problem
-    for mode, is_open in ((0o700, False), (0o755, False), (0o775, True), (0o702, True)):
+    modes = ((0o700, False, False), (0o755, False, True), (0o775, True, True), (0o702, True, False))
+    for mode, is_open, is_seen in modes:
         (tmp_path / "d").mkdir(exist_ok=True)
         (tmp_path / "d").chmod(mode)
-        assert selfcheck.folder("x", tmp_path / "d").is_open is is_open
+        seen = selfcheck.folder("x", tmp_path / "d")
+        assert (seen.is_open, seen.is_seen) == (is_open, is_seen)
+
+
+def by_verdict(state: Path) -> None:
+    Verdicts(state, ["x"]).remember([Verdict("n", NOW, ((Work.AGENT, "w", "c"),))], NOW)
+
+
+def by_lock(state: Path) -> None:
+    with locks.held(state / "locks", "n", "x", NOW):
+        pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        by_verdict,
+        by_lock,
+        lambda state: OpenLedger.open(state / "runs.db").close(),
+        lambda state: Store(state / "cache/ssh.json").put({"n": {}}, "mark"),
+    ],
+)
+def test_whoever_makes_the_state_folder_makes_it_for_us_alone(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "above/state")
+    made = [path for path in (tmp_path / "above").rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "above", *made)} == {0o700}
 
 
 def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
@@ -57,6 +90,10 @@ def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
     assert newer.ledger is Ledger.UNUSABLE and "newer" in newer.ledger_trouble.what
     path.write_bytes(b"no database" * 1000)
     assert look(tmp_path).ledger is Ledger.DAMAGED and path.read_bytes().startswith(b"no database")
+    path.unlink()
+    os.mkfifo(path)
+    pipe = look(tmp_path)
+    assert pipe.ledger is Ledger.UNUSABLE and "no ordinary file" in pipe.ledger_trouble.what
 
 
 def test_caches(tmp_path: Path) -> None:
@@ -134,6 +171,45 @@ def test_keys_and_tailscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert look(tmp_path).tailnet == Tailnet()
 
 
+def test_a_program_that_hangs_is_told_as_that_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selfcheck, "ASK_S", 2.0)
+    monkeypatch.setattr(rsync, "VERSION_S", 2.0)
+    pids = tmp_path / "pids"
+    for name in ("git", "rsync", "ssh-add"):
+        (tmp_path / name).write_text(f"#!/bin/sh\nsleep 60 & echo $! >>'{pids}'\nsleep 60\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'libcrypto.so.3: not found' >&2\nexit 127\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    way = SSHTarget("n", "n", "ana", identity_agent="/agent")
+    facts = look(tmp_path, targets={"n": [way]})
+    told = {one.check: one for one in diagnosis_here.examine(facts).findings}
+    assert f"git does not answer: {tmp_path}/git --version: no end within 2.0 s" in told["git"].what
+    assert "rsync does not answer" in told["rsync"].what and "not found" not in told["git"].what + told["rsync"].what
+    assert told["ssh"].what == f"{tmp_path}/ssh does not run: libcrypto.so.3: not found"
+    assert told["keys"].what == "the ssh agent at /agent does not answer"
+    assert len(pids.read_text().split()) == 3
+    wait_for(lambda: not [pid for pid in map(int, pids.read_text().split()) if process_began_at(pid, NOW)])
+
+
+def test_what_does_not_answer_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    hung = threading.Event()
+    began = time.monotonic()
+
+    def find_d() -> NotFound:
+        hung.wait(30)
+        return NotFound()
+
+    scene = Scene(dict(os.environ), tmp_path / "state", tmp_path / "memo", tmp_path, find_d=find_d)
+    facts = selfcheck.look(scene, patience_s=2)
+    assert time.monotonic() - began < 10 and list(facts.silent) == ["d"] and facts.git
+    found = [one for one in diagnosis_here.examine(facts).findings if one.check == "d"]
+    assert ["command -v d" in one.fix and one.is_problem for one in found] == [True]
+    hung.set()
+
+
 # -- mending ---------------------------------------------------------------------------------------------------------
 
 
@@ -185,13 +261,23 @@ def test_only_what_is_ours_is_mended(tmp_path: Path) -> None:
 def test_verdicts_are_kept_for_a_while_and_for_these_hosts(tmp_path: Path) -> None:
     kept = Verdicts(tmp_path / "state", ["x"])
     assert kept.known(NOW) == {}
-    bad = Verdict("n", NOW, ((Work.AGENT, "not logged in"),))
+    bad = Verdict("n", NOW, ((Work.AGENT, "not logged in", "agent-login"),))
     kept.remember([bad, Verdict("m", NOW)], NOW)
     assert kept.known(NOW) == {"n": bad}
     assert Verdicts(tmp_path / "state", ["y"]).known(NOW) == {}
     later = NOW + timedelta(seconds=VERDICT_S / 2)
-    kept.remember([Verdict("o", later, ((Work.SYNC, "noisy"),))], later)
+    kept.remember([Verdict("o", later, ((Work.SYNC, "noisy", "shell-noise"),))], later)
     assert set(kept.known(later)) == {"n", "o"}
     assert set(kept.known(NOW + timedelta(seconds=VERDICT_S + 1))) == {"o"}  # each has an age of its own
     kept.remember([Verdict("n", later)], later)
     assert set(kept.known(later)) == {"o"}
+
+
+def test_doctors_at_once_lose_no_verdict(tmp_path: Path) -> None:
+    hosts = [f"n{number}" for number in range(12)]
+
+    def remember(host: str) -> None:
+        Verdicts(tmp_path / "state", ["x"]).remember([Verdict(host, NOW, ((Work.AGENT, "w", "c"),))], NOW)
+
+    fanout.in_order(hosts, remember, jobs=len(hosts))
+    assert sorted(Verdicts(tmp_path / "state", ["x"]).known(NOW)) == sorted(hosts)

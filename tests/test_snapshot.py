@@ -325,9 +325,10 @@ def test_what_is_there_is_recorded_and_nothing_touched(tmp_path: Path, state: Ca
 
 
 def test_what_equals_head_is_heads_tree_and_takes_no_room(tmp_path: Path) -> None:
-    root, store = tmp_path / "repo", tmp_path / "store"
+    root, store = tmp_path / "repo", tmp_path / "state/objects/x"
     clean(root)
     (one,) = record(root, store).repositories
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700  # whoever makes it
     assert (one.tree, one.prefix) == (text(root, "rev-parse", "HEAD^{tree}"), "")
     assert list(store.iterdir()) == []
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from dgummy.fanout import Call
 from dgummy.model import Failure, FailureKind, Host
 from dgummy.remote import compose
 from dgummy.transport.base import Answer, Reached
@@ -179,6 +180,16 @@ def test_what_key_files_tell_without_their_passphrase(tmp_path: Path) -> None:
     assert read_key_file(str(tmp_path / "other.pub")) == KeyFile(str(tmp_path / "other.pub"), blob, public_only=True)
     assert read_key_file(str(tmp_path / "other")) == KeyFile(str(tmp_path / "other"), blob, public_only=True)
     assert read_key_file(str(tmp_path / "none")) is None
+
+
+@needs_sshd
+def test_a_named_pipe_in_the_place_of_a_file_is_passed_over(server: Sshd, tmp_path: Path) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    target = server.target(identity_files=(pipe, *server.target().identity_files), certificate_files=(pipe,))
+    job = Call(lambda: log_in(replace(target, global_known_hosts=(pipe,))))
+    assert job.wait(20)
+    reached(job.result())
 
 
 # Agents.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,6 +13,7 @@ import pytest
 from dgummy import unattended
 from dgummy.fanout import Call, Crew, interruptible
 from dgummy.stop import HOST_GRACE_S, DeadlinePassed, Stop
+from labs import REPO
 
 
 def test_a_host_ends_a_run_by_itself_soon_after_the_deadline() -> None:
@@ -149,3 +153,32 @@ def test_what_one_of_a_crew_raises_is_raised_by_hearing_it() -> None:
     with pytest.raises(ZeroDivisionError):
         crew.next_end(5)
     assert len(crew) == 0
+
+
+LINGERS = """
+import atexit, sys, threading, time
+from dgummy.boundary import run_bounded
+atexit.register(time.sleep, 30)  # as paramiko waits for its connections
+threading.Thread(target=time.sleep, args=(30,), daemon=sys.argv[1] == "atexit").start()
+def work():
+    sys.stdout.write("what was said")
+    raise KeyboardInterrupt
+code = run_bounded(work, as_json=False)
+sys.stderr.write("ready\\n")
+sys.stderr.flush()
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("what", ["atexit", "thread"])
+def test_ctrl_c_while_the_program_ends_leaves_at_once_and_quietly(what: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LINGERS, what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPO
+    )
+    assert process.stderr is not None
+    said = [process.stderr.readline() for _ in range(2)]
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, b"what was said", b"")
+    assert said == ["✗ interrupted\n".encode(), b"ready\n"]

@@ -3,8 +3,8 @@
 # What may keep this host from taking work, in one round trip. Raw facts only: dgummy/vitals.py reads them. Nothing is
 # changed but files of ours, no credential is printed, nothing goes over the network.
 #
-# Variables from the caller: DG_PATH_DIRS (folders before the login PATH, with colons). Where the agent's program is looked
-# for, but for PATHs, is in doctor_folders.
+# Variables from the caller: DG_PATH_DIRS (folders before the login PATH, with colons), DG_LOGIN_VARIABLES (the names of those
+# by which the agent's program logs in).
 
 # doctor AGENT_CLI EXPIRE_DAYS OLD_DAYS PROGRAM…: everything. AGENT_CLI is the program that has to be logged in ("" for none).
 doctor() {
@@ -27,7 +27,7 @@ doctor() {
     doctor_read_login
     doctor_programs "$@"
     [ -z "$doctor_cli" ] || doctor_agent_login
-    rm -f "$doctor_file" "$doctor_file.version"
+    [ "$doctor_file" = /dev/null ] || rm -f "$doctor_file" "$doctor_file.version" "$doctor_file.status"
     fact doctor-end ok
 }
 
@@ -40,7 +40,7 @@ doctor_state() {
         fact state "failed ${doctor_said:-it cannot be written to}"
     else
         # shellcheck disable=SC2012 # ls tells a mode everywhere
-        doctor_said=$(ls -ldn "$DG_STATE")
+        doctor_said=$(ls -ldn "$DG_STATE/.")
         fact state "ok ${doctor_said%% *}"
         return
     fi
@@ -111,26 +111,34 @@ doctor_elsewhere() {
     done
 }
 
-# doctor_version PROGRAM: "version NAME STATUS TEXT" of one on the PATH of runs; the first line, three seconds at most.
+# doctor_version PROGRAM: "version NAME STATUS TEXT" of one on the PATH of runs; the first line, three seconds at most. Of what
+# it prints the beginning is kept; the rest is read, else it would end for that.
 doctor_version() {
     PATH=$doctor_runs
-    if on_path "$1"; then
-        limited 3 "$FOUND" --version </dev/null >"$doctor_file.version" 2>/dev/null
-        doctor_status=$?
-        doctor_line=
-        { read -r doctor_line <"$doctor_file.version"; } 2>/dev/null
-        fact version "$1 $doctor_status $doctor_line"
-    fi
+    on_path "$1"
     PATH=$doctor_plain
+    [ -n "$FOUND" ] && [ "$doctor_file" != /dev/null ] || return 0
+    rm -f "$doctor_file.status"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    limited 3 /bin/sh -c '{
+        PATH=$2 "$0" --version
+        echo "$?" >"$1.status"
+    } </dev/null 2>/dev/null | {
+        dd bs=4096 count=1 >"$1.version"
+        cat <&3 >/dev/null &
+    } 3<&0' "$FOUND" "$doctor_file" "$doctor_runs" >/dev/null 2>&1
+    doctor_status=$? doctor_line=
+    {
+        read -r doctor_status <"$doctor_file.status"
+        read -r doctor_line <"$doctor_file.version"
+    } 2>/dev/null
+    fact version "$1 $doctor_status $doctor_line"
 }
-
-doctor_variables='ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN'
-doctor_variables="$doctor_variables CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_VERTEX CLAUDE_CODE_USE_FOUNDRY"
 
 # doctor_agent_login: how the agent's CLI would log in from a shell like ours: "HOW DETAIL"; "none" where nothing is found.
 # Names only: what they stand for stays where it is.
 doctor_agent_login() {
-    for doctor_name in $doctor_variables; do
+    for doctor_name in $DG_LOGIN_VARIABLES; do
         eval "doctor_value=\${$doctor_name-}"
         if [ -n "$doctor_value" ]; then
             doctor_value=
@@ -178,11 +186,16 @@ doctor_keychain() {
 # doctor_login_variables: whether the login shell sets what our shell does not have.
 doctor_login_variables() {
     # shellcheck disable=SC2016 # expanded by the inner shell
-    doctor_ask='/bin/sh -c '\''for n in $0; do eval "v=\${$n-}"; [ -z "$v" ] || printf "\ndg-name %s\n" "$n"; done'\'
-    limited 5 "${SHELL:-/bin/sh}" -l -c "$doctor_ask \"$doctor_variables\"" </dev/null >"$doctor_file" 2>/dev/null
+    doctor_ask='/bin/sh -c '\''for n in $0; do eval "v=\${$n-}"; [ -z "$v" ] || echo "$n"; done >"$DG_TELL"'\'
+    true >"$doctor_file"
+    (
+        DG_TELL=$doctor_file
+        export DG_TELL
+        limited 5 "${SHELL:-/bin/sh}" -l -c "$doctor_ask \"$DG_LOGIN_VARIABLES\""
+    ) </dev/null >/dev/null 2>&1
     doctor_found=
-    while read -r doctor_word doctor_rest; do
-        [ "$doctor_word" != dg-name ] || doctor_found=$doctor_rest
+    while read -r doctor_word; do
+        doctor_found=$doctor_word
     done 2>/dev/null <"$doctor_file"
     [ -n "$doctor_found" ] && fact agent-login "login-variable $doctor_found"
 }

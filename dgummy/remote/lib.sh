@@ -131,24 +131,39 @@ group_alive() {
     }
 }
 
-# limited SECONDS COMMAND…: run it, but not for longer. Its output must go to a file: a pipe may be held open for ever.
+# limited SECONDS COMMAND…: run it, without input, but not for longer: then it is killed with all that it started. What it
+# leaves behind when it ends by itself stays. Its output must go to a file: a pipe may be held open for ever.
 limited() {
-    if have timeout; then
-        timeout -k 1 "$@"
-        return
-    fi
-    limit_s=$1
+    limit_s=$1 limit_group=-
     shift
-    "$@" &
+    if have setsid; then
+        set -- setsid "$@"
+    elif have perl; then
+        # shellcheck disable=SC2016 # perl's own variables
+        set -- perl -e 'setpgrp; exec { $ARGV[0] } @ARGV; exit 127' "$@"
+    else
+        limit_group=
+    fi
+    "$@" </dev/null &
     limited_pid=$!
     (
-        sleep "$limit_s"
-        kill -KILL "$limited_pid"
-    ) >/dev/null 2>&1 &
+        while [ "$limit_s" -gt 0 ]; do # by seconds: killed, we leave a sleep behind
+            sleep 1
+            limit_s=$((limit_s - 1))
+        done
+        kill -KILL "$limit_group$limited_pid"
+    ) </dev/null >/dev/null 2>&1 &
     limit_pid=$!
     wait "$limited_pid"
     limited_status=$?
-    kill "$limit_pid" 2>/dev/null
+    while kill -0 "$limited_pid" 2>/dev/null; do # a signal that the caller traps ends the wait
+        wait "$limited_pid"
+        limited_status=$?
+    done
+    {
+        kill "$limit_pid"
+        wait "$limit_pid"
+    } 2>/dev/null
     return "$limited_status"
 }
 
@@ -168,20 +183,24 @@ resolve_dir() {
 # known_login_path.
 login_path() {
     LOGIN_PATH=
-    [ -d "$DG_STATE" ] || mkdir -p "$DG_STATE"
+    [ -d "$DG_STATE" ] || (umask 077 && mkdir -p "$DG_STATE")
     login_file=$DG_STATE/login-path.$$
     true 2>/dev/null >"$login_file.began"
+    true 2>/dev/null >"$login_file"
     (
         # A profile may start something that stays (an agent for keys, say): it must not keep the values of --env.
         for login_name in ${DG_ENV_NAMES-}; do
             unset "DG_E_$login_name"
         done
+        # What a profile prints goes nowhere: it may never stop.
+        DG_TELL=$login_file
+        export DG_TELL
         # shellcheck disable=SC2016 # expanded by the inner shell
-        limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "\ndg-path %s\n" "$PATH"'\'
-    ) </dev/null >"$login_file" 2>/dev/null
+        limited 5 "${SHELL:-/bin/sh}" -l -c '/bin/sh -c '\''printf "dg-path %s\n" "$PATH" >"$DG_TELL"'\'
+    ) </dev/null >/dev/null 2>&1
     while read -r login_word login_rest; do
         [ "$login_word" = dg-path ] && LOGIN_PATH=$login_rest
-    done <"$login_file"
+    done 2>/dev/null <"$login_file"
     LOGIN_TOLD=${LOGIN_PATH:+yes}
     # What is newer than our beginning may have been read before it changed. What changes later is newer than this file.
     if [ -n "$LOGIN_PATH" ] &&

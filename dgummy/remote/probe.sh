@@ -8,7 +8,7 @@
 probe() {
     probe_interval=$1
     shift
-    [ -d "$DG_STATE" ] || mkdir -p "$DG_STATE" 2>/dev/null
+    [ -d "$DG_STATE" ] || (umask 077 && mkdir -p "$DG_STATE") 2>/dev/null
     probe_file=$DG_STATE/probe.$$
     {
         login_path

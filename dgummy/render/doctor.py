@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dgummy.findings import HERE, Checkup, Finding, Report
+from dgummy.findings import HERE, Checkup, Finding, Report, names
 from dgummy.render.text import one_line
 from dgummy.units import format_count
 
@@ -19,7 +19,8 @@ _SIGNS = {True: "✗", False: "!"}
 def text(report: Report, *, verbose: bool = False) -> str:
     """The findings by place, each on one line, then why it matters, then what mends it; and the sum."""
     blocks = [block for one in report.checkups if (block := _block(one, verbose=verbose))]
-    return "\n".join([*blocks, _sum(report)])
+    unseen = [f"not looked at: {one_line(names(report.unseen), _WIDTH)}"] if report.unseen else []
+    return "\n".join([*blocks, *unseen, _sum(report)])
 
 
 def _block(one: Checkup, *, verbose: bool) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dgummy.gate import DOUBTFUL
-from dgummy.model import Attempt, HostReport, RunResult, RunState, SyncResult
+from dgummy.model import Attempt, FailureKind, HostReport, RunResult, RunState, SyncResult
 from dgummy.render.text import one_line, without_state
 from dgummy.units import format_bytes, format_count, format_duration, format_pct
 
@@ -117,8 +117,11 @@ def synced(result: SyncResult) -> str:
 
 def would_sync(result: SyncResult) -> str:
     """What a sync would do."""
+    failure = result.failure
+    if failure is not None and failure.kind is FailureKind.UNFIT:
+        return f"✗ {result.host}: passed over: {one_line(failure.detail)}"
     if not result.ok:
-        return f"✗ {result.host}: {one_line(str(result.failure))}"
+        return f"✗ {result.host}: {one_line(str(failure))}"
     lines = [
         f"{result.host}: would send {format_count(result.files, 'file')} ({format_bytes(result.bytes)}) of"
         f" {result.total_files:,} ({format_bytes(result.total_bytes)}) and delete {result.deleted:,}"

@@ -206,6 +206,8 @@ def _screen(*, json: bool, stream: bool, gather: bool, diff: bool) -> Callable[[
 
 
 def _show_plan(now: Session, planned: list[SyncResult], command: str, *, json: bool) -> int:
+    from dgummy.errors import ExitCode
+    from dgummy.model import FailureKind
     from dgummy.render import documents, tables
     from dgummy.render.text import one_line
 
@@ -214,8 +216,9 @@ def _show_plan(now: Session, planned: list[SyncResult], command: str, *, json: b
     else:
         for result in planned:
             now.console.result(tables.would_sync(result))
-        now.console.result(f"would run on {len(planned)}: {one_line(command)}")
-    return 0
+        now.console.result(f"would run on {sum(one.ok for one in planned)}: {one_line(command)}")
+    unfit = all(one.failure and one.failure.kind is FailureKind.UNFIT for one in planned)
+    return ExitCode.NO_HOST if unfit else 0
 
 
 def show(now: Session, flags: BoundFlags, result: GroupResult) -> int:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,13 +61,14 @@ def call(
     bounds: Bounds,
     *,
     cwd: Path | None = None,
+    variables: Mapping[str, str] | None = None,
     on_stdout: Callable[[bytes], None] | None = None,
     on_tick: Callable[[], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> Called:
     """Run `argv` to its end, or to where its bounds are. Never raises for what it does.
 
-    on_stdout: gets stdout as it comes. on_tick: called a few times a second.
+    variables: besides our environment. on_stdout: gets stdout as it comes. on_tick: called a few times a second.
     """
     try:
         process = subprocess.Popen(
@@ -76,7 +77,7 @@ def call(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
-            env=environment(),
+            env=environment() | dict(variables or {}),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ What is on PATH under that name may be anything. So a candidate is asked for its
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -51,11 +52,13 @@ class Found:
 class NotFound:
     """No usable `d`. `reasons` says of each program that was looked at why not; `error` is for one that was configured.
 
-    `error` has exit code 78 and is to be raised; None where there just is no `d`.
+    `error` has exit code 78 and is to be raised; None where there just is no `d`. `silent`: the questions, as command
+    lines, that got no answer; they are asked again every time.
     """
 
     reasons: tuple[tuple[str, str], ...] = ()
     error: ConfigError | None = None
+    silent: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
@@ -76,7 +79,7 @@ def find(configured: str | None, *, path: str, cache_path: Path, timeout_s: floa
         found = search.whole(name)
         if found is not None:
             return found
-    return search.pieces() or NotFound(tuple(search.reasons))
+    return search.pieces() or NotFound(tuple(search.reasons), silent=tuple(search.silent))
 
 
 class _UnusableError(Exception):
@@ -98,6 +101,7 @@ class _Search:
     store: Store
     timeout_s: float
     reasons: list[tuple[str, str]] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
 
     def configured(self, name: str) -> Found | NotFound:
         """The one that the settings name, and no other."""
@@ -175,6 +179,8 @@ class _Search:
 
     def _help(self, *words: str) -> str:
         called = call([*words, "--help"], Bounds(total_s=self.timeout_s, max_bytes=MAX_HELP_BYTES))
+        if called.timed_out:
+            self.silent.append(shlex.join([*words, "--help"]))
         if called.problem or (called.code or 0) < 0:
             what = called.problem or f"killed by signal {-(called.code or 0)}"
             question = " ".join([Path(words[0]).name, *words[1:], "--help"])

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgummy.textfiles import read_ordinary
+
 MAX_KEY_FILE_BYTES = 1_000_000
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _CERT_SUFFIX = "-cert-v01@openssh.com"
@@ -77,9 +79,8 @@ def take_string(data: bytes) -> tuple[bytes, bytes]:
 
 def _read(path: str) -> bytes | None:
     try:
-        with Path(path).expanduser().open("rb") as file:
-            return file.read(MAX_KEY_FILE_BYTES)
-    except OSError:
+        return read_ordinary(Path(path).expanduser(), MAX_KEY_FILE_BYTES)
+    except (OSError, ValueError):
         return None
 
 

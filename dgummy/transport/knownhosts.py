@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgummy.model import Failure, FailureKind
+from dgummy.textfiles import read_ordinary
 from dgummy.transport import hostkeys
 from dgummy.transport.hostkeys import Changed, HostKeyQuestion, Known, KnownHostsFile, Revoked, Unknown
 
@@ -88,7 +89,7 @@ class KnownHosts:
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             cached = self._read.get(path)
             if cached is None or cached[0] != stamp:
-                cached = self._read[path] = (stamp, hostkeys.parse(path, Path(path).read_bytes()))
+                cached = self._read[path] = (stamp, hostkeys.parse(path, read_ordinary(Path(path))))
         except OSError:
             return KnownHostsFile(path, ())
         return cached[1]

@@ -32,6 +32,7 @@ from typing import Any
 
 from dgummy.model import Failure, FailureKind
 from dgummy.transport.base import Pushed
+from dgummy.transport.dcall import Bounds, call
 from dgummy.transport.rsync_text import (
     Flavour,
     classify,
@@ -43,6 +44,7 @@ from dgummy.transport.rsync_text import (
 )
 
 TICK_S = 0.25
+VERSION_S = 10.0
 _ASK_AGAIN = 6
 KILL_AFTER_S = 1.0
 MAX_STDERR_BYTES = MAX_STDOUT_BYTES = 64 * 1024
@@ -72,24 +74,30 @@ def detect_local() -> Flavour | Failure:
     """Find the rsync of this machine and what it can do. Asked once per program file and change of it."""
     path = shutil.which("rsync")
     if path is None:
-        return Failure(
-            FailureKind.MISSING_TOOL,
-            "no rsync on this machine",
-            "Install it: apt install rsync, or brew install rsync",
-        )
+        remedy = "Install it: apt install rsync, or brew install rsync"
+        return Failure(FailureKind.MISSING_TOOL, "no rsync on this machine", remedy)
     try:
         key = (path, Path(path).stat().st_mtime_ns)
-        if key not in _versions:
-            done = subprocess.run(
-                [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
-            )
-            flavour = parse_version((done.stdout + done.stderr).decode("utf-8", "replace"), path)
-            if flavour is None:
-                return Failure(FailureKind.MISSING_TOOL, f"{path} is not an rsync", "Install rsync 3.")
-            _versions[key] = flavour
-        return _versions[key]
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         return Failure(FailureKind.MISSING_TOOL, f"{path} does not run: {error}", "Install rsync again.")
+    if key not in _versions:
+        flavour = _ask(path)
+        if isinstance(flavour, Failure):
+            return flavour
+        _versions[key] = flavour
+    return _versions[key]
+
+
+def _ask(path: str) -> Flavour | Failure:
+    """What a program says that rsync it is."""
+    called = call([path, "--version"], Bounds(total_s=VERSION_S))
+    if called.timed_out:
+        what = f"{path} does not answer: its --version has no end within {VERSION_S:g} s"
+        return Failure(FailureKind.MISSING_TOOL, what, f"see what it waits for: {path} --version")
+    if called.problem:
+        return Failure(FailureKind.MISSING_TOOL, f"{path} does not run: {called.problem}", "Install rsync again.")
+    flavour = parse_version((called.stdout + called.stderr).decode("utf-8", "replace"), path)
+    return flavour or Failure(FailureKind.MISSING_TOOL, f"{path} is not an rsync", "Install rsync 3.")
 
 
 def command(

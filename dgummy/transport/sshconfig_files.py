@@ -23,6 +23,8 @@ from typing import Any
 
 import msgspec
 
+from dgummy.textfiles import make_folder
+
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 MAX_DEPTH = 16
 """How deep files may include files, as in OpenSSH (readconf.c, READCONF_MAX_DEPTH)."""
@@ -199,7 +201,7 @@ class Store:
         return stored.entries if stored.schema_version == _SCHEMA_VERSION else {}
 
     def _write(self, data: bytes) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         fresh = self._path.with_name(f".{self._path.name}.{secrets.token_hex(6)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
