@@ -227,6 +227,16 @@ def test_a_file_system_that_counts_in_seconds(work: Workspace) -> None:
     assert b"a.txt" in work.changed()
 
 
+def test_a_clock_that_is_set_back_later_where_seconds_are_counted(work: Workspace) -> None:
+    """There files are looked for by how many minutes ago they changed, which such a clock cannot tell."""
+    work.run("echo 1 >a.txt")
+    run_dir = work.box.run_dir("r1")
+    began = (run_dir / "began").stat().st_mtime_ns
+    os.utime(run_dir / "launched", ns=(began, began))
+    fake_date(work.box, -7200)
+    assert set(work.changed()) == {b"a.txt"}
+
+
 # -- telling ---------------------------------------------------------------------------------------------------
 
 FILES = ["workspace", "sync", "work", "start", "follow", "history", "agent", "collect"]

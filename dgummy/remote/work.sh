@@ -109,7 +109,10 @@ walk() {
     exact:*) find "$@" -cnewer "$DG_BEGAN" -print0 2>/dev/null ;;
     stamp:*)
         walk_minutes=$((($(date +%s) - BEGAN_S) / 60 + 2))
-        ! find . -prune -cmin "-$walk_minutes" >/dev/null 2>&1 || set -- "$@" -cmin "-$walk_minutes"
+        # From a clock that was set back since, find would count wrongly, and a change would not be told.
+        if [ "$walk_minutes" -gt 0 ] && find . -prune -cmin "-$walk_minutes" >/dev/null 2>&1; then
+            set -- "$@" -cmin "-$walk_minutes"
+        fi
         find "$@" -print0 2>/dev/null | only_changed
         ;;
     *) find "$@" -print0 2>/dev/null | only_changed ;;
