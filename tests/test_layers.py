@@ -55,6 +55,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.asking.doubts",
         "dgummy.asking.harm",
         "dgummy.asking.intents",
+        "dgummy.asking.losses",
         "dgummy.asking.phrasing",
         "dgummy.asking.places",
         "dgummy.asking.plainer",

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 
 from dgummy.asking.doubts import of_an_action, of_an_order, of_anything, spreads
+from dgummy.asking.losses import lost
 from dgummy.asking.places import Names
 from dgummy.asking.questions import asked
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
@@ -25,14 +26,23 @@ def understand(text: str, names: Names) -> Understood:
     frame = Frame(said)
     found = of_anything(frame) or asked(frame) or _order(frame)
     first = found.readings[0]
-    if found.sure and first.intent is Intent.RUNS and first.detail in ("cancel", "collect", "retry"):
+    if found.sure and first.intent is Intent.RUNS and _does_something(first):
         found = replace(found, doubt=of_an_action(frame))
+    if found.sure and _does_something(first) and (word := lost(frame, first)):
+        found = replace(found, doubt=f"“{word}” would be lost")
     if said.place.ambiguous:
         name = said.place.ambiguous[0]
         found = replace(found, doubt=f"{name} is a word, and here the name of a host or group as well")
     elif said.place.unknown:
         found = replace(found, doubt=f"there is no host or group {', '.join(said.place.unknown)}")
     return replace(found, text=text)
+
+
+def _does_something(reading: Reading) -> bool:
+    """Whether something is done, not only told."""
+    if reading.intent is Intent.RUNS:
+        return reading.detail in ("cancel", "collect", "retry")
+    return reading.intent not in (Intent.STATUS, Intent.SPECIALISTS, Intent.WHICH_HOST)
 
 
 def _order(frame: Frame) -> Understood:

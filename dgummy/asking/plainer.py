@@ -314,7 +314,7 @@ _REMARK = re.compile(
 _LEANS_BACK = re.compile(r"\b(?:it|its|them|that|this|there|those|these|each|both)\b", re.IGNORECASE)
 
 
-def _without_remarks(text: str) -> str:
+def without_remarks(text: str) -> str:
     """Without clauses that ask for nothing, where another one does; kept where what follows leans back on them."""
     clauses = _BREAK.split(text)
     while len(clauses) > 1:
@@ -330,8 +330,7 @@ def _without_remarks(text: str) -> str:
 
 
 def plainly(text: str, groups: Iterable[str]) -> str:
-    """Put a marked sentence plainly."""
-    text = _without_remarks(text)
+    """Put a marked sentence without remarks plainly."""
     for pattern, plain in (*COURTESIES, *STAYING, *_rules(groups)):
         before = text
         text = re.sub(pattern, plain, text, count=1, flags=re.IGNORECASE).strip()
