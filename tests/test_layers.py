@@ -56,6 +56,7 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.asking.harm",
         "dgummy.asking.intents",
         "dgummy.asking.losses",
+        "dgummy.asking.orders",
         "dgummy.asking.phrasing",
         "dgummy.asking.places",
         "dgummy.asking.plainer",

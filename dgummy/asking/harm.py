@@ -21,6 +21,8 @@ _HARM = re.compile(
     r"|image|container) prune\b"
     r"|\b(?:kubectl|terraform|helm) (?:delete|destroy|uninstall|apply)\b|\b(?:truncate|shred|killall"
     r"|pkill|unlink|fdisk|parted)\b"
+    r"|\bch(?:mod|own) -R\b|\bkill -\w+|\bstash (?:drop|clear)\b|\bforce[- ]push|\bu(?:n)?mount\b|\b(?:disable|stop|flush) (?:the )?firewall\b"
+    r"|\b(?:tear|take|bring) (?:\w+ )*down\b|\b(?:reset|overwrite) (?:the )?(?:\w+ )?(?:databases?|db|disks?)\b"
     r"|\bfind\b.* -(?:delete|exec)\b|>\s*/|/dev/null >|\b(?:apt|apt-get|yum|dnf|brew|pip|npm) (?:remove"
     r"|purge|uninstall)\b"
     r"|\bremove (?:the )?(?:\w+ )?(?:folders?|director(?:y|ies)|disks?|users?|hosts?)\b"

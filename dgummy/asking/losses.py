@@ -24,14 +24,14 @@ obliged nice great good kind lovely cool helpful pretty very really just simply 
 chance way wondering wonder mind care well literally basically actually quickly quick sorry oops rush hurry request
 requested ask asks asked user both more time moment today now next asap soon right think yourself however whatever
 which whichever who whoever what where wherever whatever's say tell everyone's waiting anything 'em 's safe favour
-favor instruct instructed belongs apply ahead listen look
+favor instruct instructed belongs apply ahead know mean listen look
 """
 _RUN_TEXT = """
 run runs running ran rerun re-run exec execute executes executed executing execution start starts started starting
 launch launches launched launching perform performed performing kick fire spin spawn trigger issue boot loose
 working work works hand handle deal send dispatch delegate assign allocate route throw stick chuck submit queue
-schedule bring repeat call orchestrate distribute distributed distributing balance balanced balancing balancer load-
-balance load-balanced spread share split divide divvy farm fan parallelize parallelise separately evenly optimally
+schedule bring repeat call orchestrate distribute distributed distributing balance balanced balancing balancer
+load-balance load-balanced spread share split divide divvy farm fan parallelize parallelise separately evenly optimally
 fairly once same handles takes performs scheduler dgummy tool decide pick choose select find look turn task tasks
 job jobs /gummy-task gummy gummies agent agents gummy-agent specialist specialists expert command shell following
 things chores pieces todo list
@@ -97,7 +97,7 @@ _TURNS = re.compile(
     "|".join(
         (
             _PARTICLE.format(verbs=r"(?:kick|fire|ship|send|call)(?:ing)?", particle="off"),
-            _PARTICLE.format(verbs=r"(?:start|fire|spin|boot|sync|synced|bring|wake|queue|split|divvy)", particle="up"),
+            _PARTICLE.format(verbs=r"(?:start|fire|spin|boot|sync|synced|wake|queue|split|divvy)", particle="up"),
             _PARTICLE.format(
                 verbs=r"(?:hand|farm|fan|share|roll|deal|divide|spread|work|figure|find|carry|leav|leave|send|give)(?:ing)?",
                 particle="out",
@@ -107,7 +107,7 @@ _TURNS = re.compile(
             r"|love it|like it|wondering|wonder|best|please) if\b",
             r"\bif (?:you (?:please|can|could|don'?t mind|would|like|want)|(?:at all )?possible)\b",
             r"\bno (?:rush|hurry|need to)\b|\bdon'?t (?:care|mind|know)\b|\bnot sure\b|\bnothing (?:else|more)\b",
-            r"\bso (?:that )?(?:no|none) .*? (?:is|gets) overloaded\b|\bany (?:chance|way|machine|host|node|box)\b",
+            r"\bso (?:that )?(?:no|none) .*? (?:is|gets) overloaded\b|\b(?:any|some)(?: idle| free)? (?:chance|way|machine|host|node|box)\b|^i don'?t trust [^,;⟦]*[,;]",
             r"\bbut (?=sync|please sync|first sync)|\binstead$",
             r"\b(?!not|no|never)[\w-]+ (?=(?:specialist|agent|expert)s?\b)",
             r"\(?\b\d[.)] |\byou'?re up\b|\b(?:is|are) left\b|^forget the others\b",
@@ -118,6 +118,7 @@ _TURNS = re.compile(
     re.IGNORECASE,
 )
 """Turns of phrase that say nothing of what is to be done, though a word of them elsewhere would."""
+_AT_ONCE = re.compile(r"\b(?:at once|at the same time|in one go|side by side)\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w'./-]*\w")
 _MARK = re.compile(r"⟦([a-z])(\d*)⟧")
 
@@ -132,6 +133,8 @@ def lost(frame: Frame, reading: Reading) -> str:
             return said.hosts[int(number)]
         if kind in "qc" and not any(said.quotes[int(number)] in text for text in kept):
             return said.quoted[int(number)]
+    if _AT_ONCE.search(said.told) and not (_to_many(reading) or any(map(_AT_ONCE.search, kept))):
+        return "at once"
     have = Counter([*words, (reading.group or "").lower()])
     told = Counter(word.lower() for word in _WORD.findall(_MARK.sub(" ", _TURNS.sub(" ", said.told))))
     return next((word for word, count in told.items() if count > have[word] and not _fits(word, reading)), "")

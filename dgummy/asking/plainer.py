@@ -210,7 +210,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^(?:i(?:'d| would)? (?:want|like|need)) @where@ (?:to |for )(?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (r"^(?:give|hand|assign) @where@ (?P<rest>(?!a try).+)$", r"run \g<rest> on \g<where>"),
-    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?!not\b)(?P<rest>.+)$", r"run \g<rest> on \g<where>"),
     (
         r"[,;]? (?:and |but )?(?:do(?:n'?t| not)|never) (?:use|touch|pick|take) (?:any(?:thing"
         rf"|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) @where@",
@@ -305,8 +305,8 @@ _BREAK = re.compile(
     r"|\s+so (?=just\b|please\b|can\b|could\b)"
 )
 _REMARK = re.compile(
-    r"^(?:i|we|you|it|he|she|they|there|that|this|those|my|our|the|fans?|since|because|as|before|after"
-    r"|while|forget|ignore|in case|to be|no|not|for|sorry)\b"
+    r"^(?:i|we|you|it|he|she|they|there|that|this|those|my|our|the|fans?|since|because|as(?! soon| long)"
+    r"|forget|ignore|to be|no|not|sorry)\b"
     r"(?:.*?\b(?:is|are|was|were|am|'m|'re|'s|feels?|looks?|sounds?|seems?|has|think|know|got|getting|go"
     r"|safe|others|rest|remote|kick|started|melts?|dies|keeps?|on battery)\b|'m |'re |'s )",
     re.IGNORECASE,
