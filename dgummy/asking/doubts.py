@@ -41,7 +41,9 @@ _ODD_PLACE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)
-_PROSE = re.compile(r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|\d+x)\b")
+_PROSE = re.compile(
+    r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|inside|via|on|over|and|or|but|like|once|again|without|\d+x)\b"
+)
 """What stands between the words of sentences, and seldom behind a program's name."""
 _FRAME_BEHIND = re.compile(
     r"[.!?]*\s*$|\s*[,;:]|\s+-|\s+(?:please|pls|thanks|on|across|over|at|everywhere|here|locally|using"
@@ -124,6 +126,25 @@ def _is_altered(frame: Frame, work: Work) -> bool:
         return True
     at = said.find(text)
     return at < 0 or said[:at][-1:].strip() != "" or _FRAME_BEHIND.match(said, at + len(text)) is None
+
+
+_OTHERS = re.compile(
+    r"\b(?:and|or|nor|plus) (?:on |in )?(?:any|all|every|the|those|ones|here)?(?:thing|one|body)? ?"
+    r"(?:others?|rest|in|of|too)\b"
+    r"|\bthat (?:are|is|have|has)(?: not|n't)? (?:idle|busy|free|up|online|loaded|reachable)$"
+    r"|\ball (?:the )?others?\b|\bbut this\b|\bone (?:after|by) (?:another|one|the other)\b"
+    r"|\b(?:sequentially|serially|in turn|in sequence|starting|first failure)\b",
+    re.IGNORECASE,
+)
+_LEFT_PLACE = re.compile(rf"\b(?:on|across) (?:all|every|each|any|the other)(?: \w+)?(?: {MACHINE}|$)", re.IGNORECASE)
+
+
+def _has_more_places(frame: Frame, work: Work) -> bool:
+    """Whether more is said of the place, or of an order of places, than was understood."""
+    if not frame.place.named or work.quoted:
+        return False
+    text = work.text or ""
+    return _OTHERS.search(text) is not None or (work.launched and _LEFT_PLACE.search(text) is not None)
 
 
 def _is_no_order(frame: Frame, work: Work) -> bool:
@@ -286,6 +307,7 @@ _OF_ORDERS = (
         ("there", "all"),
     ),
     _Doubt(lambda frame, _: frame.place.some, "it does not say which hosts, or how many", ("best", "all")),
+    _Doubt(_has_more_places, "it says more of where than was understood", ("place", "all")),
     _Doubt(_is_no_order, "it is put in a way that is not understood", ("place", "here")),
     _Doubt(_names_a_host_in_passing, "it names a host, but not as the place for some work", ("status", "there")),
     _Doubt(lambda frame, _: frame.place.apart, "it names several hosts, each for something else", ("there", "several")),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dgummy.asking.readings import Frame, Intent, Reading
 
 _SMALL_TEXT = """
-a an the this that these those them it its it's that's there there's here i i'd i'll i'm i've me my we we'd we'll
+a an the this that these those them it its it's that's there there's i i'd i'll i'm i've me my we we'd we'll
 we've us our you you'd you've you're your they their or and as at by for from in into of on onto over to via with
 within through throughout across along around among amongst between than then so too also plus namely is are be been
 being was were am isn't do does doing done has have having had get gets got getting go goes going can could may
@@ -86,6 +86,10 @@ _ONLY_IF: tuple[tuple[str, Callable[[Reading], bool]], ...] = (
         lambda reading: reading.intent in (Intent.DISTRIBUTE, Intent.LOCAL),
     ),
     ("game app site website service package library", lambda reading: reading.intent in (Intent.SYNC, Intent.SYNC_RUN)),
+    (
+        "here",
+        lambda reading: reading.intent in (Intent.LOCAL, Intent.SYNC, Intent.SYNC_RUN, Intent.RUNS),
+    ),
     ("output", lambda reading: reading.is_command),
     (_ABOUT_RUNS_TEXT, lambda reading: reading.intent is Intent.RUNS),
 )
@@ -107,8 +111,10 @@ _TURNS = re.compile(
             r"|love it|like it|wondering|wonder|best|please) if\b",
             r"\bif (?:you (?:please|can|could|don'?t mind|would|like|want)|(?:at all )?possible)\b",
             r"\bno (?:rush|hurry|need to)\b|\bdon'?t (?:care|mind|know)\b|\bnot sure\b|\bnothing (?:else|more)\b",
-            r"\bso (?:that )?(?:no|none) .*? (?:is|gets) overloaded\b|\b(?:any|some)(?: idle| free)? (?:chance|way|machine|host|node|box)\b|^i don'?t trust [^,;⟦]*[,;]",
-            r"\bbut (?=sync|please sync|first sync)|\binstead$",
+            r"\bso (?:that )?(?:no|none) .*? (?:is|gets) overloaded\b",
+            r"\b(?:any|some)(?: idle| free)? (?:chance|way|machine|host|node|box)\b",
+            r"^i don'?t trust [^,;⟦]*[,;]",
+            r"\bbut (?=sync|please sync|first sync)|\binstead\W*$|\bhere are\b",
             r"\b(?!not|no|never)[\w-]+ (?=(?:specialist|agent|expert)s?\b)",
             r"\(?\b\d[.)] |\byou'?re up\b|\b(?:is|are) left\b|^forget the others\b",
             r"^i(?:'ve| have)? (?:just )?(?:edited|changed|updated|committed|fixed) [^;,.]*[;,.]",

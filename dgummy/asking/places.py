@@ -121,9 +121,7 @@ _ENDS = (
     r"|up|online|down|offline|locally|here|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so"
     r"|twice|once)\b))"
 )
-_ADJECTIVES = (
-    r"(?:(?:available|suitable|capable|free|good|remote|other|online|idle|tailscale|single|different|configured) )*"
-)
+_ADJECTIVES = r"(?:(?:available|suitable|capable|good|remote|other|online|tailscale|single|different|configured) )*"
 _ALL = (
     rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our"
     rf"| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",

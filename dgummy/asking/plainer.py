@@ -43,8 +43,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         " on the best host",
     ),
     (
-        rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:which|that|who) (?:has|have|is"
-        r"|are) (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
+        rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE} (?:which|that|who) (?:has|is)"
+        r" (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
         r"(?: (?:to do|spare|unused|loaded|busy|free|idle|memory|room|load|headroom|work|cpu|ram|capacity|jobs|used"
         r"|available))*",
         "the best host",
