@@ -174,13 +174,15 @@ _REQUEST = re.compile(
     r"|is it possible)\b",
     re.IGNORECASE,
 )
+_ASKED = re.compile(r"\b(?:can|could|would|will|please|pls|what does|i mean)\b", re.IGNORECASE)
 
 
 def _only_wonders(frame: Frame, work: Work) -> bool:
     """Whether it is a question without a request in it: `tests on node-2?`."""
-    if _REQUEST.match(frame.said.text):
+    told = frame.said.told
+    if _REQUEST.match(told) or not told.rstrip().endswith("?"):
         return False
-    return frame.said.text.rstrip().endswith("?") and not (work.verb or work.launched or work.is_command or work.gummy)
+    return _ASKED.search(told) is None or not (work.verb or work.launched or work.is_command or work.gummy)
 
 
 def _is_vague(frame: Frame, work: Work) -> bool:

@@ -18,13 +18,14 @@ WHEN = re.compile(
     re.IGNORECASE,
 )
 QUESTION = re.compile(
-    r"(?:is|are|am|was|were|does|did|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which"
+    r"(?:is|are|am|was|were|does|did|shall (?:i|we)|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which"
     r"|where|should|could|may"
     r"|would)\b|explain (?:to )?(?:me |us )?(?:how|what|why|where|which|when|the difference)\b",
     re.IGNORECASE,
 )
 NEGATION = re.compile(
-    r"^again$|^(?:run |do )?not\b|^no\b[,;.! ]*(?:not\b|$)|\b(?:do not|don'?t|dont|never"
+    r"^again$|^(?:run |do )?not\b|^(?:run |do )?no\b|\b(?:refrain|didn'?t|i'd rather not)\b"
+    r"|\b(?:do not|don'?t|dont|never"
     r"|without (?:actually )?(?:running|executing)|nobody should"
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
@@ -38,7 +39,8 @@ PROHIBITION = re.compile(r"\b(?:do not|don'?t|dont|never)\b", re.IGNORECASE)
 VAGUE = re.compile(
     r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b"
     r"|like\b|again\b))"
-    r"|the things?\b)|.*\b(?:something|anything|whatever) (?:useful|nice|good|you)\b",
+    r"|the things?\b)|.*\b(?:something|anything|whatever) (?:useful|nice|good|you)\b"
+    r"|.*\b(?:or (?:something|so|whatever)|i (?:guess|suppose|think)|maybe|perhaps)\W*$",
     re.IGNORECASE,
 )
 VAGUE_TASK = re.compile(

@@ -265,7 +265,7 @@ _BEFORE = re.compile(
 _BEHIND = re.compile(
     r"(?:[\s,;:!?(-]+|(?<=[\w)\"⟧])\.|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me"
     r"|now|today|thanks|asap"
-    r"|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
+    r"|instead|for that|to|of|over|at|on|with|as well|too|here|all|both|just))$",
     re.IGNORECASE,
 )
 
