@@ -36,6 +36,8 @@ _FROM_TO = re.compile(
 _ODD_PLACE = re.compile(
     r"(?<!apart )\bfrom (?:the )?⟦h|⟦h\d+⟧'s (?!turn)|\b(?:second|third|next)[- ](?:best|idlest|freest|least)\b"
     rf"|\b(?:two|three|four|five|few|several|\d+) {SUPERLATIVE} |\bon on (?:⟦|the\b)"
+    rf"|\b(?:the|an?|my|our|this) (?!scheduler|load|balancer|tool|system)[\w-]+ (?:to )?(?:pick|choose|select|use"
+    rf"|find|take|prefer)s? (?:the )?{SUPERLATIVE}\b"
     r"|\bnon-⟦h|⟦[qc]\d+⟧ (?:failed|fails|broke|is|was)\b"
     r"|\(\s*\)|\b(?:here|locally) or\b|\bor (?:here|locally)\b",
     re.IGNORECASE,
@@ -213,7 +215,8 @@ def _is_here_and_there(frame: Frame) -> bool:
     place = frame.place
     if place.each or place.everywhere:
         return place.here or re.search(r"\b(?:locally|remotely)\b", frame.core, re.IGNORECASE) is not None
-    return place.here and (place.named or frame.has(r"remotely\b"))
+    spread = re.match(r"(?:distribute|balance|spread)\b", frame.core, re.IGNORECASE) is not None
+    return place.here and (spread or place.named or frame.has(r"remotely\b"))
 
 
 def _names_no_work(frame: Frame, work: Work) -> bool:

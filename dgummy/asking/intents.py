@@ -93,8 +93,27 @@ def _is_listed(frame: Frame) -> bool:
     return any(_LIST.match(text) is not None for text in (frame.said.rest, frame.whole))
 
 
+_LEANS = re.compile(
+    r"^(?:not|no|but|then|after|before|once|when|finally|next|step \d)\b"
+    r"|^(?:deploy|publish|release|ship|push|tag|upload)(?= (?:the|it|to|a)\b|$)"
+    r"|^(?!first).*\b(?:after|before|depends|once (?:the|it)) |\bfirst$",
+    re.IGNORECASE,
+)
+
+
+def _are_in_order(frame: Frame, several: tuple[str, ...]) -> bool:
+    """Whether one of several tasks waits for another: side by side they would go wrong."""
+    if any(_LEANS.search(text) for text in several[1:]):
+        return True
+    later = "|".join(re.escape(text) for text in several[1:])
+    return re.search(rf"\bthen (?:{later})", frame.said.told, re.IGNORECASE) is not None
+
+
 def _doubt_of_several(frame: Frame, work: Work, several: tuple[str, ...], *, told: bool) -> Understood | None:
     """What is against spreading tasks, or one that is to be spread. `told`: the sentence says that they are several."""
+    if len(several) > 1 and _are_in_order(frame, several):
+        near = (frame.reading(Intent.RUN_BEST, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
+        return Understood(near, "it names several tasks, and an order of them")
     if len(several) > 1 and not (frame.place.named or told) and (why := _why_not_several(frame, several)):
         near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
         return Understood(near, why)

@@ -124,6 +124,14 @@ _TURNS = re.compile(
     re.IGNORECASE,
 )
 """Turns of phrase that say nothing of what is to be done, though a word of them elsewhere would."""
+_HANDED = re.compile(
+    r"(?:please |just |now )*(?:(send|give|hand|assign|allocate|route|direct)\b(?! (?:the )?(?:⟦|best|least|optimal))"
+    r"(?!.*\b(?:to|onto|between|among|over|across|each|which\w*|wherever|whatever|where|out|off|at)\b)"
+    r"|(put)\b(?! (?:the )?⟦).*\bon (?:an?|the) "
+    r"(?!best|least|optimal|⟦|(?:\w+ ){0,2}(?:host|node|machine|box|server|computer)(?:e?s)?\b))",
+    re.IGNORECASE,
+)
+"""To hand work over is to hand it to somebody; `send the email on node-1` is the work."""
 _AT_ONCE = re.compile(r"\b(?:at once|at the same time|in one go|side by side)\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w'./-]*\w")
 _MARK = re.compile(r"⟦([a-z])(\d*)⟧")
@@ -141,6 +149,9 @@ def lost(frame: Frame, reading: Reading) -> str:
             return said.quoted[int(number)]
     if _AT_ONCE.search(said.told) and not (_to_many(reading) or any(map(_AT_ONCE.search, kept))):
         return "at once"
+    handed = _HANDED.match(said.told)
+    if handed is not None and (verb := handed.group(1) or handed.group(2)).lower() not in words:
+        return verb
     have = Counter([*words, (reading.group or "").lower()])
     told = Counter(word.lower() for word in _WORD.findall(_MARK.sub(" ", _TURNS.sub(" ", said.told))))
     return next((word for word, count in told.items() if count > have[word] and not _fits(word, reading)), "")
