@@ -271,7 +271,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\b(?:subsequently|afterwards|after that|thereafter|following that)\b,?", ""),
     (r"^(?:delegate|hand|give|assign) (?:over )?to (.+?) the (?:task|job|work) of (.+)$", r"run \2 on \1"),
     (
-        r"\b(?:throw|stick|shove|plonk|chuck|bung|issue|spawn) (?=.+\b(?:on|at|onto|from)\b)",
+        r"(?:^|(?<=and )|(?<=, )|(?<=please )|(?<=you ))(?:throw|stick|shove|plonk|chuck|bung|issue|spawn)"
+        r" (?=.+\b(?:on|at|onto|from)\b)",
         "run ",
     ),
     (

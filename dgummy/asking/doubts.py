@@ -39,12 +39,12 @@ _ODD_PLACE = re.compile(
     rf"|\b(?:the|an?|my|our|this) (?!scheduler|load|balancer|tool|system)[\w-]+ (?:to )?(?:pick|choose|select|use"
     rf"|find|take|prefer)s? (?:the )?{SUPERLATIVE}\b"
     r"|\bnon-⟦h|⟦[qc]\d+⟧ (?:failed|fails|broke|is|was)\b"
-    r"|\(\s*\)|\b(?:here|locally) or\b|\bor (?:here|locally)\b",
+    r"|\(\s*\)|\b(?:here|locally) or\b|\bor (?:here|locally)\b|\bnot (?:here|locally)\b",
     re.IGNORECASE,
 )
 _NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)
 _PROSE = re.compile(
-    r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|inside|via|on|over|and|or|but|like|once|again|without|\d+x)\b"
+    r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|inside|via|on|over|and|or|but|like|once|again|without|everywhere|not|only|\d+x)\b"
 )
 """What stands between the words of sentences, and seldom behind a program's name."""
 _FRAME_BEHIND = re.compile(
@@ -134,7 +134,7 @@ _OTHERS = re.compile(
     r"\b(?:and|or|nor|plus) (?:on |in )?(?:any|all|every|the|those|ones|here)?(?:thing|one|body)? ?"
     r"(?:others?|rest|in|of|too)\b"
     r"|\bthat (?:are|is|have|has)(?: not|n't)? (?:idle|busy|free|up|online|loaded|reachable)$"
-    r"|\ball (?:the )?others?\b|\bbut this\b|\bone (?:after|by) (?:another|one|the other)\b"
+    r"|\ball (?:the )?others?\b|\band (?:only|just)$|\bbut this\b|\bone (?:after|by) (?:another|one|the other)\b"
     r"|\b(?:sequentially|serially|in turn|in sequence|starting|first failure)\b",
     re.IGNORECASE,
 )
@@ -184,6 +184,8 @@ def _only_wonders(frame: Frame, work: Work) -> bool:
     told = frame.said.told
     if _REQUEST.match(told) or not told.rstrip().endswith("?"):
         return False
+    if re.search(r"\b(?:faster|quicker|sooner|better|slower|longer|cheaper)\b", told, re.IGNORECASE):
+        return True
     return _ASKED.search(told) is None or not (work.verb or work.launched or work.is_command or work.gummy)
 
 
@@ -216,6 +218,8 @@ def _is_here_and_there(frame: Frame) -> bool:
     if place.each or place.everywhere:
         return place.here or re.search(r"\b(?:locally|remotely)\b", frame.core, re.IGNORECASE) is not None
     spread = re.match(r"(?:distribute|balance|spread)\b", frame.core, re.IGNORECASE) is not None
+    if place.named and re.search(r"\b(?:keep|leave) (?:it|this|that|everything) local\b", frame.core, re.IGNORECASE):
+        return True
     return place.here and (spread or place.named or frame.has(r"remotely\b"))
 
 

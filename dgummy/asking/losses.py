@@ -46,7 +46,7 @@ loaded overloaded occupied utilised utilized least-loaded load cpu memory ram ro
 average resources score stay current currently present connect hop jump head switch move ssh log via in
 """
 _SYNC_TEXT = """
-sync syncs syncing synced synch synchronise synchronised synchronize synchronized rsync push copy mirror replicate
+push copy mirror replicate
 upload transfer ship code codebase project repo repository tree checkout branch changes edits files source sources
 stuff state version directory folder monorepo latest newest fresh uncommitted update date
 """
@@ -84,6 +84,10 @@ _ONLY_IF: tuple[tuple[str, Callable[[Reading], bool]], ...] = (
     (
         "two three four five few some several another",
         lambda reading: reading.intent in (Intent.DISTRIBUTE, Intent.LOCAL),
+    ),
+    (
+        "sync syncs syncing synced synch synchronise synchronised synchronize synchronized rsync",
+        lambda reading: reading.no_sync or reading.intent in (Intent.SYNC, Intent.SYNC_RUN, Intent.FANOUT),
     ),
     ("game app site website service package library", lambda reading: reading.intent in (Intent.SYNC, Intent.SYNC_RUN)),
     (

@@ -127,7 +127,7 @@ _ALL = (
     rf"| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
     rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}{_ENDS}",
     rf"(?:across|throughout|over|among|amongst) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
-    rf"^everywhere\b|(?<!\bthe )(?<!\ban )\beverywhere{_ENDS}",
+    rf"^everywhere\b|(?<!\bthe )(?<!\ban )\beverywhere(?:{_ENDS}|(?= on\b))",
 )
 _HERE = (
     r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
