@@ -182,8 +182,6 @@ def test_doubts(say: str, why: str) -> None:
         "retry all failed runs",
         "retry run 20261124-101502-7wq2ke on node-2",
         "wait for all runs",
-        "run ./tets.sh on node-1",
-        "run python runn.py on node-1",
         "run make tset on node-1",
         "run ls .. on node-1",
         "run du -sh . on node-1",
@@ -229,6 +227,30 @@ def test_doubts(say: str, why: str) -> None:
         "run the tests on all hosts, then shut them down",
         "run the tests on non-ci hosts",
         "run nothing on node-1",
+        "the tests must not be run on node-1",
+        "the tests mustn't be run on node-1",
+        "sync node-1 then run make everywhere",
+        "run `make` on node-1 then sync",
+        "run `make` on node-1 before syncing",
+        "run make not here but on node-1",
+        "keep it local: run the tests on node-1",
+        "kill gummy on node-1",
+        "cancel everything on node-1",
+        "cancel the last run and collect its results",
+        "compile the parser, then test the parser - spread them over the hosts",
+        "tasks: compile the parser, then test the parser - spread them",
+        "spread: step 1 dump the db, step 2 import the dump",
+        "bump the version and tag the release and publish, distribute",
+        "database work and API work, but the database work first - distribute",
+        "distribute: fix the model, fix the view (after the model)",
+        "balance database work, API work and not the UI work",
+        "distribute database work and API work but keep the UI work here",
+        "assign reviewers on node-1",
+        "send the email on node-1",
+        "give the header a border on node-1",
+        "put the button on the left on node-1",
+        "make the picker choose the best host",
+        "add a run everywhere button",
         "turn the feature flag off on node-1",
         "make the status badge say up or down on node-2",
         "turn the dark mode on on node-1",
@@ -314,9 +336,11 @@ def test_exceptions_stay_exceptions(say: str, wanted: list[str]) -> None:
         "echo on",
         "bash -lc 'a && b'",
         "cat hots.txt",
+        "./tets.sh",
     ],
 )
 def test_a_quoted_command_is_kept_byte_for_byte(text: str) -> None:
+    assert understand("run python runn.py on node-1", NAMES).readings[0].text == "python runn.py"
     assert understand(f"run `{text}` on node-1", NAMES).readings[0].text == text
 
 
@@ -325,6 +349,30 @@ def test_a_host_that_is_called_like_a_word_is_never_taken_for_it(name: str) -> N
     found = understand(f"run the tests on the best host or all of them here {name}", Names((name, "node-1")))
     assert not found.sure
     assert understand("run `make` on node-1", Names((name, "node-1"))).sure == (name != "run")
+
+
+@pytest.mark.parametrize(
+    ("say", "text"),
+    [
+        ("fix issue #42 on node-1", "fix issue #42"),
+        ("work on ticket ABC-123 on node-1", "work on ticket ABC-123"),
+        ("fix the star rating on node-1", "fix the star rating"),
+        ("fix the cold start on node-1", "fix the cold start"),
+        ("fix star.py on node-1", "fix star.py"),
+        ("rename runn.py to run.py on node-1", "rename runn.py to run.py"),
+        ("turn the log level down in star.py on node-1", "turn the log level down in star.py"),
+        ("update all dependencies but react on node-1", "update all dependencies but react"),
+        ("queue the emails on node-1", "queue emails"),
+    ],
+)
+def test_words_that_matter_stay(say: str, text: str) -> None:
+    (reading, *_) = understand(say, NAMES).readings
+    assert (reading.intent, reading.text, reading.hosts) == (Intent.RUN_HOST, text, ("node-1",))
+
+
+def test_what_a_rule_lost_is_told() -> None:
+    assert understand("turn the feature flag off on node-1", NAMES).doubt == "“off” would be lost"
+    assert understand("distribute tests and docs over dev", NAMES).readings[0].group == "dev"
 
 
 # -- hostile text --------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ _NAMELESS = re.compile(
 )
 """Tasks that are not named."""
 _TOLD = rf"{SHOW} (?:me |my )?(?:the )?(?:cluster |load )?(?:logs?|runs|status|load|specialists|hosts|state|output)"
-_RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last)"
+_RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last|its)"
 _FIRST = re.compile(rf"^(?:{_TOLD}|{_RUN_DONE})\b", re.IGNORECASE)
 _SECOND = re.compile(
     rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_RUN_DONE}"

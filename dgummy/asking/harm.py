@@ -21,6 +21,7 @@ _HARM = re.compile(
     r"|image|container) prune\b"
     r"|\b(?:kubectl|terraform|helm) (?:delete|destroy|uninstall|apply)\b|\b(?:truncate|shred|killall"
     r"|pkill|unlink|fdisk|parted)\b"
+    r"|\b(?:cancel|kill|abort|stop|terminate|halt) (?:everything|gummy|all (?:the )?agents)\b"
     r"|\bch(?:mod|own) -R\b|\bkill -\w+|\bstash (?:drop|clear)\b|\bforce[- ]push|\bu(?:n)?mount\b"
     r"|\b(?:disable|stop|flush) (?:the )?firewall\b"
     r"|\b(?:tear|take|bring) (?:\w+ )*down\b|\b(?:reset|overwrite) (?:the )?(?:\w+ )?(?:databases?|db|disks?)\b"

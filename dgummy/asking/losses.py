@@ -117,6 +117,7 @@ _TURNS = re.compile(
             r"\bno (?:rush|hurry|need to)\b|\bdon'?t (?:care|mind|know)\b|\bnot sure\b|\bnothing (?:else|more)\b",
             r"\bso (?:that )?(?:no|none) .*? (?:is|gets) overloaded\b",
             r"\b(?:any|some)(?: idle| free)? (?:chance|way|machine|host|node|box)\b",
+            r"\bonly (?=(?:on|use) (?:the )?⟦h)|(?<=⟧) only\b|\bnowhere else\b|\bon no other \w+",
             r"^i don'?t trust [^,;⟦]*[,;]",
             r"\bbut (?=sync|please sync|first sync)|\binstead\W*$|\bhere are\b",
             r"\b(?!not|no|never)[\w-]+ (?=(?:specialist|agent|expert)s?\b)",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dgummy.asking.terms import RUN_DONE
+
 WHEN = re.compile(
     r"\b(?:every|each) (?:\d+ )?(?:night|day|hour|morning|evening|week|month|minutes?|hours?|weekday"
     r"|(?:mon|tues|wednes|thurs|fri"
@@ -25,6 +27,8 @@ QUESTION = re.compile(
 )
 NEGATION = re.compile(
     r"^again$|^(?:run |do )?not\b|^(?:run |do )?no\b|\b(?:refrain|didn'?t|i'd rather not)\b"
+    rf"|(?:\b(?:must|should|shall|may|can|ought to|are to|is to) not|n't) (?:be )?(?:{RUN_DONE}|run)\b"
+    rf"|\bcannot be {RUN_DONE}\b"
     r"|\b(?:do not|don'?t|dont|never"
     r"|without (?:actually )?(?:running|executing)|nobody should"
     r"|no one should|under no circumstances)\b"
