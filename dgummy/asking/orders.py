@@ -15,7 +15,11 @@ WHEN = re.compile(
     r"|\bin (?:\d+|an?|half an|two|three) (?:min(?:ute)?s?|sec(?:ond)?s?|hours?|days?|weeks?)\b|\blater$"
     r"|\bon (?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:twice|\d+ times|three times|over and over)\b"
     r"|\bthis (?:morning|afternoon|evening|weekend|week)\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day (?:morning"
-    r"|afternoon|evening|night)\b|\bin a loop$|\b(?:\w+|a \w+) times$|\b\d+x$|\bagain and again\b|\brepeatedly$"
+    r"|afternoon|evening|night)\b|\bin a loop$"
+    r"|\b(?:overnight|(?:during|in|at|over) (?:the )?(?:night|weekend)|from time to time|once (?:a|an|per|every) \w+)$"
+    r"|\b(?:by|at|around|about|before|from|until|till) \d{1,2}(?::\d\d)?(?: ?(?:am|pm|o'?clock)| to \d{1,2})?$"
+    r"|\b(?:for|by|until|till|before) (?:tomorrow|(?:mon|tues|wednes|thurs|fri|satur|sun)day)$"
+    r"|\bwhile (?:i|we|you)\b|\b(?:\w+|a \w+) times$|\b\d+x$|\bagain and again\b|\brepeatedly$"
     r"|\b(?:on|for|after|at|with) (?:every|each) (?:push|commit|merge|deploy|release|build)$",
     re.IGNORECASE,
 )
@@ -34,7 +38,8 @@ NEGATION = re.compile(
     r"|no one should|under no circumstances)\b"
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
-    r"|^(?:run nothing|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)"
+    r"|^(?:run nothing|(?:plan|prepare|want|wait|ready|get ready) to|consider|imagine|suggest|postpone|delay|hold|undo"
+    r"|cancel(?=:)|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)"
     r"|be sure not)\b"
     r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
     re.IGNORECASE,
@@ -55,10 +60,13 @@ TAKES_BACK = r"(?:no wait|wait no|actually no|scratch that|no,? make that|on sec
 NO_ORDER = re.compile(
     r"\b(?:i|we|you|they) (?:already |just |have |had )*(?:ran|did|started|tried|deployed|fixed|launched|synced)\b"
     r"|^(?:be|i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
+    r"|(?:someone|somebody|anyone|anybody)(?! to\b)"
     r"|because|since|me|lol)\b"
     r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$"
     r"|\b(?:fails?|failed|crash(?:es|ed)?|hangs?|hung|breaks|broke|broken|works|worked|pass(?:es|ed)?|takes|took)$"
-    r"|^(?!run\b)[^,;:]*\b(?:ran|went)\b(?! (?:out|wrong|off|away|into|over)\b)|^have \w+(?:ed|n)\b",
+    r"|^(?!run\b)[^,;:]*\b(?:ran|went)\b(?! (?:out|wrong|off|away|into|over)\b)|^have \w+(?:ed|n)\b"
+    r"|^(?:[\w-]+ ){1,3}(?:runs|says?|said|wants?|wanted|thinks?|told|asked|wrote)(?: me| us)?"
+    r" (?:to|that|the|run|not|cannot)\b",
     re.IGNORECASE,
 )
 CONDITION = re.compile(
