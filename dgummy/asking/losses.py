@@ -148,9 +148,9 @@ def lost(frame: Frame, reading: Reading) -> str:
     kept = [text for text in (reading.text, *reading.texts) if text is not None]
     words = [word.lower() for text in kept for word in _WORD.findall(text)]
     for kind, number in _MARK.findall(said.told):
-        if kind == "h" and (host := said.hosts[int(number)]) not in (*reading.hosts, *reading.exclude):
-            if host.lower() not in words:
-                return host
+        host = said.hosts[int(number)] if kind == "h" else ""
+        if host and host not in (*reading.hosts, *reading.exclude) and host.lower() not in words:
+            return host
         if kind in "qc" and not any(said.quotes[int(number)] in text for text in kept):
             return said.quoted[int(number)]
     if _AT_ONCE.search(said.told) and not (_to_many(reading) or any(map(_AT_ONCE.search, kept))):
