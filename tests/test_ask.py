@@ -182,8 +182,6 @@ def test_doubts(say: str, why: str) -> None:
         "retry all failed runs",
         "retry run 20261124-101502-7wq2ke on node-2",
         "wait for all runs",
-        "run ./tets.sh on node-1",
-        "run python runn.py on node-1",
         "run make tset on node-1",
         "run ls .. on node-1",
         "run du -sh . on node-1",
@@ -229,6 +227,98 @@ def test_doubts(say: str, why: str) -> None:
         "run the tests on all hosts, then shut them down",
         "run the tests on non-ci hosts",
         "run nothing on node-1",
+        "run the tests on node-1 overnight",
+        "run the tests on node-1 once a day",
+        "run the tests on node-1 from 9 to 5",
+        "run the tests on node-1 by 5pm",
+        "schedule the tests on node-1 for friday",
+        "run the tests on node-1 while I'm at lunch",
+        "hold the tests on node-1",
+        "consider running the tests on node-1",
+        "you might want to run the tests on node-1",
+        "Bob said to run the tests on node-1",
+        "Bob runs the tests on node-1",
+        "the docs say run the tests on node-1",
+        "someone should run the tests on node-1",
+        "undo: run make on node-1",
+        "cancel: run make on node-1",
+        "the tests must not be run on node-1",
+        "the tests mustn't be run on node-1",
+        "sync node-1 then run make everywhere",
+        "run `make` on node-1 then sync",
+        "run `make` on node-1 before syncing",
+        "run make not here but on node-1",
+        "keep it local: run the tests on node-1",
+        "kill gummy on node-1",
+        "cancel everything on node-1",
+        "cancel the last run and collect its results",
+        "compile the parser, then test the parser - spread them over the hosts",
+        "tasks: compile the parser, then test the parser - spread them",
+        "spread: step 1 dump the db, step 2 import the dump",
+        "bump the version and tag the release and publish, distribute",
+        "database work and API work, but the database work first - distribute",
+        "distribute: fix the model, fix the view (after the model)",
+        "balance database work, API work and not the UI work",
+        "distribute database work and API work but keep the UI work here",
+        "assign reviewers on node-1",
+        "send the email on node-1",
+        "give the header a border on node-1",
+        "put the button on the left on node-1",
+        "make the picker choose the best host",
+        "add a run everywhere button",
+        "turn the feature flag off on node-1",
+        "make the status badge say up or down on node-2",
+        "turn the dark mode on on node-1",
+        "bring the site up on node-1",
+        "make the importer run in parallel on node-1",
+        "write a scheduler that runs jobs at the same time, on the best host",
+        "run the linter locally and the tests remotely",
+        "run npm run build then npm test on node-1",
+        "run the tests on node-1 and only there",
+        "run make on the two least loaded hosts",
+        "run make on all the dev machines that are idle",
+        "run make on every idle host",
+        "run make on all hosts and here too",
+        "run make on all hosts but node-1 and anything in ci",
+        "run make on all hosts starting with node-1",
+        "run make on all hosts, one after another",
+        "run make on all hosts, stop at the first failure",
+        "run make on node-1, node-2 and the rest",
+        "run make on node-1 and make test on all others",
+        "run make on every machine but this one",
+        "would node-1 run the tests faster?",
+        "the tests ran on node-1",
+        "tests ran fine on node-1",
+        "node-1 should have run the tests",
+        "node-1 does not run the tests",
+        "cancel the deploy run",
+        "sync only the docs to node-1",
+        "sync everything except node_modules to node-1",
+        "as soon as the PR is merged, run make on node-1",
+        "before the release is cut, run make on node-1",
+        "once the review is approved, run make on node-1",
+        "unless somebody objects, run make on node-1",
+        "after lunch, run make on node-1",
+        "run make on node-1 until it succeeds",
+        "run make in a loop on node-1",
+        "run make ten times on node-1",
+        "run make 10x on node-1",
+        "run make on node-1 this evening",
+        "run make on node-1 on every push",
+        "run make inside docker on node-1",
+        "chmod -R 777 / on node-1",
+        "kill -9 1234 on node-1",
+        "force push main on node-1",
+        "disable the firewall on all hosts",
+        "tear down the staging environment on node-1",
+        "shall I run the build on node-1",
+        "I'd rather you didn't run the build on node-1",
+        "please refrain from running the build on node-1",
+        "no more builds on node-1",
+        "run the build on node-1 or something",
+        "run the build on node-1 maybe?",
+        "run the build on node-1?",
+        "`make` on node-1?",
     ],
 )
 def test_nothing_is_done_on_a_guess(say: str) -> None:
@@ -261,9 +351,11 @@ def test_exceptions_stay_exceptions(say: str, wanted: list[str]) -> None:
         "echo on",
         "bash -lc 'a && b'",
         "cat hots.txt",
+        "./tets.sh",
     ],
 )
 def test_a_quoted_command_is_kept_byte_for_byte(text: str) -> None:
+    assert understand("run python runn.py on node-1", NAMES).readings[0].text == "python runn.py"
     assert understand(f"run `{text}` on node-1", NAMES).readings[0].text == text
 
 
@@ -272,6 +364,30 @@ def test_a_host_that_is_called_like_a_word_is_never_taken_for_it(name: str) -> N
     found = understand(f"run the tests on the best host or all of them here {name}", Names((name, "node-1")))
     assert not found.sure
     assert understand("run `make` on node-1", Names((name, "node-1"))).sure == (name != "run")
+
+
+@pytest.mark.parametrize(
+    ("say", "text"),
+    [
+        ("fix issue #42 on node-1", "fix issue #42"),
+        ("work on ticket ABC-123 on node-1", "work on ticket ABC-123"),
+        ("fix the star rating on node-1", "fix the star rating"),
+        ("fix the cold start on node-1", "fix the cold start"),
+        ("fix star.py on node-1", "fix star.py"),
+        ("rename runn.py to run.py on node-1", "rename runn.py to run.py"),
+        ("turn the log level down in star.py on node-1", "turn the log level down in star.py"),
+        ("update all dependencies but react on node-1", "update all dependencies but react"),
+        ("queue the emails on node-1", "queue emails"),
+    ],
+)
+def test_words_that_matter_stay(say: str, text: str) -> None:
+    (reading, *_) = understand(say, NAMES).readings
+    assert (reading.intent, reading.text, reading.hosts) == (Intent.RUN_HOST, text, ("node-1",))
+
+
+def test_what_a_rule_lost_is_told() -> None:
+    assert understand("turn the feature flag off on node-1", NAMES).doubt == "“off” would be lost"
+    assert understand("distribute tests and docs over dev", NAMES).readings[0].group == "dev"
 
 
 # -- hostile text --------------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ FLOORS: Mapping[Floor, tuple[str, ...]] = {
         "dgummy.asking.doubts",
         "dgummy.asking.harm",
         "dgummy.asking.intents",
+        "dgummy.asking.losses",
+        "dgummy.asking.orders",
         "dgummy.asking.phrasing",
         "dgummy.asking.places",
         "dgummy.asking.plainer",

@@ -243,7 +243,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"^[^?]*?(⟦h\d+⟧)[^,;.]*[,;.-] *(?:so )?(?:is|are) (?:it|that|they) (\w+(?: \w+){0,3}\??)$",
         r"is \1 \2",
     ),
-    (r"\b(?:fleet|cluster|network)[- ]?wide\b:?", "everywhere "),
+    (r"^(.*?)\b(?:an? )?(?:fleet|cluster|network)[- ]?wide\b:?\s*(.*)$", r"\1\2 everywhere"),
     (r"(\b(?:spread|share|farm|hand|split|divide|balance|distribute)) 'em\b", r"\1 them"),
     (r"\bi mean,? (?=on |everywhere)", ""),
     (r"\b(?:platforms?|machines?|hosts?|nodes?|boxes) (?:that )?we (?:have|own|support)\b", "platforms"),
@@ -271,7 +271,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"\b(?:subsequently|afterwards|after that|thereafter|following that)\b,?", ""),
     (r"^(?:delegate|hand|give|assign) (?:over )?to (.+?) the (?:task|job|work) of (.+)$", r"run \2 on \1"),
     (
-        r"\b(?:throw|stick|shove|plonk|chuck|bung|issue|spawn) (?=.+\b(?:on|at|onto|from)\b)",
+        r"(?:^|(?<=and )|(?<=, )|(?<=please )|(?<=you ))(?:throw|stick|shove|plonk|chuck|bung|issue|spawn)"
+        r" (?=.+\b(?:on|at|onto|from)\b)",
         "run ",
     ),
     (

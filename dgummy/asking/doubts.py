@@ -7,95 +7,50 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dgummy.asking.harm import is_harm
+from dgummy.asking.orders import (
+    CONDITION,
+    EXCEPTION,
+    NEGATION,
+    NO_ORDER,
+    NOT_OURS,
+    PROHIBITION,
+    QUESTION,
+    TAKES_BACK,
+    VAGUE,
+    VAGUE_TASK,
+    WHEN,
+)
 from dgummy.asking.questions import SHOW
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
 from dgummy.asking.tasktext import Work, is_verb, parts
-from dgummy.asking.terms import EVERY, MACHINE
+from dgummy.asking.terms import EVERY, MACHINE, SUPERLATIVE
 
-_WHEN = re.compile(
-    r"\b(?:every|each) (?:\d+ )?(?:night|day|hour|morning|evening|week|month|minutes?|hours?|weekday"
-    r"|(?:mon|tues|wednes|thurs|fri"
-    r"|satur|sun)day)\b|\b(?:daily|hourly|weekly|nightly)\s*(?:$|at\b)|\b(?:tomorrow|tonight|next week"
-    r"|next month|at noon"
-    r"|at midnight|in the morning)\b|\bat \d{1,2}(?::\d\d)? ?(?:am|pm|o'?clock)\b|\bat \d{1,2}:\d\d\b"
-    r"|\bin (?:\d+|an?|half an|two|three) (?:min(?:ute)?s?|sec(?:ond)?s?|hours?|days?|weeks?)\b|\blater$"
-    r"|\bon (?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:twice|\d+ times|three times|over and over)\b",
-    re.IGNORECASE,
-)
 _UNKNOWN_MACHINE = re.compile(
     r"\b(?:on|to|and|or|except|not|only|but)\s+(?:on |to )?(?:the |my |our |a |an |some |any |that |this )?"
     r"(?:[\w-]+ )?(?:hosts?|nodes?|machines?|box(?:es)?)(?=\s*(?:$|[.,;!?]))",
     re.IGNORECASE,
 )
-_QUESTION = re.compile(
-    r"(?:is|are|am|was|were|does|did|do (?:i|we|you)|has|have (?:i|we|you)|why|what|who|when|how|which"
-    r"|where|should|could|may"
-    r"|would)\b|explain (?:to )?(?:me |us )?(?:how|what|why|where|which|when|the difference)\b",
-    re.IGNORECASE,
-)
-_NEGATION = re.compile(
-    r"^again$|^not\b|^no\b[,;.! ]*(?:not\b|$)|\b(?:do not|don'?t|dont|never|without (?:actually )?(?:running"
-    r"|executing)|nobody should"
-    r"|no one should|under no circumstances)\b"
-    r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
-    r"|mustn'?t|shouldn'?t)\b"
-    r"|^(?:run nothing|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)"
-    r"|be sure not)\b"
-    r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
-    re.IGNORECASE,
-)
-_PROHIBITION = re.compile(r"\b(?:do not|don'?t|dont|never)\b", re.IGNORECASE)
-_VAGUE = re.compile(
-    r"(?:fix|do|run|make|start|use) (?:(?:it|that|this|something|everything)(?=\s*(?:$|[,.;]|on\b|for\b"
-    r"|like\b|again\b))"
-    r"|the things?\b)|.*\b(?:something|anything|whatever) (?:useful|nice|good|you)\b",
-    re.IGNORECASE,
-)
-_VAGUE_TASK = re.compile(
-    r"(?:it|that|this|the things?|things?|stuff|something|anything|everything)\b.{0,20}", re.IGNORECASE
-)
-_TAKES_BACK = r"(?:no wait|wait no|actually no|scratch that|no,? make that|on second thought)\b"
-# Neither what somebody is to do nor the name of something to be done.
-_NO_ORDER = re.compile(
-    r"\b(?:i|we|you|they) (?:already |just |have |had )*(?:ran|did|started|tried|deployed|fixed|launched|synced)\b"
-    r"|^(?:be|i|you|we|he|she|they|it|it'?s|you'?re|i'?m|we'?re|that|there|this is|these are|those|either|if"
-    r"|because|since|me|lol)\b"
-    r"|\b(?:should be|ought to be|is|are|was|were|am) (?!a\b|the\b)\w+(?:ed|ing|en|ever)?$"
-    r"|\b(?:fails?|failed|crash(?:es|ed)?|hangs?|hung|breaks|broke|broken|works|worked|pass(?:es|ed)?|takes|took)$",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(
-    r"\b(?:provided|assuming|supposing|otherwise|else|or else|as long as)\b|\bafter .*\b(?:finish|end"
-    r"|pass|complete|is done)"
-    r"|\b(?:if|unless|when|once|until|in case)\b.*(?:⟦h|\b(?:busy|free|idle|fails?|failed"
-    r"|pass(?:es)?|done|finish(?:es|ed)?)\b)",
-    re.IGNORECASE,
-)
 _FROM_TO = re.compile(
     r"\bfrom ⟦h\d+⟧.*\b(?:to|onto) ⟦h|\b(?:move|migrate|transfer) (?:\w+ )*specialists?\b", re.IGNORECASE
 )
-_EXCEPTION = re.compile(
-    r"\b(?:except|excluding|excepting|apart from|other than|all but|but not|not (?:on|in)|besides|outside"
-    r"|but (?:one|two|three|\d+|the (?:first|last)))\b",
-    re.IGNORECASE,
-)
 _ODD_PLACE = re.compile(
     r"(?<!apart )\bfrom (?:the )?⟦h|⟦h\d+⟧'s (?!turn)|\b(?:second|third|next)[- ](?:best|idlest|freest|least)\b"
+    rf"|\b(?:two|three|four|five|few|several|\d+) {SUPERLATIVE} |\bon on (?:⟦|the\b)"
+    rf"|\b(?:the|an?|my|our|this) (?!scheduler|load|balancer|tool|system)[\w-]+ (?:to )?(?:pick|choose|select|use"
+    rf"|find|take|prefer)s? (?:the )?{SUPERLATIVE}\b"
     r"|\bnon-⟦h|⟦[qc]\d+⟧ (?:failed|fails|broke|is|was)\b"
-    r"|\(\s*\)|\b(?:here|locally) or\b|\bor (?:here|locally)\b",
+    r"|\(\s*\)|\b(?:here|locally) or\b|\bor (?:here|locally)\b|\bnot (?:here|locally)\b",
     re.IGNORECASE,
 )
 _NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)
+_PROSE = re.compile(
+    r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|inside|via|on|over|and|or|but|like|once|again|without|everywhere|not|only|\d+x)\b"
+)
+"""What stands between the words of sentences, and seldom behind a program's name."""
 _FRAME_BEHIND = re.compile(
     r"[.!?]*\s*$|\s*[,;:]|\s+-|\s+(?:please|pls|thanks|on|across|over|at|everywhere|here|locally|using"
     r"|via|with|in|to|except|but|without"
     r"|wherever|where|there|then|every|each|all|throughout|skip)\b",
-    re.IGNORECASE,
-)
-_NOT_OURS = re.compile(
-    r"(?:good|nice|great|thanks|thank|well done|cool|sorry|congrats|bravo|remind|book|order (?:a|an|some|me|us)"
-    r"|buy|play"
-    r"|sing|call(?! off)|email|e-mail|phone|text|marry|hate|love|congratulate)\b",
     re.IGNORECASE,
 )
 _HAS = re.compile(
@@ -111,10 +66,12 @@ _NAMELESS = re.compile(
 )
 """Tasks that are not named."""
 _TOLD = rf"{SHOW} (?:me |my )?(?:the )?(?:cluster |load )?(?:logs?|runs|status|load|specialists|hosts|state|output)"
-_RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last)"
+_RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last|its)"
 _FIRST = re.compile(rf"^(?:{_TOLD}|{_RUN_DONE})\b", re.IGNORECASE)
 _SECOND = re.compile(
-    rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_RUN_DONE}|tell me)\b", re.IGNORECASE
+    rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_RUN_DONE}"
+    r"|tell me|cancel it|kill it)\b",
+    re.IGNORECASE,
 )
 _WORK_TOO = re.compile(
     r"\b(?:and|then)\s+(?:then |also |please )*(?:run|start|execute|launch|sync|fix|deploy|build|test|re-?run)\b",
@@ -167,15 +124,36 @@ def _is_altered(frame: Frame, work: Work) -> bool:
     if not work.is_command or re.fullmatch(r"⟦[qc]\d+⟧", work.text or "") or work.quoted:
         return False
     text, said = frame.said.plain(work.text or ""), frame.said.text
+    if _PROSE.search(text):
+        return True
     at = said.find(text)
     return at < 0 or said[:at][-1:].strip() != "" or _FRAME_BEHIND.match(said, at + len(text)) is None
+
+
+_OTHERS = re.compile(
+    r"\b(?:and|or|nor|plus) (?:on |in )?(?:any|all|every|the|those|ones|here)?(?:thing|one|body)? ?"
+    r"(?:others?|rest|in|of|too)\b"
+    r"|\bthat (?:are|is|have|has)(?: not|n't)? (?:idle|busy|free|up|online|loaded|reachable)$"
+    r"|\ball (?:the )?others?\b|\band (?:only|just)$|\bbut this\b|\bone (?:after|by) (?:another|one|the other)\b"
+    r"|\b(?:sequentially|serially|in turn|in sequence|starting|first failure)\b",
+    re.IGNORECASE,
+)
+_LEFT_PLACE = re.compile(rf"\b(?:on|across) (?:all|every|each|any|the other)(?: \w+)?(?: {MACHINE}|$)", re.IGNORECASE)
+
+
+def _has_more_places(frame: Frame, work: Work) -> bool:
+    """Whether more is said of the place, or of an order of places, than was understood."""
+    if not frame.place.named or work.quoted:
+        return False
+    text = work.text or ""
+    return _OTHERS.search(text) is not None or (work.launched and _LEFT_PLACE.search(text) is not None)
 
 
 def _is_no_order(frame: Frame, work: Work) -> bool:
     if not work.text or work.is_command or work.verb or frame.place.here or frame.place.each:
         return False
     last = re.split(r"[.;!?]\s+", work.text)[-1]
-    return _NO_ORDER.search(last) is not None
+    return NO_ORDER.search(last) is not None
 
 
 _ONE_WORD_TEXT = """
@@ -198,19 +176,23 @@ _REQUEST = re.compile(
     r"|is it possible)\b",
     re.IGNORECASE,
 )
+_ASKED = re.compile(r"\b(?:can|could|would|will|please|pls|what does|i mean)\b", re.IGNORECASE)
 
 
 def _only_wonders(frame: Frame, work: Work) -> bool:
     """Whether it is a question without a request in it: `tests on node-2?`."""
-    if _REQUEST.match(frame.said.text):
+    told = frame.said.told
+    if _REQUEST.match(told) or not told.rstrip().endswith("?"):
         return False
-    return frame.said.text.rstrip().endswith("?") and not (work.verb or work.launched or work.is_command or work.gummy)
+    if re.search(r"\b(?:faster|quicker|sooner|better|slower|longer|cheaper)\b", told, re.IGNORECASE):
+        return True
+    return _ASKED.search(told) is None or not (work.verb or work.launched or work.is_command or work.gummy)
 
 
 def _is_vague(frame: Frame, work: Work) -> bool:
     if frame.place.here:
         return False
-    return _VAGUE.match(frame.core) is not None or _VAGUE_TASK.fullmatch(work.text or "") is not None
+    return VAGUE.match(frame.core) is not None or VAGUE_TASK.fullmatch(work.text or "") is not None
 
 
 def _tests_a_host(frame: Frame, _: Work) -> bool:
@@ -234,8 +216,11 @@ def _is_several_everywhere(frame: Frame, work: Work) -> bool:
 def _is_here_and_there(frame: Frame) -> bool:
     place = frame.place
     if place.each or place.everywhere:
-        return place.here or re.search(r"\blocally\b", frame.core, re.IGNORECASE) is not None
-    return place.here and place.named
+        return place.here or re.search(r"\b(?:locally|remotely)\b", frame.core, re.IGNORECASE) is not None
+    spread = re.match(r"(?:distribute|balance|spread)\b", frame.core, re.IGNORECASE) is not None
+    if place.named and re.search(r"\b(?:keep|leave) (?:it|this|that|everything) local\b", frame.core, re.IGNORECASE):
+        return True
+    return place.here and (spread or place.named or frame.has(r"remotely\b"))
 
 
 def _names_no_work(frame: Frame, work: Work) -> bool:
@@ -274,21 +259,21 @@ _OF_ORDERS = (
         "it names several tasks and all hosts: each task once, or all everywhere?",
         ("several", "all"),
     ),
-    _Doubt(lambda frame, _: frame.has(_TAKES_BACK), "it takes something back", ("all", "there")),
+    _Doubt(lambda frame, _: frame.has(TAKES_BACK), "it takes something back", ("all", "there")),
     _Doubt(_tests_a_host, "to test a host, or to run tests there?", ("status", "there")),
     _Doubt(_asks_what_there_is, "it asks what a host has", ("look", "status")),
     _Doubt(_only_names_a_host, "it only names a host", ("status", "there")),
     _Doubt(
-        lambda frame, _: _QUESTION.match(frame.core) is not None,
+        lambda frame, _: QUESTION.match(frame.core) is not None,
         "it is a question that is not about hosts or runs",
         ("status", "place"),
     ),
     _Doubt(
-        lambda frame, _: _NEGATION.search(frame.core) is not None, "it says what is not to be done", ("status", "place")
+        lambda frame, _: NEGATION.search(frame.core) is not None, "it says what is not to be done", ("status", "place")
     ),
     _Doubt(lambda frame, _: _is_here_and_there(frame), "it says both here and elsewhere", ("here", "place")),
     _Doubt(
-        lambda frame, _: _WHEN.search(frame.core) is not None,
+        lambda frame, _: WHEN.search(frame.core) is not None,
         "it says when; inv cron.add makes a job of a command",
         ("place", "here"),
     ),
@@ -302,15 +287,13 @@ _OF_ORDERS = (
         "it names one host or another",
         ("best", "there"),
     ),
-    _Doubt(
-        lambda frame, _: _NOT_OURS.match(frame.core) is not None, "it is nothing that hosts do", ("status", "place")
-    ),
+    _Doubt(lambda frame, _: NOT_OURS.match(frame.core) is not None, "it is nothing that hosts do", ("status", "place")),
     _Doubt(
         lambda frame, _: _FROM_TO.search(frame.whole) is not None,
         "it moves something from one host to another",
         ("there", "status"),
     ),
-    _Doubt(lambda frame, _: _CONDITION.search(frame.core) is not None, "it has a condition", ("place", "here")),
+    _Doubt(lambda frame, _: CONDITION.search(frame.core) is not None, "it has a condition", ("place", "here")),
     _Doubt(
         lambda frame, work: "⟦h" in (work.text or "") and not frame.place.bare,
         "it names hosts in a way that is not understood",
@@ -323,7 +306,7 @@ _OF_ORDERS = (
     ),
     _Doubt(_is_altered, "the command is not to be told from the words around it; put it in quotes", ("place", "here")),
     _Doubt(
-        lambda frame, _: frame.place.named and _EXCEPTION.search(frame.core) is not None,
+        lambda frame, _: frame.place.named and EXCEPTION.search(frame.core) is not None,
         "it makes an exception that is not understood",
         ("place", "status"),
     ),
@@ -333,6 +316,7 @@ _OF_ORDERS = (
         ("there", "all"),
     ),
     _Doubt(lambda frame, _: frame.place.some, "it does not say which hosts, or how many", ("best", "all")),
+    _Doubt(_has_more_places, "it says more of where than was understood", ("place", "all")),
     _Doubt(_is_no_order, "it is put in a way that is not understood", ("place", "here")),
     _Doubt(_names_a_host_in_passing, "it names a host, but not as the place for some work", ("status", "there")),
     _Doubt(lambda frame, _: frame.place.apart, "it names several hosts, each for something else", ("there", "several")),
@@ -353,10 +337,10 @@ def of_anything(frame: Frame) -> Understood | None:
 def of_an_action(frame: Frame) -> str:
     """Why a run is not to be ended, collected and the like as a sentence says, "" if nothing is against it."""
     doubts = (
-        (_WHEN, "it says when"),
+        (WHEN, "it says when"),
         (re.compile(r"\b(?:if|unless|when)\b", re.IGNORECASE), "it has a condition"),
-        (_EXCEPTION, "it makes an exception"),
-        (_PROHIBITION, "it says what is not to be done"),
+        (EXCEPTION, "it makes an exception"),
+        (PROHIBITION, "it says what is not to be done"),
     )
     # "until it is over" is what waiting is about.
     return next((why for pattern, why in doubts if pattern.search(frame.whole)), "")

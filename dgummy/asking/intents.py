@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 
 from dgummy.asking.doubts import of_an_action, of_an_order, of_anything, spreads
+from dgummy.asking.losses import lost
 from dgummy.asking.places import Names
 from dgummy.asking.questions import asked
 from dgummy.asking.readings import Frame, Intent, Reading, Understood
@@ -25,14 +26,23 @@ def understand(text: str, names: Names) -> Understood:
     frame = Frame(said)
     found = of_anything(frame) or asked(frame) or _order(frame)
     first = found.readings[0]
-    if found.sure and first.intent is Intent.RUNS and first.detail in ("cancel", "collect", "retry"):
+    if found.sure and first.intent is Intent.RUNS and _does_something(first):
         found = replace(found, doubt=of_an_action(frame))
+    if found.sure and _does_something(first) and (word := lost(frame, first)):
+        found = replace(found, doubt=f"“{word}” would be lost")
     if said.place.ambiguous:
         name = said.place.ambiguous[0]
         found = replace(found, doubt=f"{name} is a word, and here the name of a host or group as well")
     elif said.place.unknown:
         found = replace(found, doubt=f"there is no host or group {', '.join(said.place.unknown)}")
     return replace(found, text=text)
+
+
+def _does_something(reading: Reading) -> bool:
+    """Whether something is done, not only told."""
+    if reading.intent is Intent.RUNS:
+        return reading.detail in ("cancel", "collect", "retry")
+    return reading.intent not in (Intent.STATUS, Intent.SPECIALISTS, Intent.WHICH_HOST)
 
 
 def _order(frame: Frame) -> Understood:
@@ -83,8 +93,27 @@ def _is_listed(frame: Frame) -> bool:
     return any(_LIST.match(text) is not None for text in (frame.said.rest, frame.whole))
 
 
+_LEANS = re.compile(
+    r"^(?:not|no|but|then|after|before|once|when|finally|next|step \d)\b"
+    r"|^(?:deploy|publish|release|ship|push|tag|upload)(?= (?:the|it|to|a)\b|$)"
+    r"|^(?!first).*\b(?:after|before|depends|once (?:the|it)) |\bfirst$",
+    re.IGNORECASE,
+)
+
+
+def _are_in_order(frame: Frame, several: tuple[str, ...]) -> bool:
+    """Whether one of several tasks waits for another: side by side they would go wrong."""
+    if any(_LEANS.search(text) for text in several[1:]):
+        return True
+    later = "|".join(re.escape(text) for text in several[1:])
+    return re.search(rf"\bthen (?:{later})", frame.said.told, re.IGNORECASE) is not None
+
+
 def _doubt_of_several(frame: Frame, work: Work, several: tuple[str, ...], *, told: bool) -> Understood | None:
     """What is against spreading tasks, or one that is to be spread. `told`: the sentence says that they are several."""
+    if len(several) > 1 and _are_in_order(frame, several):
+        near = (frame.reading(Intent.RUN_BEST, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
+        return Understood(near, "it names several tasks, and an order of them")
     if len(several) > 1 and not (frame.place.named or told) and (why := _why_not_several(frame, several)):
         near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
         return Understood(near, why)

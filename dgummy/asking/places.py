@@ -121,15 +121,13 @@ _ENDS = (
     r"|up|online|down|offline|locally|here|reachable|concurrently|today|tonight|without|bar|minus|skip|as|so"
     r"|twice|once)\b))"
 )
-_ADJECTIVES = (
-    r"(?:(?:available|suitable|capable|free|good|remote|other|online|idle|tailscale|single|different|configured) )*"
-)
+_ADJECTIVES = r"(?:(?:available|suitable|capable|good|remote|other|online|tailscale|single|different|configured) )*"
 _ALL = (
     rf"(?:{_ON} )?(?:all|every|each)(?: single| one)?(?: of)?(?: my| the| our"
     rf"| these)? {_ADJECTIVES}{MACHINE}{_ENDS}",
     rf"(?:{_ON}|over|throughout) (?:my |the |our )?(?:(?:whole|entire) )?{CLUSTER}{_ENDS}",
     rf"(?:across|throughout|over|among|amongst) (?:my |the |our )?{_ADJECTIVES}{MACHINE}\b",
-    r"(?<!\bthe )(?<!\ban )\beverywhere\b",
+    rf"^everywhere\b|(?<!\bthe )(?<!\ban )\beverywhere(?:{_ENDS}|(?= on\b))",
 )
 _HERE = (
     r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
@@ -274,7 +272,7 @@ def _groups(cutter: _Cutter, names: Names) -> tuple[tuple[str, ...], tuple[str, 
             rf"{lead}group ({any_of})\b",
             rf"(?<=⟧)(?:,? and|,| &|/| plus) (?:the )?({any_of})\b(?: group| {MACHINE})?",
             rf"^(?:the )?({any_of})\s*[:,]",
-            rf"(?:on|across) (?:the )?({any_of})(?=\s*(?:$|[.,;:!?]))",
+            rf"(?:on|across|over|among|between) (?:the )?({any_of})(?=\s*(?:$|[.,;:!?]))",
         )
         for match in cutter.cut(pattern)
     ]

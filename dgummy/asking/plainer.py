@@ -43,8 +43,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         " on the best host",
     ),
     (
-        rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE}s? (?:which|that|who) (?:has|have|is"
-        r"|are) (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
+        rf"\b(?:the |whatever |whichever |a |any )?{ONE_MACHINE} (?:which|that|who) (?:has|is)"
+        r" (?:currently |now )?(?:the )?(?:least|most|lowest|fewest|free|idle|quiet|not busy|n't busy)"
         r"(?: (?:to do|spare|unused|loaded|busy|free|idle|memory|room|load|headroom|work|cpu|ram|capacity|jobs|used"
         r"|available))*",
         "the best host",
@@ -210,7 +210,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (r"^(?:i(?:'d| would)? (?:want|like|need)) @where@ (?:to |for )(?P<rest>.+)$", r"\g<rest> on \g<where>"),
     (r"^(?:give|hand|assign) @where@ (?P<rest>(?!a try).+)$", r"run \g<rest> on \g<where>"),
-    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?!not\b)(?P<rest>.+)$", r"run \g<rest> on \g<where>"),
     (
         r"[,;]? (?:and |but )?(?:do(?:n'?t| not)|never) (?:use|touch|pick|take) (?:any(?:thing"
         rf"|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) @where@",
@@ -305,8 +305,8 @@ _BREAK = re.compile(
     r"|\s+so (?=just\b|please\b|can\b|could\b)"
 )
 _REMARK = re.compile(
-    r"^(?:i|we|you|it|he|she|they|there|that|this|those|my|our|the|fans?|since|because|as|before|after"
-    r"|while|forget|ignore|in case|to be|no|not|for|sorry)\b"
+    r"^(?:i|we|you|it|he|she|they|there|that|this|those|my|our|the|fans?|since|because|as(?! soon| long)"
+    r"|forget|ignore|to be|no|not|sorry)\b"
     r"(?:.*?\b(?:is|are|was|were|am|'m|'re|'s|feels?|looks?|sounds?|seems?|has|think|know|got|getting|go"
     r"|safe|others|rest|remote|kick|started|melts?|dies|keeps?|on battery)\b|'m |'re |'s )",
     re.IGNORECASE,
@@ -314,7 +314,7 @@ _REMARK = re.compile(
 _LEANS_BACK = re.compile(r"\b(?:it|its|them|that|this|there|those|these|each|both)\b", re.IGNORECASE)
 
 
-def _without_remarks(text: str) -> str:
+def without_remarks(text: str) -> str:
     """Without clauses that ask for nothing, where another one does; kept where what follows leans back on them."""
     clauses = _BREAK.split(text)
     while len(clauses) > 1:
@@ -330,8 +330,7 @@ def _without_remarks(text: str) -> str:
 
 
 def plainly(text: str, groups: Iterable[str]) -> str:
-    """Put a marked sentence plainly."""
-    text = _without_remarks(text)
+    """Put a marked sentence without remarks plainly."""
     for pattern, plain in (*COURTESIES, *STAYING, *_rules(groups)):
         before = text
         text = re.sub(pattern, plain, text, count=1, flags=re.IGNORECASE).strip()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from dgummy import hostset
 from dgummy.asking.places import Names, Place, take_places
-from dgummy.asking.plainer import plainly
+from dgummy.asking.plainer import plainly, without_remarks
 from dgummy.asking.spelling import correct
 from dgummy.asking.terms import MACHINE
 
@@ -41,12 +41,14 @@ _OUR_WORDS = frozenset(_OUR_WORDS_TEXT.split())
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence: `said` is all of it with marks for names and quotes, `rest` what is left without its place.
+    """A sentence: `told` is all of it with marks for names and quotes, `said` the same put plainly.
 
+    `rest` is what is left of that without its place;
     `quotes` are what stands between quotation marks, byte for byte, `quoted` the same with them.
     """
 
     text: str
+    told: str
     said: str
     rest: str
     place: Place
@@ -74,11 +76,12 @@ def read(text: str, names: Names) -> Sentence:
     mentioned = tuple(name for name in ambiguous if re.search(rf"\b{re.escape(name)}\b", marked, re.IGNORECASE))
     marked = correct(marked, _VOCABULARY)
     marked, hosts, unknown = _mark_hosts(_spelt_out(marked), known)
-    marked = plainly(marked, known.groups)
+    told = without_remarks(marked)
+    marked = plainly(told, known.groups)
     rest, place = take_places(marked, hosts, known)
     unknown = tuple(dict.fromkeys((*unknown, *place.unknown)))
     place = replace(place, unknown=unknown, ambiguous=mentioned)
-    return Sentence(text, marked, rest, place, quotes, hosts, quoted)
+    return Sentence(text, told, marked, rest, place, quotes, hosts, quoted)
 
 
 def _plain_signs(text: str) -> str:

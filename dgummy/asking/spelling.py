@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_WORD = re.compile(r"[A-Za-z]+")
+# Nothing within the name of a file, and the like.
+_WORD = re.compile(r"(?<![\w./\\-])[A-Za-z]+(?![\w/\\-]|\.\w)")
 _SHORTEST = 4
 _FIXED = {
     "teh": "the",
@@ -22,7 +23,25 @@ _FIXED = {
     "leest": "least",
 }
 # Words of their own, although a letter more would make them one that is looked for.
-_NO_SLIPS = frozenset({"were", "ever", "last", "lest", "sever", "east", "nods", "stat"})
+_NO_SLIPS = frozenset(
+    {
+        "were",
+        "ever",
+        "last",
+        "lest",
+        "sever",
+        "east",
+        "nods",
+        "stat",
+        "star",
+        "lunch",
+        "cold",
+        "bets",
+        "dose",
+        "fist",
+        "buys",
+    }
+)
 
 
 def correct(text: str, vocabulary: Iterable[str]) -> str:

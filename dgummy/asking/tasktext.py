@@ -127,12 +127,16 @@ def work_of(core: str, quotes: tuple[str, ...]) -> Work:
     plain = _task(thing)
     verb = is_verb(_first(plain or ""))
     if plain is not None and not verb and re.fullmatch(_RUN, launch, re.IGNORECASE):
-        plain = f"run {plain}"
+        plain = f"{'run' if gummy or not _SAYS_MORE.fullmatch(launch) else launch} {plain}"
     return Work(plain, launched=bool(launch) or gummy, verb=verb, gummy=gummy, sync=sync is not None)
 
 
 _HANDS_OVER = re.compile(rf"{_HAND_OVER}\b", re.IGNORECASE)
 _WHERE_TO = re.compile(r"\b(?:in|into|behind|under|inside|between|from|out of|next to|to the)\b", re.IGNORECASE)
+
+
+_SAYS_MORE = re.compile(r"start|begin|process|queue|schedule|submit|repeat|work on", re.IGNORECASE)
+"""Verbs that are not always another word for running: `process the queue`."""
 
 
 def _launched(text: str) -> tuple[str, str]:
@@ -265,7 +269,7 @@ _BEFORE = re.compile(
 _BEHIND = re.compile(
     r"(?:[\s,;:!?(-]+|(?<=[\w)\"⟧])\.|(?<=\s)\.+|\s(?:there|please|pls|on it|over there|and|then|for me"
     r"|now|today|thanks|asap"
-    r"|instead|for that|to|of|over|at|on|with|as well|too|here|all|both))$",
+    r"|instead|for that|to|of|over|at|on|with|as well|too|here|all|both|just))$",
     re.IGNORECASE,
 )
 

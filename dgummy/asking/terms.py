@@ -12,7 +12,7 @@ HOST = r"(?:the )?⟦[hu]\d*⟧"
 HOSTS = rf"(?:both |either )?{HOST}(?:(?:, and | and |, | or |/| \+ | & | plus ){HOST})*"
 EVERY = (
     r"(?:(?:all|every|each)(?: single| one)?(?: of)?(?: the| my| our| these)?(?: (?:available|remote"
-    rf"|other|online|idle|build|tailscale))* {MACHINE})"
+    rf"|other|online|build|tailscale))* {MACHINE})"
 )
 SUPERLATIVE = (
     r"(?:less (?:loaded|busy|used)|least[- ](?:loaded|busy|used|occupied|utili[sz]ed|stressed)|best|optimal"
