@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgummy.asking.terms import CLUSTER, EVERY, HOSTS, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE
+from dgummy.asking.terms import CLUSTER, EVERY, HOSTS, MACHINE, ONE_MACHINE, PARTICIPLE, RUN_DONE, SUPERLATIVE
 
 _WISH = (
     r"(?:i(?:'d| would)? (?:want|like|need|love) |(?:could|can|may|might|shall) (?:we|i) (?:get|have) "
@@ -84,6 +84,20 @@ RULES: tuple[tuple[str, str], ...] = (
         r"\2 except \1",
     ),
     (r"^there(?:'s| is| are) (?:an? )?(.+?) to (?:hand out|share out|do|be done|spread|distribute)\b", r"\1"),
+    (
+        rf"^(?:find|pick|choose|get)(?: me)? (?:an?|the|any) (?:best |idle |free |good "
+        rf"|suitable )*{ONE_MACHINE} for (.+?),? and"
+        r" (?:start|run|do|launch|put) (?:it|that) (?:there|on it)$",
+        r"run \1 on the best host",
+    ),
+    (
+        rf"\b(?:the )?({SUPERLATIVE})(?: one)? (?:of|among|amongst) (?:all )?(?:of )?(?:my|the|our|these) {MACHINE}",
+        r"the \1 host",
+    ),
+    (r"^mind (?:running|doing|starting) ", "run "),
+    (r"^auto(?:matically)?[- ]?(select|pick|choose)\b", r"\1"),
+    (r"^(.*(?:⟦h|best|everywhere).*?),? (?:and |but )?not (?:here|locally|on (?:this|my) \w+)[.!]?$", r"\1"),
+    (r"^there(?:'s| is| are) (?:some )?(?=.*,.*\b(?:balance|spread|distribute|share|split)\b)", ""),
     (r"^share (?:with me )?the (?=(?:list|status|overview|load|state)\b)", "show the "),
     (
         r"^[^:⟦?]{3,60}(?::|,| -+|;|\.+) (?=(?:which|what|who|how|is|are) (?=.*\b(?:up|down|alive|online|offline"
@@ -108,6 +122,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"run \1",
     ),
     (rf"^{_HOPE} (?!you\b|i\b|we\b)(.{{3,40}}?) (?:could|would|can|might) (.+?)\??$", r"\1 should \2"),
+    (rf"^{_HOPE} (?:you|we) (?:ran|did|started|launched) ", "run "),
     (rf"^{_HOPE}\s+", ""),
     (
         r"^(?:(?:could|would|can|will) )?you (?:could |can |would |please |might )*(?:be so (?:kind"

@@ -44,7 +44,8 @@ _ODD_PLACE = re.compile(
 )
 _NUMBER_BEHIND = re.compile(r"⟦h\d+⟧\s*(?:/|,|&|and|or|plus|,\s*and)\s*\d+\b", re.IGNORECASE)
 _PROSE = re.compile(
-    r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|inside|via|on|over|and|or|but|like|once|again|without|everywhere|not|only|\d+x)\b"
+    r"\s(?:then|in|into|for|with|times|as|after|before|until|while|when|if|at|by|from|to|using|inside|via|on"
+    r"|over|and|or|but|like|once|again|without|everywhere|not|only|\d+x)\b"
 )
 """What stands between the words of sentences, and seldom behind a program's name."""
 _FRAME_BEHIND = re.compile(
@@ -172,7 +173,8 @@ def _is_one_word(frame: Frame, work: Work) -> bool:
 
 
 _REQUEST = re.compile(
-    r"(?:\W*(?:hi|hey|hello|ok|okay|so|please|pls|and)\b)*\W*(?:(?:can|could|would|will) you|any chance"
+    r"(?:\W*(?:hi|hey|hello|ok|okay|so|please|pls|and)\b)*\W*(?:(?:can|could|would|will) you|mind (?:running"
+    r"|doing|starting)|any chance"
     r"|is it possible)\b",
     re.IGNORECASE,
 )

@@ -61,7 +61,7 @@ def _order(frame: Frame) -> Understood:
         return doubtful
     many = len(several) > 1 and (spread or listed or not place.named)
     if place.each or many or spreads(frame, work):
-        return _distributed(frame, several)
+        return _distributed(frame, () if spreads(frame, work) else several)
     if not place.named:
         return _nowhere(frame, work)
     if work.sync:

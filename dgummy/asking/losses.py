@@ -14,45 +14,48 @@ from dgummy.asking.readings import Frame, Intent, Reading
 
 _SMALL_TEXT = """
 a an the this that these those them it its it's that's there there's i i'd i'll i'm i've me my we we'd we'll
-we've us our you you'd you've you're your they their or and as at by for from in into of on onto over to via with
-within through throughout across along around among amongst between than then so too also plus namely is are be been
-being was were am isn't do does doing done has have having had get gets got getting go goes going can could may
-might must ought probably itself shall should will would need needs needed want wants like likes love wish wishes
-prefer rather let let's lets make sure ensure see keep give put place use using take takes try ok okay hi hey hello
-yo morning evening please pls plz kindly thanks thank thx ta cheers appreciate appreciated grateful glad happy
-obliged nice great good kind lovely cool helpful pretty very really just simply maybe perhaps possibly possible
-chance way wondering wonder mind care well literally basically actually quickly quick sorry oops rush hurry request
-requested ask asks asked user both more time moment today now next asap soon right think yourself however whatever
-which whichever who whoever what where wherever whatever's say tell everyone's waiting anything 'em 's safe favour
-favor instruct instructed belongs apply ahead know mean listen look
+we've us our you you'd you've you're your they their or and as at by for from in into of on onto over to via
+with within through throughout across along around among amongst between than then so too also plus namely is
+are be been being was were am isn't do does doing done has have having had get gets got getting go goes going
+can could may might must ought probably itself shall should will would need needs needed want wants like likes
+love wish wishes prefer rather let let's lets make sure ensure see keep give put place use using take takes
+try ok okay hi hey hello yo morning evening please pls plz kindly thanks thank thx ta cheers appreciate
+appreciated grateful glad happy obliged nice great good kind lovely cool helpful pretty very really just
+simply maybe perhaps possibly possible chance way wondering wonder mind care well literally basically actually
+quickly quick sorry oops rush hurry request requested ask asks asked user both more time moment today now next
+asap soon right think yourself however whatever which whichever who whoever what where wherever whatever's say
+tell everyone's waiting anything 'em 's safe favour favor instruct instructed belongs apply ahead know mean
+listen look
 """
 _RUN_TEXT = """
-run runs running ran rerun re-run exec execute executes executed executing execution start starts started starting
-launch launches launched launching perform performed performing kick fire spin spawn trigger issue boot loose
-working work works hand handle deal send dispatch delegate assign allocate route throw stick chuck submit queue
-schedule bring repeat call orchestrate distribute distributed distributing balance balanced balancing balancer
-load-balance load-balanced spread share split divide divvy farm fan parallelize parallelise separately evenly optimally
-fairly once same handles takes performs scheduler dgummy tool decide pick choose select find look turn task tasks
-job jobs /gummy-task gummy gummies agent agents gummy-agent specialist specialists expert command shell following
+run runs running ran rerun re-run exec execute executes executed executing execution start starts started
+starting launch launches launched launching perform performed performing kick fire spin spawn trigger issue
+boot loose working work works hand handle deal send dispatch delegate assign allocate route throw stick chuck
+submit queue schedule bring repeat call orchestrate distribute distributed distributing balance balanced
+balancing balancer load-balance load-balanced spread share split divide divvy farm fan parcel dish mete
+auto-select remaining pending open parallelize parallelise separately evenly optimally fairly once same
+handles takes performs scheduler dgummy tool decide pick choose select find look turn task tasks job jobs
+/gummy-task gummy gummies agent agents gummy-agent specialist specialists expert command shell following
 things chores pieces todo list
 """
 _WHERE_TEXT = """
-machine machines host hosts node nodes box boxes server servers computer computers worker workers platform platforms
-instance instances target targets laptop desktop pc workstation cluster network fleet tailnet farm pool localhost
-cluster-wide network-wide fleet-wide single whole entire own local locally remote remotely group groups al one ones
-other others separate different multiple available suitable suited suit suits fit fits best optimal ideal less lest
-least most lowest lightest smallest freest idlest quietest emptiest fastest strongest idle quiet spare free busy
-loaded overloaded occupied utilised utilized least-loaded load cpu memory ram room capacity headroom usage avg
-average resources score stay current currently present connect hop jump head switch move ssh log via in
+machine machines host hosts node nodes box boxes server servers computer computers worker workers platform
+platforms instance instances target targets laptop desktop pc workstation cluster network fleet tailnet farm
+pool localhost cluster-wide network-wide fleet-wide single whole entire own local locally remote remotely
+group groups al one ones other others separate different multiple available suitable suited suit suits fit
+fits best optimal ideal less lest least most lowest lightest smallest freest idlest quietest emptiest fastest
+strongest idle quiet spare free busy loaded overloaded occupied utilised utilized least-loaded load cpu memory
+ram room capacity headroom usage avg average resources score stay current currently present connect hop jump
+head switch move ssh log via in
 """
 _SYNC_TEXT = """
-push copy mirror replicate
-upload transfer ship code codebase project repo repository tree checkout branch changes edits files source sources
-stuff state version directory folder monorepo latest newest fresh uncommitted update date
+push copy mirror replicate upload transfer ship code codebase project repo repository tree checkout branch
+changes edits files source sources stuff state version directory folder monorepo latest newest fresh
+uncommitted update date
 """
 _ABOUT_RUNS_TEXT = """
-cancel kill abort stop halt terminate end collect fetch pull download retrieve grab results result artifacts changed
-made produced output diff back home away last stuck during going nowhere
+cancel kill abort stop halt terminate end collect fetch pull download retrieve grab results result artifacts
+changed made produced output diff back home away last stuck during going nowhere
 """
 _SMALL = frozenset((_SMALL_TEXT + _RUN_TEXT + _WHERE_TEXT + _SYNC_TEXT).split())
 """Words that may be in no part of a reading: by themselves they say nothing of what is to be done."""
@@ -107,9 +110,13 @@ _TURNS = re.compile(
             _PARTICLE.format(verbs=r"(?:kick|fire|ship|send|call)(?:ing)?", particle="off"),
             _PARTICLE.format(verbs=r"(?:start|fire|spin|boot|sync|synced|wake|queue|split|divvy)", particle="up"),
             _PARTICLE.format(
-                verbs=r"(?:hand|farm|fan|share|roll|deal|divide|spread|work|figure|find|carry|leav|leave|send|give)(?:ing)?",
+                verbs=(
+                    r"(?:hand|farm|fan|share|roll|deal|divide|spread|work|figure|find|carry|leav|leave|send"
+                    r"|give)(?:ing)?"
+                ),
                 particle="out",
             ),
+            r"\bnot (?:here|locally)\b|\bset (?=(?:the )?⟦h\d+⟧ )|\bmind (?=running|doing|starting)|\bof mine\b",
             r"\bup[- ]to[- ](?:date|speed)\b",
             r"\b(?:great|good|nice|lovely|cool|helpful|wonderful|appreciated?(?: it)?|grateful|glad|happy|obliged"
             r"|love it|like it|wondering|wonder|best|please) if\b",

@@ -39,7 +39,8 @@ NEGATION = re.compile(
     r"|^(?:you |we |i |it |they )?(?:(?:must|should|shall|may|can|need|ought)(?: not|n'?t)|cannot"
     r"|mustn'?t|shouldn'?t)\b"
     r"|^(?:run nothing|(?:plan|prepare|want|wait|ready|get ready) to|consider|imagine|suggest|postpone|delay|hold|undo"
-    r"|cancel(?=:)|stop(?!\b.* from \w+ing\b)|avoid|refuse|forget|pretend|make sure (?:not|nobody|no one)"
+    r"|cancel(?=:)|stop(?!\b.* from \w+ing\b)(?! (?:the|that) \w+ (?:in|of) )|avoid|refuse|forget|pretend"
+    r"|make sure (?:not|nobody|no one)"
     r"|be sure not)\b"
     r"|\b(?:ask me first|just kidding|only show|as a dry run|dry run only|but (?:as a )?dry run)\b",
     re.IGNORECASE,

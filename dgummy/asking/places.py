@@ -131,7 +131,7 @@ _ALL = (
 )
 _HERE = (
     r"(?:right )?(?:(?:on )?\bhere\b(?! in)|\blocally\b)",
-    r"(?:on|in) (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)\b|on (?:this"
+    r"(?:on|in) (?:this|my|the) (?:own |local )*(?:laptop|desktop|pc|workstation|computer)(?: of mine)?\b|on (?:this"
     rf"|my) (?:own )?{ONE_MACHINE}\b"
     rf"|on (?:the|my) local {ONE_MACHINE}\b|\bon localhost\b",
 )

@@ -112,6 +112,12 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     # Who is to do it.
     (
+        r"^(?:would|could|can|will) @where@ (?:please )?be so (?:kind|good) as to (?P<rest>.+)$",
+        r"\g<rest> on \g<where>",
+    ),
+    (r"^for @where@\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (r"^sync and (?:let|have|get|make) @where@ (?:to )?(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
+    (
         r"^(?:an? |the )?(?:task|job|work|todo|something|next|next up|next one"
         r"|up next),?(?: for)? @where@\s*[:,-]+\s*(?P<rest>.+)$",
         r"\g<rest> on \g<where>",

@@ -107,7 +107,8 @@ def _about_agents(frame: Frame) -> Reading | None:
     ):
         return None
     if re.match(
-        r"(?:what|who) (?:is|are|does|do) (?:a |an |the )?(?:gummy )?(?:specialists?|agents?)(?: do| mean"
+        r"(?:what|who) (?:is|are|does|do) (?:a |an |the )?(?:word |term )?(?:gummy )?(?:specialists?"
+        r"|agents?)(?: do| mean"
         r"| for)?$",
         frame.core,
         re.IGNORECASE,
@@ -116,7 +117,8 @@ def _about_agents(frame: Frame) -> Reading | None:
     if head is None or _THING.search(frame.core):
         return None
     info = (
-        rf"^{SHOW}\b|\b(?:what|which|who|where|how many|how much|whose)\b|^(?:is|are|any|do|does|has|have)\b"
+        rf"^{SHOW}\b|\b(?:what|which|who|where|how (?:are|is|many|much)|how many|how much|whose)\b|^(?:is|are"
+        rf"|any|do|does|has|have)\b"
         r"|^(?:the )?(?:status|state|overview)\b"
         rf"|\b(?:status|dashboard|overview|list)\b|^(?:my |all |active |running )*{_AGENTS}(?: running| active)?$"
     )
@@ -170,7 +172,7 @@ _RUNS_MEANT = (
     r"|(?:everything|all|anything)(?: that)? ran\b|(?:everything|all|anything)(?: that)? (?:i|we)(?:'ve"
     r"| have)? (?:ran|run|started|launched)\b"
     r"|(?:what|where|which|who|when|how)\b.*\b(?:ran\b|did .* run\b|(?:i|we|you)(?:'ve| have) run\b|(?:i"
-    r"|we)(?:'ve| have)? (?:got |still |been )?running\b|have (?:i|we) (?:got |been )?running\b|(?:i|we"
+    r"|we)(?:'ve| have)? (?:got |still |been )?running\b|have (?:i|we) (?:got |been )?(?:running|run)\b|(?:i|we"
     r"|you)(?:'ve| have)? (?:started|launched)\b)"
     r"|(?:what|what's|anything|is anything)(?: is)?(?: currently| still)? running(?! (?:low|out|hot)\b)"
     r"|what (?:is|are) ⟦h\d+⟧ (?:running|doing|working on))"
@@ -256,9 +258,11 @@ def _about_runs(frame: Frame) -> Reading | None:
     run = re.search(_RUN_ID, core)
     named = run is not None or re.search(rf"\b{_RUN_NOUN}", core, re.IGNORECASE) is not None
     launched = re.match(r"(?:run|execute|start|launch|ssh)\b", core, re.IGNORECASE) is not None
+    supposes = re.search(r"\b(?:would|should|could)\b", core, re.IGNORECASE) is not None
     for detail, pattern, besides in _RUN_QUESTIONS:
         if (
             re.search(pattern, core, re.IGNORECASE)
+            and not (supposes and detail == "runs")
             and (named or frame.has(besides))
             and not (launched and detail == "logs")
         ):

@@ -20,7 +20,7 @@ _HAND_OVER = (
 LAUNCH = rf"(?:{_RUN}|{_HAND_OVER})"
 _SPREAD = (
     r"(?:(?:load[- ])?balance|spread|farm out|share out|split up|split|divide up|divide|paralleli[sz]e"
-    r"|orchestrate|hand out|deal out"
+    r"|orchestrate|hand out|parcel out|dish out|mete out|deal out"
     r"|distribute|share|let .{1,20} place(?: both)?)"
 )
 _SYNC = re.compile(
