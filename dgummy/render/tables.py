@@ -171,6 +171,7 @@ def ended(result: RunResult) -> tuple[str, str]:
         text += f" on {result.host} in {format_duration(result.duration_s)}"
     elif len(result.attempts) == 1:
         text += f": {result.attempts[0].host}"
+        reason = reason.removeprefix(f"{result.attempts[0].host}: ")
     elif result.attempts:
         text, reason = f"{sign} no host could take it", ""
     if reason:
