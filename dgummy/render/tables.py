@@ -122,6 +122,8 @@ def would_sync(result: SyncResult) -> str:
         return f"✗ {result.host}: passed over: {one_line(failure.detail)}"
     if not result.ok:
         return f"✗ {result.host}: {one_line(str(failure))}"
+    if not result.remote_dir:
+        return f"{result.host}: would be sent no project"
     lines = [
         f"{result.host}: would send {format_count(result.files, 'file')} ({format_bytes(result.bytes)}) of"
         f" {result.total_files:,} ({format_bytes(result.total_bytes)}) and delete {result.deleted:,}"
