@@ -256,7 +256,7 @@ def _folder(notes: Notes, folder: Folder) -> None:
             folder.name,
             f"{folder.path} belongs to another user",
             _PRIVATE_WHY,
-            f'sudo chown -R "$(id -un)" {path}',
+            f'if it should be yours: sudo chown -R "$(id -un)" {path}',
         )
     elif folder.is_open:
         repair = Repair(Mending.PRIVATE, folder.path, folder.below) if folder.below else None

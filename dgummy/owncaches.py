@@ -40,19 +40,26 @@ class _NotOurs(Exception):  # noqa: N818 - never leaves this module
 
 
 def look(path: Path) -> Condition | None:
-    """How a cache is, None if there is none. Links in its place are not followed."""
+    """How a cache is, None if there is none that can be seen. Links in its place are not followed."""
     try:
         descriptor = os.open(path, _FILE)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
-        if path.is_symlink() or not path.is_file():
-            return Condition("it is no ordinary file", foreign=True)
-        return Condition(f"it cannot be read: {error.strerror}", foreign=path.lstat().st_uid != os.geteuid())
+        return _unopened(path, error)
     try:
         return _condition(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unopened(path: Path, error: OSError) -> Condition | None:
+    """How a cache is that cannot be opened. In a folder that is closed to us none can be seen."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return Condition("it is no ordinary file", foreign=True)
+    return Condition(f"it cannot be read: {error.strerror}", foreign=info.st_uid != os.geteuid())
 
 
 def is_ours(path: Path, below: Path) -> bool:

@@ -33,6 +33,7 @@ _TEST_S = 120.0
 _LATE = timedelta(seconds=90)
 _POLL_S = 0.1
 _PATIENCE_S = 60.0
+_MEND_LINE = "mend it (crontab -e), or add the job again (--replace)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,12 @@ class Jobs:
         return [self._listed(entry, newest, zone_now) for entry in self._all()]
 
     def run(self, entry: Entry, show: Callable[[bytes], None]) -> int:
-        """Run a job's command now, as cron would; `show` is given what comes to its log. Its exit code."""
+        """Run a job's command now, as cron would; `show` is given what comes to its log. Its exit code.
+
+        UsageError where cron could not read its line.
+        """
+        if not entry.command:
+            raise UsageError(f"{entry.name}: cron cannot read its line, and never runs it", _MEND_LINE)
         files = self._files(entry)
         offset = files.size()
         with subprocess.Popen(
@@ -331,7 +337,7 @@ def _gone_interpreter(program: str) -> str | None:
 def _problems(entry: Entry, job: CronJob | None) -> tuple[str, ...]:
     """What keeps a job from running that can be seen from here."""
     if not entry.fields:
-        return ("cron cannot read its line: mend it (crontab -e), or add the job again (--replace)",)
+        return (f"cron cannot read its line: {_MEND_LINE}",)
     if not entry.enabled:
         how = "its timer is switched off" if entry.is_timer else "its line is commented out"
         return (f"{how}: it does not run",)

@@ -142,7 +142,7 @@ def _below(path: Path, scene: Scene) -> str:
     state = scene.state_dir
     if path == scene.memo_dir:
         base = path.parent
-    elif state == layers.expand_path(Settings().state_dir, scene.home) or (state / "runs.db").is_file():
+    elif state == layers.expand_path(Settings().state_dir, scene.home) or _is_file(state / "runs.db"):
         base = state.parent
     else:
         return ""
@@ -272,6 +272,10 @@ def _is_there(path: Path) -> bool:
     return True
 
 
+def _is_file(path: Path) -> bool:
+    return _is_there(path) and path.is_file()
+
+
 def _caches(scene: Scene) -> tuple[tuple[BadCache, ...], tuple[tuple[str, str], ...]]:
     """Caches that cannot be read, and files in their places that are not ours, each with the reason."""
     folders = {scene.state_dir / "cache": owncaches.IN_STATE, scene.memo_dir: owncaches.IN_MEMO}
@@ -294,7 +298,7 @@ def _ledger(path: Path) -> tuple[Ledger, Trouble]:
     """Look through the ledger without changing it; as far as there is time."""
     if not _is_there(path):
         return Ledger.NONE, Trouble("")
-    if not path.is_file():  # a named pipe would keep us waiting
+    if not _is_file(path):  # a named pipe would keep us waiting
         return Ledger.UNUSABLE, Trouble(
             f"{path} is no ordinary file", f"see what it is, and move it away: ls -ld {path}"
         )

@@ -158,6 +158,8 @@ def test_junit_xml_is_read_where_the_output_tells_nothing(desk: Desk) -> None:
 def test_dry_does_nothing(desk: Desk) -> None:
     done = desk.inv("fanout", "--exclude", "node-3", "--dry", "touch made")
     assert done.code == 0 and "node-1: would send" in done.out and "would run on 2: touch made" in done.out
+    done = desk.inv("fanout", "--exclude", "node-3", "--dry", "--no-sync", "touch made")
+    assert done.code == 0 and "node-1: would be sent no project\n" in done.out and "would run on 2" in done.out, done
     assert not (desk.there("node-1") / "made").exists()
 
 

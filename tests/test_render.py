@@ -279,6 +279,10 @@ def test_the_closing_line_of_a_sync(sync: dict[str, object], line: str) -> None:
             "✗ unreachable: node-1: connection refused · run 20260301-120000-abcdef",
         ),
         (
+            result(RunState.SYNC_FAILED, host="", reason="sync failed: node-1: its disk is full"),
+            "✗ sync failed: node-1: its disk is full · run 20260301-120000-abcdef",
+        ),
+        (
             result(
                 RunState.SYNC_FAILED,
                 host="",

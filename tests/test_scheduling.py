@@ -228,6 +228,8 @@ def test_what_keeps_a_job_from_running_is_told(desk: Desk) -> None:
     assert desk.listed().problems == (
         "cron cannot read its line: mend it (crontab -e), or add the job again (--replace)",
     )
+    with pytest.raises(UsageError, match="never runs it"):
+        desk.jobs.run(desk.jobs.find("nightly"), lambda _: None)
     for was, now in ((b"--lock nightly", b"--lock ../x"), (b"--log /", b"--log ")):
         desk.table.write_bytes(cronline.line(desk.job()).replace(was, now))
         assert desk.listed().problems == ("its line was changed to something that is not known here",)

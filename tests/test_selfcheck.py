@@ -96,6 +96,16 @@ def test_the_ledger_is_looked_through_and_left_as_it_is(tmp_path: Path) -> None:
     assert pipe.ledger is Ledger.UNUSABLE and "no ordinary file" in pipe.ledger_trouble.what
 
 
+@pytest.mark.parametrize("name", ["state", "memo"])
+def test_a_folder_that_cannot_be_looked_into_is_told_as_that(tmp_path: Path, name: str) -> None:
+    """One whose name is too long is as closed as another user's, for root too."""
+    closed = tmp_path / ("x" * 300)
+    state, memo = (closed if name == one else tmp_path / one for one in ("state", "memo"))
+    facts = selfcheck.look(Scene(dict(os.environ), state, memo, tmp_path, cache_files=(closed / "load.json",)))
+    assert (facts.broken_caches, facts.strange_caches) == ((), ())
+    assert {one.problem for one in facts.folders if one.path.startswith(str(closed))} == {"File name too long"}
+
+
 def test_caches(tmp_path: Path) -> None:
     cache, shared = tmp_path / "state/cache", tmp_path / "shared.json"
     cache.mkdir(parents=True)

@@ -120,9 +120,10 @@ def test_what_was_tried_is_told(server: Sshd, tmp_path: Path) -> None:
     found = refused(log_in(server.target(identity_files=(str(wrong), str(garbage)))))
     assert str(wrong) in found.detail and str(garbage) in found.detail
     assert "accepts publickey" in found.detail
-    assert "ssh-copy-id" in found.remedy
-    found = refused(log_in(server.target(identity_files=())))
+    assert found.remedy.endswith(": ssh-copy-id node")
+    found = refused(log_in(server.target(identity_files=()), ssh_config_path=Path("/my own/config")))
     assert "accepts publickey" in found.detail
+    assert found.remedy.endswith(": ssh-copy-id -F '/my own/config' node")
 
 
 @needs_sshd

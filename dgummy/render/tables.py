@@ -122,6 +122,8 @@ def would_sync(result: SyncResult) -> str:
         return f"✗ {result.host}: passed over: {one_line(failure.detail)}"
     if not result.ok:
         return f"✗ {result.host}: {one_line(str(failure))}"
+    if not result.remote_dir:
+        return f"{result.host}: would be sent no project"
     lines = [
         f"{result.host}: would send {format_count(result.files, 'file')} ({format_bytes(result.bytes)}) of"
         f" {result.total_files:,} ({format_bytes(result.total_bytes)}) and delete {result.deleted:,}"
@@ -171,6 +173,7 @@ def ended(result: RunResult) -> tuple[str, str]:
         text += f" on {result.host} in {format_duration(result.duration_s)}"
     elif len(result.attempts) == 1:
         text += f": {result.attempts[0].host}"
+        reason = reason.removeprefix(f"{result.attempts[0].host}: ")
     elif result.attempts:
         text, reason = f"{sign} no host could take it", ""
     if reason:

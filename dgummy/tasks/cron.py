@@ -26,6 +26,7 @@ from dgummy.tasks._jobs import (
 )
 from dgummy.tasks._jobs import written as written_down
 from dgummy.tasks._shared import duration_s, refuse_beside, session, wish
+from dgummy.units import format_count
 
 if TYPE_CHECKING:
     from dgummy.jobcheck import Trial
@@ -233,8 +234,8 @@ def _given(job: list[str]) -> tuple[list[str], list[str]]:
     command = words_around_dashes()[1]
     before = job[: len(job) - len(command)] if command else job
     if len(before) != 2:
-        what = "cron.add takes a name and a schedule"
-        raise UsageError(f"{what}, and there are {len(before)} words", f"put the schedule in quotes; {_EXAMPLE}")
+        what = f"cron.add takes a name and a schedule, not {format_count(len(before), 'word')}"
+        raise UsageError(what, f"put the schedule in quotes; {_EXAMPLE}")
     if not command:
         raise UsageError("there is no command", _EXAMPLE)
     return before, command

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import os
 import re
+import shlex
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -50,9 +51,9 @@ class AuthReport:
     cut_off: bool = False
     url: str = ""
 
-    def failure(self, user: str, hostname: str) -> Failure:
+    def failure(self, target: SSHTarget, ssh_flags: str = "") -> Failure:
         """The failure this amounts to."""
-        said = [f"{user}@{hostname} refused {', '.join(self.tried) or 'to let us in'}"]
+        said = [f"{target.user}@{target.hostname} refused {', '.join(self.tried) or 'to let us in'}"]
         if self.second_factor:
             said.append(f"a key was right, but the server also wants {', '.join(self.accepts)}")
         elif self.accepts:
@@ -63,16 +64,17 @@ class AuthReport:
             said.append(f"not usable: {', '.join(self.unreadable)}")
         if self.cut_off:
             said.append("the server ended the conversation (too many keys? set IdentitiesOnly)")
-        return Failure(FailureKind.AUTHENTICATION, "; ".join(said), self._remedy(user, hostname))
+        return Failure(FailureKind.AUTHENTICATION, "; ".join(said), self._remedy(target, ssh_flags))
 
-    def _remedy(self, user: str, hostname: str) -> str:
+    def _remedy(self, target: SSHTarget, ssh_flags: str) -> str:
         if self.url:
             return f"visit {self.url} and try again"
         if self.encrypted:
             return f"ssh-add {self.encrypted[0]}"
         if self.second_factor:
             return "dgummy never asks: let a key alone suffice for this user, or use an agent key that is exempt"
-        return f"put your key there: ssh-copy-id {user}@{hostname}"
+        # By the name that ssh's files know: they have its port, and what it goes through.
+        return f"put your key there: ssh-copy-id{ssh_flags} {shlex.quote(target.name)}"
 
 
 class Login(AuthStrategy):

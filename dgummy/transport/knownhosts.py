@@ -38,9 +38,9 @@ class KnownHosts:
     does not show them is suspicious).
     """
 
-    def __init__(self, ask: Callable[[HostKeyQuestion], bool] | None, ssh_config_path: Path | None = None) -> None:
+    def __init__(self, ask: Callable[[HostKeyQuestion], bool] | None, ssh_flags: str = "") -> None:
         self._ask = ask
-        self._ssh = "ssh" if ssh_config_path is None else f"ssh -F {shlex.quote(str(ssh_config_path))}"
+        self._ssh = f"ssh{ssh_flags}"
         self._asking = threading.Lock()
         self._writing = threading.Lock()
         self._read: dict[str, tuple[_Stamp, KnownHostsFile]] = {}

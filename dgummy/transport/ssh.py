@@ -6,6 +6,7 @@ Only this module, `sshconnect` and `auth` import them. Import it late: they cost
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -65,11 +66,13 @@ class SSHTransport:
         quiet_paramiko()
         self._resolve = resolve
         self._connect_s = connect_s
+        ssh_flags = "" if ssh_config_path is None else f" -F {shlex.quote(str(ssh_config_path))}"
         self._around = Surroundings(
-            known_hosts=KnownHosts(ask, ssh_config_path),
+            known_hosts=KnownHosts(ask, ssh_flags),
             browser_s=browser_s,
             interactive=interactive,
             on_notice=on_notice,
+            ssh_flags=ssh_flags,
         )
         self._lock = threading.Lock()
         self._pools: dict[str, Pool[Open]] = {}

@@ -107,12 +107,13 @@ class Watchdog:
 
 @dataclass(slots=True)
 class Surroundings:
-    """What every connection attempt shares."""
+    """What every connection attempt shares. `ssh_flags` are for advice in messages, each after a blank."""
 
     known_hosts: KnownHosts
     browser_s: float
     interactive: bool
     on_notice: Callable[[str, str], None]
+    ssh_flags: str = ""
 
 
 @dataclass(slots=True)
@@ -244,7 +245,7 @@ class Attempt:
             return error.failure
         report, target = self._login.report, self._target
         if self._stage == _AUTH and (not self._watchdog.expired or report.url):
-            return report.failure(target.user, target.hostname)
+            return report.failure(target, self._around.ssh_flags)
         where = f"{target.hostname} port {target.port}"
         if self._watchdog.expired:
             waited = format_duration(time.monotonic() - self._began)
@@ -271,7 +272,7 @@ class Attempt:
         return Failure(
             FailureKind.DROPPED,
             f"{where} broke off at {self._stage}: {printable(str(error)) or type(error).__name__}",
-            f"see what `ssh -v {self._target.name}` says",
+            f"see what `ssh{self._around.ssh_flags} -v {self._target.name}` says",
         )
 
 
