@@ -63,7 +63,7 @@ def test_what_the_rules_were_written_for_is_read_so(bench: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "least"), [("held", 0.9), ("kept", 0.95), ("later", 0.98), ("rounds", 0.97), ("roundabout", 0.95)]
+    ("table", "least"), [("held", 0.9), ("kept", 0.95), ("later", 0.98), ("rounds", 0.98), ("roundabout", 0.95)]
 )
 def test_what_they_were_not_written_for_mostly_is_too(bench: ModuleType, table: str, least: float) -> None:
     cases = bench.cases(table)
