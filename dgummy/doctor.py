@@ -69,33 +69,29 @@ class Doctor:
         `scene` says what of this machine is to be looked at, given how its hosts are reached.
         """
         hosts = self.hosts(wish)
-        known = self._how_to_reach(hosts)
+        ssh = selfcheck.ask_ssh()
+        known = None if not ssh or isinstance(ssh, Trouble) else self._how_to_reach(hosts)
         targets = known or {}
-        here = fanout.Call(lambda: selfcheck.look(scene(targets)), HERE)
+        here = fanout.Call(lambda: selfcheck.look(replace(scene(targets), ssh=ssh)), HERE)
         patience_s = self._settings.timeouts.connect_s + HOST_S + _LEFT_BEHIND_S
         looked_at = [host for host in hosts if known is not None or host.name == LOCAL_HOST]
         found = {one.place: one for one in self._look_at_all(looked_at, targets, patience_s)}
         self._remember(found.values())
         facts = here.result()
-        if known is None and not facts.silent and facts.ssh and not isinstance(facts.ssh, Trouble):
+        if known is None and not facts.silent and ssh and not isinstance(ssh, Trouble):
             facts = replace(facts, silent={"ssh": f"ssh -G {hosts[0].ssh_names()[0]}"})
-        ways = {
-            name: [way.hostname.lower().rstrip(".") for way in several] for name, several in (targets or {}).items()
-        }
+        ways = {name: [way.hostname.lower().rstrip(".") for way in several] for name, several in targets.items()}
         told = [diagnosis_here.with_tailnet(one, ways.get(one.place, ()), facts.tailnet) for one in found.values()]
         unseen = [Checkup(host.name) for host in hosts if host.name not in found]
         return Report((diagnosis_here.examine(facts), *told, *unseen))
 
     def _how_to_reach(self, hosts: Sequence[Host]) -> dict[str, Sequence[SSHTarget]] | None:
-        """How ssh would reach each host; None where this machine has no ssh that says so, and none can be looked at."""
+        """How ssh would reach each host; None where that does not come to an end, and none can be looked at."""
 
         def prepare() -> dict[str, Sequence[SSHTarget]]:
             self._cluster.connect()
             return self._targets(hosts)
 
-        ssh = selfcheck.ask_ssh()
-        if not ssh or isinstance(ssh, Trouble):
-            return None
         call = fanout.Call(prepare)
         return call.result() if call.wait(PREPARE_S + len(hosts)) else None
 

@@ -44,6 +44,7 @@ class Scene:
 
     home: the user's folder, below which nothing of ours is a link. cache_files: those that the settings name.
     targets: the ways of each host, as far as ssh can tell them. find_d: looks for it, None where it is not wanted.
+    ssh: what it said of itself, None if it is still to be asked.
     config: what is wrong with the settings; readable: whether they could be read all the same.
     """
 
@@ -54,6 +55,7 @@ class Scene:
     cache_files: tuple[Path, ...] = ()
     targets: Mapping[str, Sequence[SSHTarget]] | None = None
     find_d: Callable[[], Found | NotFound] | None = None
+    ssh: str | Trouble | None = None
     config: Trouble | None = None
     readable: bool = True
     config_files: tuple[str, ...] = ()
@@ -72,7 +74,7 @@ def look(scene: Scene, patience_s: float = LOOK_S) -> HereFacts:
     )
     facts, silent = _answers(
         {
-            "ssh": lambda: {"ssh": ask_ssh()},
+            "ssh": lambda: {"ssh": ask_ssh() if scene.ssh is None else scene.ssh},
             "git": lambda: {"git": _said("git", "--version")},
             "rsync": lambda: {"rsync": _rsync()},
             "d": lambda: {"d": _d(scene.find_d) if scene.find_d else None},

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -177,13 +177,13 @@ def test_a_host_keeps_the_deadline_of_a_client_that_is_gone(desk: Desk) -> None:
     assert desk.inv("cancel", run_id).code == 0
 
 
-def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
-    """Nothing of it is lost: it stays on its host, and is collected later."""
-    project, gate, stuck = desk.nodes.project(), threading.Event(), threading.Event()
+Ask = Callable[[], Answer | Failure]
 
-    class Stuck:
-        """A transport that comes to no end once work is to be brought home."""
 
+def hooked(hook: Callable[[Script, Ask], Answer | Failure]) -> Callable[[Transport], Transport]:
+    """What puts a hook around a transport: it gets each script, and what runs it."""
+
+    class Hooked:
         name = "ssh"
 
         def __init__(self, inner: Transport) -> None:
@@ -192,10 +192,20 @@ def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
         def run_script(
             self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: FrameSink | None = None
         ) -> Answer | Failure:
-            if re.search(rb"\ntell_changes(?: '[^\n]*)? </dev/null\nSTATUS=", script.text):
-                stuck.set()
-                gate.wait()
-            return self._inner.run_script(host, script, limits, sink)
+            return hook(script, lambda: self._inner.run_script(host, script, limits, sink))
+
+    return Hooked
+
+
+def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
+    """Nothing of it is lost: it stays on its host, and is collected later."""
+    project, gate, stuck = desk.nodes.project(), threading.Event(), threading.Event()
+
+    def never_comes_home(script: Script, ask: Ask) -> Answer | Failure:
+        if re.search(rb"\ntell_changes(?: '[^\n]*)? </dev/null\nSTATUS=", script.text):
+            stuck.set()
+            gate.wait()
+        return ask()
 
     def strike() -> None:
         stuck.wait()
@@ -203,7 +213,10 @@ def test_a_deadline_holds_while_work_comes_home(desk: Desk) -> None:
 
     wish, options = Wish(hosts=("node-1",)), RunOptions(collect=True)
     try:
-        with desk.nodes.cluster(project, transport=Stuck) as cluster, unattended.deadline(3600) as alarm:
+        with (
+            desk.nodes.cluster(project, transport=hooked(never_comes_home)) as cluster,
+            unattended.deadline(3600) as alarm,
+        ):
             threading.Thread(target=strike, daemon=True).start()
             result = cluster.run("echo work >new.txt", wish, options)
         assert (alarm.passed, result.state.value, result.work.value) == (1, "ok", "uncollected")
@@ -217,27 +230,20 @@ def test_what_never_ran_left_no_work_on_its_host(desk: Desk) -> None:
     """The deadline passes while it is being started, and its host hears of that first."""
     project, called_off, heard = desk.nodes.project(), threading.Event(), list[Event]()
 
-    class Slow:
-        """A transport that brings the start of a run when it was called off already."""
-
-        name = "ssh"
-
-        def __init__(self, inner: Transport) -> None:
-            self.connect, self.close, self._inner = inner.connect, inner.close, inner
-
-        def run_script(
-            self, host: Host, script: Script, limits: Limits = NO_LIMITS, sink: FrameSink | None = None
-        ) -> Answer | Failure:
-            if b"never-begun" in script.text:
-                alarm.set(0)
-                called_off.wait(20)
-            answer = self._inner.run_script(host, script, limits, sink)
-            if isinstance(answer, Answer) and answer.has("void"):
-                called_off.set()
-            return answer
+    def begins_late(script: Script, ask: Ask) -> Answer | Failure:
+        if b"never-begun" in script.text:
+            alarm.set(0)
+            called_off.wait(20)
+        answer = ask()
+        if isinstance(answer, Answer) and answer.has("void"):
+            called_off.set()
+        return answer
 
     wish, options = Wish(hosts=("node-1",)), RunOptions(collect=True)
-    with desk.nodes.cluster(project, heard, transport=Slow) as cluster, unattended.deadline(3600) as alarm:
+    with (
+        desk.nodes.cluster(project, heard, transport=hooked(begins_late)) as cluster,
+        unattended.deadline(3600) as alarm,
+    ):
         result = cluster.run("echo never-begun", wish, options)
     assert called_off.is_set()
     assert (result.state.value, result.reason, result.work.value) == (

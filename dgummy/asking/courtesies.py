@@ -42,8 +42,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^let me (?:see|look at|have a look at|view|check|know about) ", "show me "),
     (r"^(?:i(?:'ve| have)? changed my mind|never ?mind|oh no|oops)[,;:.!-]+ *", ""),
     (
-        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|get to|talk to|connect to|ping"
-        r"|contact|log ?in ?to|ssh (?:in ?)?to)"
+        r"^(?:can|could|do) (?:you|we|i) (?:still )?(?:reach|get through to|talk to|ping|contact"
+        r"|(?:ssh|log ?in|connect|get) ?(?:in ?to|to))"
         r" ((?:the )?⟦h\d+⟧)\??$",
         r"is \1 up",
     ),

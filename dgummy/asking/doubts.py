@@ -67,10 +67,10 @@ _NAMELESS = re.compile(
 )
 """Tasks that are not named."""
 _TOLD = rf"{SHOW} (?:me |my )?(?:the )?(?:cluster |load )?(?:logs?|runs|status|load|specialists|hosts|state|output)"
-_RUN_DONE = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last|its)"
-_FIRST = re.compile(rf"^(?:{_TOLD}|{_RUN_DONE})\b", re.IGNORECASE)
+_TO_A_RUN = r"(?:cancel|kill|abort|stop|end|collect|tail|follow) (?:the|my|that|last|its)"
+_FIRST = re.compile(rf"^(?:{_TOLD}|{_TO_A_RUN})\b", re.IGNORECASE)
 _SECOND = re.compile(
-    rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_RUN_DONE}"
+    rf"(?:[,;.]|\band\b|\bthen\b)\s*(?:and |then |also |please )*(?:{_TOLD}|{_TO_A_RUN}"
     r"|tell me|cancel it|kill it)\b",
     re.IGNORECASE,
 )

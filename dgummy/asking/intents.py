@@ -57,11 +57,12 @@ def _order(frame: Frame) -> Understood:
     listed = _is_listed(frame)
     spread = _SPREAD.match(frame.core) is not None
     several = parts(work, looking=listed or place.each or not place.named or spread, listed=listed)
-    if (doubtful := _doubt_of_several(frame, work, several, told=listed or spread)) is not None:
+    if spreads(frame, work):  # tasks that it does not name
+        return _distributed(frame, ())
+    if (doubtful := _doubt_of_several(frame, work, several, listed=listed, spread=spread)) is not None:
         return doubtful
-    many = len(several) > 1 and (spread or listed or not place.named)
-    if place.each or many or spreads(frame, work):
-        return _distributed(frame, () if spreads(frame, work) else several)
+    if place.each or (len(several) > 1 and (spread or listed or not place.named)):
+        return _distributed(frame, several)
     if not place.named:
         return _nowhere(frame, work)
     if work.sync:
@@ -109,16 +110,18 @@ def _are_in_order(frame: Frame, several: tuple[str, ...]) -> bool:
     return re.search(rf"\bthen (?:{later})", frame.said.told, re.IGNORECASE) is not None
 
 
-def _doubt_of_several(frame: Frame, work: Work, several: tuple[str, ...], *, told: bool) -> Understood | None:
-    """What is against spreading tasks, or one that is to be spread. `told`: the sentence says that they are several."""
+def _doubt_of_several(
+    frame: Frame, work: Work, several: tuple[str, ...], *, listed: bool, spread: bool
+) -> Understood | None:
+    """What is against spreading tasks, or one that is to be spread (`spread`); a list of them may follow (`listed`)."""
     if len(several) > 1 and _are_in_order(frame, several):
         near = (frame.reading(Intent.RUN_BEST, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
         return Understood(near, "it names several tasks, and an order of them")
-    if len(several) > 1 and not (frame.place.named or told) and (why := _why_not_several(frame, several)):
+    if len(several) > 1 and not (frame.place.named or listed or spread) and (why := _why_not_several(frame, several)):
         near = (frame.reading(Intent.LOCAL, work.text), frame.reading(Intent.DISTRIBUTE, texts=several))
         return Understood(near, why)
-    one_of_many = _SPREAD.match(frame.core) is not None and frame.place.everywhere and len(several) == 1
-    if one_of_many and not (spreads(frame, work) or work.is_command or _CHECKS.search(work.text or "")):
+    one_of_many = spread and frame.place.everywhere and len(several) == 1
+    if one_of_many and not (work.is_command or _CHECKS.search(work.text or "")):
         near = (frame.reading(Intent.DISTRIBUTE, texts=several), frame.reading(Intent.FANOUT, work.text))
         return Understood(near, "it names one task, and speaks of several")
     return None

@@ -13,7 +13,7 @@ from dgummy.asking.courtesies import RULES as COURTESIES
 from dgummy.asking.staying import RULES as STAYING
 from dgummy.asking.syncing import RULES as SYNCING
 from dgummy.asking.tasktext import PROGRAMS, VERBS
-from dgummy.asking.terms import BEST, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE
+from dgummy.asking.terms import BEST, EVERY, GOING, HOSTS, MACHINE, MODAL, ONE_MACHINE, RUN_THERE, SYNC_THERE, THERE
 
 _TASK_VERBS = "|".join(sorted(VERBS - {"show", "check", "open", "time", "test", "watch", "track"}))
 
@@ -21,17 +21,17 @@ _PROGRAMS = "|".join(sorted(re.escape(name) for name in PROGRAMS))
 
 _RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:sync|rsync|synchroni[sz]e) @where@[.!]*$", r"sync to \g<where>"),
-    (r"^(?:can|could|will|would) @where@ please (?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
+    (r"^(?:can|could|will|would) @where@ please (?P<rest>.+?)\??$", THERE),
     (
         r"^(?:once|when|after) (?:the |my |our )?(?:code|project|repo|changes) (?:is|are) synced (?:to|on"
         r"|with) @where@, (?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
     (r"^(?:i(?:'d| would)? (?:want|like|need)) (⟦[qc]\d+⟧) (?:run|executed) (?P<where>.+)$", r"run \1 \g<where>"),
     (
         r"^(?:log|get|go|connect|hop|jump|switch|head|move|ssh)(?: over)? (?:in ?to|on to|onto|into|in to|to"
         r"|on) @where@(?:,| and)+ (?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     # Here.
     # The best one.
@@ -105,7 +105,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:let|have|make|get) everywhere (?:do |run )?(?P<rest>.+)$", r"run \g<rest> everywhere"),
     (rf"^(?P<where>(?:on|across|over) {EVERY}),? (?P<rest>(?!and\b|but\b)\w+ [^,]+)$", r"\g<rest> \g<where>"),
     (rf"^everywhere,? {MODAL}(?: please)? (?P<rest>.+)$", r"\g<rest> everywhere"),
-    (rf"^(?P<where>{EVERY})(?:,? (?:please|pls|plz))?\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (rf"^(?P<where>{EVERY})(?:,? (?:please|pls|plz))?\s*:\s*(?P<rest>.+)$", THERE),
     (
         r"^(?:let|have|get|ask|make|use) (?:on )?the best host,? (?:to |and )?(?P<rest>.+)$",
         r"\g<rest> on the best host",
@@ -113,20 +113,20 @@ _RULES: tuple[tuple[str, str], ...] = (
     # Who is to do it.
     (
         r"^(?:would|could|can|will) @where@ (?:please )?be so (?:kind|good) as to (?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
-    (r"^for @where@\s*:\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
-    (r"^sync and (?:let|have|get|make) @where@ (?:to )?(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
+    (r"^for @where@\s*:\s*(?P<rest>.+)$", THERE),
+    (r"^sync and (?:let|have|get|make) @where@ (?:to )?(?P<rest>.+)$", SYNC_THERE),
     (
         r"^(?:an? |the )?(?:task|job|work|todo|something|next|next up|next one"
         r"|up next),?(?: for)? @where@\s*[:,-]+\s*(?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (
         r"^(?:have|let|get|ask|tell|make|i(?:'d| would)? (?:want|need|like)) (?:the |a |an "
         r"|my )?(?:[\w-]+ )?(?:specialist|agent"
         r"|gummy) on @where@ (?:to )?(?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (
         rf"^(?:(?:i(?:'d| would)? prefer|i(?:'d| would) (?:go with|go for|use|take|pick)|let'?s (?:go with|take"
@@ -134,29 +134,29 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"|go with|use|take)|(?:pick|choose|select) (?={HOSTS})) @where@(?: as (?:the |a |my )?(?:host|machine"
         rf"|node|target|one))?(?: for(?! me\b)"
         r"| to|,| and|:)+ (?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (
         r"^(?P<rest>[^,;:]+?) (?:belongs|goes|should go|must go|ought to go|has to go|needs to go|is best (?:done|run))"
         r" (?:on|to|onto|over to|with) @where@[.!]?$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
     (
         rf"^@where@ is (?:the |my )(?:\w+ )?(?:place|host|one|machine|node) (?:for|to (?:do|run|handle)"
         rf"|to|(?:that|which|who) {MODAL}) (?P<rest>.+)$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
-    (r"^leave (?P<rest>[^,;:]+?) to @where@[.!]?$", r"run \g<rest> on \g<where>"),
-    (r"^(?:a |an |the )?(?:gummy|agent) on @where@\s*[,:-]+\s*(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (r"^leave (?P<rest>[^,;:]+?) to @where@[.!]?$", RUN_THERE),
+    (r"^(?:a |an |the )?(?:gummy|agent) on @where@\s*[,:-]+\s*(?P<rest>.+)$", THERE),
     (
         r"^(?:run|start|launch|get|put|have) (?:a |an |the )?(?:gummy(?: agent)?|agent|specialist) on @where@"
         r" (?:that|which|who|and (?:have|let|make) it) (?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (
         r"^(?:only|nobody but|no one but|none but) @where@ (?:may|should|can|must|shall|is to|ought to"
         r"|will) (?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (
         r"^(?:make sure|ensure|see(?: to it)?)(?: that)? @where@ (?:(?:runs|does|executes|performs) (?P<rest>.+)"
@@ -167,12 +167,12 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"^(?:since|because|as|now that|given that|seeing that) @where@ (?:is|has|looks|isn'?t"
         r"|seems)[^,;]*, (?:so |then )?"
         r"(?P<rest>.+?)(?: there| on it)?$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (rf"^(⟦h\d+⟧),? (?=(?:{_TASK_VERBS})\b)", r"\1: "),
     (r"^(⟦h\d+⟧)\s+-+\s+(?=\w)", r"\1: "),
-    (r"^@where@,? (?:can|could|will|would) you (?:please )?(?P<rest>.+?)\??$", r"\g<rest> on \g<where>"),
-    (r"^(?:put|set) @where@ on(?: to)? (?P<rest>(?!fire\b|hold\b).+)$", r"run \g<rest> on \g<where>"),
+    (r"^@where@,? (?:can|could|will|would) you (?:please )?(?P<rest>.+?)\??$", THERE),
+    (r"^(?:put|set) @where@ on(?: to)? (?P<rest>(?!fire\b|hold\b).+)$", RUN_THERE),
     (
         rf"^(?P<where>{EVERY}),? (?P<but>(?:except|but|bar|apart from|other than"
         rf"|excluding)(?: for)? {HOSTS}),? {MODAL} (?P<rest>.+)$",
@@ -181,42 +181,42 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^(?:forget|ignore|never mind) (?:about )?[^,;]*[,;] *", ""),
     (r"^(⟦h\d+⟧)\s*(?:->|=>|→)\s*", r"\1: "),
     (r"\s*\((?:on )?(⟦h\d+⟧)\)\s*$", r" on \1"),
-    (r"^@where@,? please (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (r"^@where@,? please (?P<rest>.+)$", THERE),
     (
         rf"^(?P<where>{HOSTS}) (?:has|is|isn'?t|looks|does(?:n'?t)?)\b[^,;]*[,;] (?:so |then )?(?:have it "
         r"|let it |please )?(?P<rest>(?!is\b|what|why|does|can\b|are\b).+?)(?: there| on it)?$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
     (
         r"^(?:can|could|will|would) @where@ (?:please )?(?:all |both )?(?:take care of|take on|look after"
         r"|deal with|do|run"
         r"|execute|start)(?: with)? (?P<rest>.+?)\??$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
     (
         r"^(?:have|let|make|get) @where@ (?:do|run|execute) (?:a |the )?(?P<rest>⟦[qc]\d+⟧)[.!]?$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
     (
         r"^(?:it would be (?:\w+ )*if )?(?:the )?(?P<rest>[^,;]+?) (?:could|can|should|might|may"
         r"|to) be (?:executed|run|done|performed|started|carried out|handled) (?P<where>on .+)$",
         r"run \g<rest> \g<where>",
     ),
-    (rf"^@where@,? {MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (rf"^@where@,? {MODAL}(?: probably| please)? (?:be the ones? to )?(?P<rest>.+)$", THERE),
     (
         r"^@where@ (?:is|are) where (?:i|we)(?:'d| would)? (?:want|like|need) (?P<rest>.+?)(?: to (?:run|go"
         r"|happen|be run|be done|take place))?[.]?$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
-    (r"^(?:it'?s )?@where@'?s? turn (?:to|for) (?P<rest>.+)$", r"\g<rest> on \g<where>"),
+    (r"^(?:it'?s )?@where@'?s? turn (?:to|for) (?P<rest>.+)$", THERE),
     (
         r"^(?:i(?:'d| would)? (?:want|like|need) |let'?s )?(?:have|let|make|get|tell|ask|instruct"
         r"|want) @where@,? (?:to |please )*(?P<rest>.+)$",
-        r"\g<rest> on \g<where>",
+        THERE,
     ),
-    (r"^(?:i(?:'d| would)? (?:want|like|need)) @where@ (?:to |for )(?P<rest>.+)$", r"\g<rest> on \g<where>"),
-    (r"^(?:give|hand|assign) @where@ (?P<rest>(?!a try).+)$", r"run \g<rest> on \g<where>"),
-    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?!not\b)(?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    (r"^(?:i(?:'d| would)? (?:want|like|need)) @where@ (?:to |for )(?P<rest>.+)$", THERE),
+    (r"^(?:give|hand|assign) @where@ (?P<rest>(?!a try).+)$", RUN_THERE),
+    (r"^@where@ (?:gets|takes?|does|handles?|runs|do|run) (?!not\b)(?P<rest>.+)$", RUN_THERE),
     (
         r"[,;]? (?:and |but )?(?:do(?:n'?t| not)|never) (?:use|touch|pick|take) (?:any(?:thing"
         rf"|where)?(?: {MACHINE})?(?: else)?) ?(?:but|other than|except|apart from|besides) @where@",
@@ -228,7 +228,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"^(?:i want|i need|i'd like|show me|get me|give me|tell me|get|see|print|check)(?: to see"
         r"| to know)? (?:the )?(?:output|result|results) of (?P<rest>⟦[qc]\d+⟧) (?:from|on|of|for|at"
         r"|across) (?:the )?(?P<where>.+)$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
     (
         rf"^(?:show(?: me)?|get(?: me)?|give me|see|print|i(?:'d| would)? (?:want|need|like)) (?:the )?(?:output"
@@ -242,10 +242,10 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"run \1 \2",
     ),
     (r"^(⟦[qc]\d+⟧)\s*[,-]+\s*(?P<where>@place@)[.!]?$", r"run \1 on \g<where>"),
-    (rf"^(?P<where>{HOSTS}|@group@) for (?P<rest>.+)$", r"run \g<rest> on \g<where>"),
+    (rf"^(?P<where>{HOSTS}|@group@) for (?P<rest>.+)$", RUN_THERE),
     (
         r"^(?:put|set|get) @where@ (?:to work|working|going|busy)(?: on| with)? (?P<rest>.+)$",
-        r"run \g<rest> on \g<where>",
+        RUN_THERE,
     ),
     # Everywhere.
     (

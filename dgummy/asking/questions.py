@@ -63,10 +63,6 @@ def asked(frame: Frame) -> Understood | None:
     if about is not None:
         return Understood((about,))
     place = frame.place
-    if re.search(r"\b(?:ssh|log in|connect|get) (?:in ?to|to) ⟦h\d+⟧$", frame.whole) and re.match(
-        r"(?:can|could) (?:we|i)(?: still)?\b", frame.whole, re.IGNORECASE
-    ):
-        return Understood((frame.reading(Intent.STATUS, detail="status"),))
     if place.hosts and _SHOULD_IT.match(frame.whole) and not re.search(r"take care of|\bplease\b", frame.whole):
         return _whether(frame)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgummy.asking.terms import CODE, HOSTS, THEN
+from dgummy.asking.terms import CODE, HOSTS, SYNC_THERE, THEN
 
 RULES: tuple[tuple[str, str], ...] = (
     (
@@ -22,16 +22,16 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^sync (?:it |everything )?first(?: pls| please| thing)?,? (?:and )?then ", "sync and "),
     (
         rf"^(?:give|hand|send|bring|ship) @where@ {CODE}{THEN}(?:let it |have it |make it )?(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
     (
         rf"^(?:update|refresh|renew) (?:the |my )?(?:copy|code|checkout|project"
         rf"|repo) on @where@(?: with {CODE})?{THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
     (
         rf"^(?:make sure|ensure|see to it)(?: that)? @where@ (?:has|gets|have) {CODE}{THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
     (
         rf"^(?:make sure|ensure|see to it)(?: that)? {CODE} (?:is|are|gets?) (?:synced|synchroni[sz]ed"
@@ -48,18 +48,18 @@ RULES: tuple[tuple[str, str], ...] = (
         rf"^(?:i(?:'d| would)? (?:want|like|need) )?{CODE} (?:synced|copied|pushed|sent)(?: over)? (?:to|on|onto"
         rf"|with) @where@{THEN}"
         r"(?P<rest>.+?)(?: (?:started|run|done|launched))?(?: there)?[.!]?$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
     (
         rf"^(?:make sure|ensure|see to it)(?: that)? @where@ (?:is|gets|has been) (?:synced|up to date|in sync"
         rf"|current){THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
-    (rf"^sync @where@{THEN}(?P<rest>.+)$", r"sync and \g<rest> on \g<where>"),
+    (rf"^sync @where@{THEN}(?P<rest>.+)$", SYNC_THERE),
     (
         rf"^@where@ needs? {CODE}(?:{THEN}(?:sync|copy|push|send) (?:it|them"
         rf"|that)(?: over)?)?{THEN}(?P<rest>.+)$",
-        r"sync and \g<rest> on \g<where>",
+        SYNC_THERE,
     ),
     (
         r"^before (?:you )?(?:run|running|start|starting|do|doing) (?P<rest>.+?) on @where@[,;]? (?:please "

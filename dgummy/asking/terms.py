@@ -40,3 +40,7 @@ PARTICIPLE = (
     r"(?: (?:up|out|over|down|again))?)"
 )
 RUN_DONE = r"(?:run|done|executed|performed|started|launched|carried out|going)"
+THERE = r"\g<rest> on \g<where>"
+RUN_THERE = rf"run {THERE}"
+SYNC_THERE = rf"sync and {THERE}"
+"""What a sentence with `rest` and `where` is put as."""

@@ -119,6 +119,8 @@ _LAST = (
     rf"|{_TAKES})(?: (?:best|them|it))?"
     r"|(?:should|would|could|will|can|might|so|go|to|on|for|and|then))"
 )
+_WOULD_IT_BE = re.compile(r"\b(?:would|should|could) (?:it|that|they) be\b")
+_ARTICLES = re.compile(r"^(?:(?:a|an|the|this|that|my|our|some|running|doing)\s+)+", re.IGNORECASE)
 _NO_TOPIC = re.compile(r"(?:is|it|this|that|them|one|these)", re.IGNORECASE)
 
 
@@ -140,14 +142,11 @@ def topic_of(behind: str, before: str = "") -> str | None:
     """The work that the question is about, of what stands before the words that ask for a host, and behind them."""
     before = _stripped(before, rf"^(?:{_BEFORE}|the |a |an |this |that |my |our )", rf"(?:^|\s)(?:{_LAST}|if)$")
     behind = _stripped(behind, rf"^(?:{_AFTER}|{_NOUN_OF_WORK})\s*", rf"(?:^|\s){_LAST}$")
-    before, behind = (
-        re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", before),
-        re.sub(r"\b(?:would|should|could) (?:it|that|they) be\b", "", behind),
-    )
-    articles = r"^(?:(?:a|an|the|this|that|my|our|some|running|doing)\s+)+"
-    before, behind = _ASKED_FOR.sub("", before), _ASKED_FOR.sub("", behind)
-    texts = [re.sub(articles, "", text, flags=re.IGNORECASE) for text in (behind, before)]
-    return next((tidy(text) for text in texts if tidy(text) and not _NO_TOPIC.fullmatch(tidy(text))), None)
+    for text in (behind, before):
+        topic = tidy(_ARTICLES.sub("", _ASKED_FOR.sub("", _WOULD_IT_BE.sub("", text))))
+        if topic and not _NO_TOPIC.fullmatch(topic):
+            return topic
+    return None
 
 
 def _stripped(text: str, head: str, tail: str) -> str:
